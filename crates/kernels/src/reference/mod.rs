@@ -1,0 +1,1 @@
+//! The naive truth of every operator.

@@ -1,0 +1,1 @@
+//! Requantisation: the only place that rounds.

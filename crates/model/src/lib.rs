@@ -1,0 +1,25 @@
+//! The model in the middle of achado: TensorFlow Lite's meaning in plain Rust types.
+//!
+//! Readers ([`tflite`]) turn bytes into a validated [`Model`]; the engine compiles it; tools are
+//! functions `Model -> Model`. Tensors are NHWC, quantisation is affine, operators carry
+//! TensorFlow Lite's names and attributes.
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod dtype;
+mod error;
+pub mod metadata;
+mod model;
+mod operator;
+mod quantization;
+mod tensor;
+pub mod tflite;
+
+pub use bytes::Bytes;
+pub use dtype::DataType;
+pub use error::{Detail, Error, ErrorCode, Result};
+pub use metadata::Metadata;
+pub use model::{Model, Node, Signature};
+pub use operator::{Activation, Operator, Padding};
+pub use quantization::Quantization;
+pub use tensor::{Tensor, TensorId};
