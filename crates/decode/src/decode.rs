@@ -1,0 +1,147 @@
+//! The `image` crate, told to do what browsers do: orientation from EXIF, 8 bits a channel.
+
+use std::io::Cursor;
+
+use achado_model::{Error, Result};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+
+/// The longest side that is decoded, in pixels.
+const MAX_SIDE: u32 = 16_384;
+
+/// What decoding one picture may allocate, in bytes: 8192 x 8192 RGBA, and as much again.
+const MAX_ALLOCATION_BYTES: u64 = 512 << 20;
+
+/// A picture as pixels.
+pub struct Decoded {
+    /// `[height, width, 4]`, RGBA, not premultiplied.
+    pub pixels: Vec<u8>,
+    /// In pixels, after the EXIF orientation was applied.
+    pub width: u32,
+    /// In pixels, after the EXIF orientation was applied.
+    pub height: u32,
+}
+
+/// Decodes a BMP, GIF (first frame), JPEG, PNG or WebP file.
+///
+/// # Errors
+/// `INVALID_INPUT` when the bytes are none of these, are damaged, or hold a picture that is larger
+/// than 16384 pixels a side or half a gigabyte.
+pub fn decode(file: &[u8]) -> Result<Decoded> {
+    let mut reader = ImageReader::new(Cursor::new(file))
+        .with_guessed_format()
+        .map_err(|error| Error::invalid_input(format!("the picture cannot be read: {error}")))?;
+    let Some(format) = reader.format() else {
+        return Err(Error::invalid_input(
+            "the file is not a picture that achado decodes in Node: it needs BMP, GIF, JPEG, PNG or WebP",
+        ));
+    };
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_ALLOCATION_BYTES);
+    reader.limits(limits);
+
+    let failed = |error: ImageError| {
+        Error::invalid_input(format!("the {format:?} picture cannot be decoded: {error}"))
+            .with("format", format.to_mime_type())
+    };
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    // A damaged EXIF block does not stop a browser from showing the picture.
+    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    picture.apply_orientation(orientation);
+    let mut rgba = picture.into_rgba8();
+    for pixel in rgba.pixels_mut() {
+        // A canvas premultiplies, so nothing is left of a colour that cannot be seen.
+        if pixel.0[3] == 0 {
+            pixel.0 = [0; 4];
+        }
+    }
+    let (width, height) = rgba.dimensions();
+    Ok(Decoded { pixels: rgba.into_raw(), width, height })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use achado_model::ErrorCode;
+    use image::{ImageEncoder, Rgba, RgbaImage};
+
+    fn encoded(picture: &DynamicImage, format: image::ImageFormat) -> Vec<u8> {
+        let mut file = Cursor::new(Vec::new());
+        picture.write_to(&mut file, format).unwrap();
+        file.into_inner()
+    }
+
+    #[test]
+    fn lossless_formats_give_the_pixels_back() {
+        let picture = RgbaImage::from_fn(5, 3, |x, y| Rgba([x as u8 * 40, y as u8 * 80, 7, 255]));
+        for format in [image::ImageFormat::Png, image::ImageFormat::Bmp, image::ImageFormat::WebP] {
+            let decoded = decode(&encoded(&picture.clone().into(), format)).unwrap();
+            assert_eq!((decoded.width, decoded.height), (5, 3), "{format:?}");
+            assert_eq!(decoded.pixels, *picture.as_raw(), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn invisible_pixels_lose_their_colour_as_on_a_canvas() {
+        let picture = RgbaImage::from_raw(2, 1, vec![9, 9, 9, 0, 9, 9, 9, 1]).unwrap();
+        let decoded = decode(&encoded(&picture.into(), image::ImageFormat::Png)).unwrap();
+        assert_eq!(decoded.pixels, [0, 0, 0, 0, 9, 9, 9, 1]);
+    }
+
+    #[test]
+    fn sixteen_bits_a_channel_become_eight() {
+        let picture = image::ImageBuffer::from_raw(1, 1, vec![0xffff_u16, 0x8000, 0]).unwrap();
+        let file = encoded(&DynamicImage::ImageRgb16(picture), image::ImageFormat::Png);
+        assert_eq!(decode(&file).unwrap().pixels, [255, 128, 0, 255]);
+    }
+
+    /// A JPEG 32 pixels wide and 16 high, its left half white, with an EXIF orientation.
+    fn jpeg_with_orientation(orientation: u8) -> Vec<u8> {
+        let picture = image::RgbImage::from_fn(32, 16, |x, _| {
+            image::Rgb(if x < 16 { [255; 3] } else { [0; 3] })
+        });
+        let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+        let mut file = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut file);
+        encoder.set_exif_metadata(exif).unwrap();
+        encoder.write_image(&picture, 32, 16, image::ExtendedColorType::Rgb8).unwrap();
+        file
+    }
+
+    #[test]
+    fn exif_orientation_is_applied_as_browsers_do() {
+        // Orientation 6: the camera was turned, the picture needs 90 degrees clockwise.
+        let turned = decode(&jpeg_with_orientation(6)).unwrap();
+        assert_eq!((turned.width, turned.height), (16, 32));
+        assert!(turned.pixels[0] > 250, "the left half has become the top half");
+        assert!(turned.pixels[turned.pixels.len() - 4] < 5);
+        // Orientation 3: upside down.
+        let turned = decode(&jpeg_with_orientation(3)).unwrap();
+        assert_eq!((turned.width, turned.height), (32, 16));
+        assert!(turned.pixels[0] < 5, "white has moved from the left to the right");
+        assert_eq!(decode(&jpeg_with_orientation(1)).unwrap().width, 32);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused_with_a_reason() {
+        for file in [&b""[..], b"hello", b"%PDF-1.7", &[0; 64]] {
+            let error = decode(file).err().unwrap();
+            assert_eq!(error.code, ErrorCode::InvalidInput);
+            assert!(error.message.contains("BMP, GIF, JPEG, PNG or WebP"), "{error}");
+        }
+        let png = encoded(&DynamicImage::new_rgb8(9, 9), image::ImageFormat::Png);
+        let error = decode(&png[..png.len() / 2]).err().unwrap();
+        assert!(error.message.contains("Png"), "{error}");
+    }
+
+    #[test]
+    fn a_header_that_claims_too_much_is_refused_before_allocation() {
+        let mut bmp = encoded(&DynamicImage::new_rgb8(2, 2), image::ImageFormat::Bmp);
+        bmp[18..22].copy_from_slice(&100_000_i32.to_le_bytes());
+        bmp[22..26].copy_from_slice(&100_000_i32.to_le_bytes());
+        assert_eq!(decode(&bmp).err().unwrap().code, ErrorCode::InvalidInput);
+    }
+}
