@@ -3,6 +3,13 @@
 //! `reference` holds the naive truth of every operator; the modules beside it hold the fast
 //! kernel of the same name, written once over the vector trait in `simd`.
 
+pub mod aligned;
+pub mod conv2d;
+pub mod depthwise_conv2d;
+pub mod fully_connected;
+pub mod gemm;
 pub mod reference;
 pub mod requant;
+pub mod requant_vector;
 pub mod shape;
+pub mod simd;

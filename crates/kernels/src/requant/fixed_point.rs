@@ -1,0 +1,144 @@
+//! gemmlowp's fixed point, with which TensorFlow Lite's built-in kernels requantise.
+
+use super::{Affine, Quantized};
+
+/// A real multiplier as a 31-bit fraction in `0.5..1` and a power of two
+/// (`quantization_util.cc`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedMultiplier {
+    /// The fraction times 2^31.
+    pub fraction: i32,
+    /// The power of two: positive to the left.
+    pub shift: i32,
+}
+
+impl FixedMultiplier {
+    /// The nearest fixed-point number to a multiplier; ties away from zero. Multipliers below
+    /// 2^-32 become 0; those of 2^31 and above saturate.
+    pub fn new(multiplier: f64) -> FixedMultiplier {
+        let bits = multiplier.to_bits();
+        let exponent = (bits >> 52 & 0x7ff) as i32;
+        if exponent == 0 {
+            return FixedMultiplier { fraction: 0, shift: 0 };
+        }
+        // The same digits with the exponent of 0.5..1.
+        let digits = f64::from_bits(bits & !(0x7ff << 52) | 1022 << 52);
+        let mut shift = exponent - 1022;
+        let mut fraction = (digits * f64::from(1u32 << 31)).round() as i64;
+        if fraction.abs() == 1 << 31 {
+            fraction /= 2;
+            shift += 1;
+        }
+        if shift < -31 {
+            return FixedMultiplier { fraction: 0, shift: 0 };
+        }
+        FixedMultiplier { fraction: fraction as i32, shift: shift.min(31) }
+    }
+
+    /// `x` times the multiplier, rounded twice: to the high half of the doubled product (half a
+    /// unit away from zero), then to the right shift (ties away from zero). `common.cc`,
+    /// `MultiplyByQuantizedMultiplier` in its default, double-rounding form.
+    #[inline]
+    pub fn apply(self, x: i32) -> i32 {
+        let left = self.shift.max(0) as u32;
+        let right = (-self.shift).max(0) as u32;
+        round_shift(high_mul(x.wrapping_shl(left), self.fraction), right)
+    }
+
+    /// The fraction in 16 bits, rounded half up (`DownScaleInt32ToInt16Multiplier`).
+    pub fn fraction_i16(self) -> i16 {
+        ((i64::from(self.fraction) + (1 << 15)) >> 16).min(i64::from(i16::MAX)) as i16
+    }
+}
+
+/// `round(a * b / 2^31)`, half a unit away from zero, saturated.
+#[inline]
+fn high_mul(a: i32, b: i32) -> i32 {
+    let product = i64::from(a) * i64::from(b);
+    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
+    ((product + nudge) / (1 << 31)).min(i64::from(i32::MAX)) as i32
+}
+
+/// `round(x / 2^bits)`, ties away from zero.
+#[inline]
+pub fn round_shift(x: i32, bits: u32) -> i32 {
+    let mask = (1i64 << bits) - 1;
+    let remainder = i64::from(x) & mask;
+    let threshold = (mask >> 1) + i64::from(x < 0);
+    (i64::from(x) >> bits) as i32 + i32::from(remainder > threshold)
+}
+
+/// `round(a * b / 2^15)`, half a unit away from zero, saturated: [`high_mul`] of 16 bits.
+#[inline]
+pub fn high_mul_i16(a: i16, b: i16) -> i16 {
+    let product = i32::from(a) * i32::from(b);
+    let nudge = if product >= 0 { 1 << 14 } else { 1 - (1 << 14) };
+    ((product + nudge) / (1 << 15)).min(i32::from(i16::MAX)) as i16
+}
+
+impl Affine {
+    /// The elements at which a fused activation clamps, in the built-in kernels
+    /// (`kernel_util.cc`): `round(bound / scale) + zero_point`, ties away from zero, within the
+    /// type. Infinite bounds are the type's.
+    pub fn builtin_activation_bounds<T: Quantized>(self, [low, high]: [f32; 2]) -> [i32; 2] {
+        let element =
+            |bound: f32| ((bound / self.scale).round() as i32).saturating_add(self.zero_point);
+        [element(low).max(T::MIN), element(high).min(T::MAX)]
+    }
+}
+
+/// The mean of `count` elements from their sum, in AVERAGE_POOL_2D: nearest, ties away from zero.
+///
+/// The zero points of input and output are equal, so raw elements are averaged
+/// (`optimized/integer_ops/pooling.h`, and for uint8 `optimized_ops.h`).
+#[inline]
+pub fn average(sum: i32, count: i32) -> i32 {
+    let half = if sum > 0 { count / 2 } else { -(count / 2) };
+    (sum + half) / count
+}
+
+/// From one scale and type to another: QUANTIZE between 8-bit tensors in the built-in kernel
+/// (`reference/requantize.h`), and RELU, RELU6, RELU_N1_TO_1 (`reference_ops.h`, `ReluX`).
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltinRescale {
+    /// The ratio of the scales.
+    pub multiplier: FixedMultiplier,
+    /// The input's zero point.
+    pub from_zero: i32,
+    /// The output's zero point.
+    pub to_zero: i32,
+    /// Least and greatest output.
+    pub bounds: [i32; 2],
+}
+
+impl BuiltinRescale {
+    /// For QUANTIZE, into elements of `T`. The ratio of the scales is taken in f64.
+    pub fn quantize<T: Quantized>(from: Affine, to: Affine) -> BuiltinRescale {
+        let ratio = f64::from(from.scale) / f64::from(to.scale);
+        Self::new(from, to, ratio, [T::MIN, T::MAX])
+    }
+
+    /// For an activation that clamps, with elements of `T` on both sides. The ratio of the scales
+    /// is taken in f32.
+    pub fn relu<T: Quantized>(from: Affine, to: Affine, bounds: [f32; 2]) -> BuiltinRescale {
+        let ratio = f64::from(from.scale / to.scale);
+        Self::new(from, to, ratio, to.builtin_activation_bounds::<T>(bounds))
+    }
+
+    fn new(from: Affine, to: Affine, ratio: f64, bounds: [i32; 2]) -> BuiltinRescale {
+        BuiltinRescale {
+            multiplier: FixedMultiplier::new(ratio),
+            from_zero: from.zero_point,
+            to_zero: to.zero_point,
+            bounds,
+        }
+    }
+
+    /// The rescaled element.
+    #[inline]
+    pub fn apply<T: Quantized>(&self, element: i32) -> T {
+        let scaled = self.multiplier.apply(element - self.from_zero).saturating_add(self.to_zero);
+        // Not `clamp`: a zero point outside the type may put the bounds out of order.
+        T::saturated(scaled.max(self.bounds[0]).min(self.bounds[1]))
+    }
+}

@@ -1,0 +1,148 @@
+//! WebAssembly's own vectors. Each function is one instruction.
+
+use core::arch::wasm32::*;
+
+use super::Simd;
+
+/// The 128-bit SIMD of WebAssembly 2.0.
+#[derive(Clone, Copy)]
+pub struct Simd128;
+
+/// [`Simd128`] and relaxed SIMD: fused multiply and add where the machine has it.
+#[cfg(target_feature = "relaxed-simd")]
+#[derive(Clone, Copy)]
+pub struct Relaxed;
+
+macro_rules! level {
+    ($level:ty, $name:literal, $madd:expr) => {
+        impl Simd for $level {
+            type V = v128;
+            const NAME: &'static str = $name;
+
+            #[inline(always)]
+            unsafe fn load<T>(from: *const T) -> v128 {
+                // SAFETY: the caller's; read_unaligned asks for no alignment.
+                unsafe { from.cast::<v128>().read_unaligned() }
+            }
+            #[inline(always)]
+            unsafe fn load64_zero<T>(from: *const T) -> v128 {
+                // SAFETY: the caller's; the intrinsic asks for no alignment.
+                unsafe { v128_load64_zero(from.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn load32_splat<T>(from: *const T) -> v128 {
+                // SAFETY: the caller's; the intrinsic asks for no alignment.
+                unsafe { v128_load32_splat(from.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn i16x8_load_extend_i8x8(from: *const i8) -> v128 {
+                // SAFETY: the caller's.
+                unsafe { i16x8_load_extend_i8x8(from) }
+            }
+            #[inline(always)]
+            unsafe fn i16x8_load_extend_u8x8(from: *const u8) -> v128 {
+                // SAFETY: the caller's.
+                unsafe { i16x8_load_extend_u8x8(from) }
+            }
+            #[inline(always)]
+            unsafe fn store<T>(to: *mut T, v: v128) {
+                // SAFETY: the caller's; write_unaligned asks for no alignment.
+                unsafe { to.cast::<v128>().write_unaligned(v) }
+            }
+            #[inline(always)]
+            unsafe fn store64<T>(to: *mut T, v: v128) {
+                // SAFETY: the caller's; the intrinsic asks for no alignment.
+                unsafe { v128_store64_lane::<0>(v, to.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn store64_high<T>(to: *mut T, v: v128) {
+                // SAFETY: the caller's; the intrinsic asks for no alignment.
+                unsafe { v128_store64_lane::<1>(v, to.cast()) }
+            }
+
+            #[inline(always)]
+            fn i32x4_splat(x: i32) -> v128 {
+                i32x4_splat(x)
+            }
+            #[inline(always)]
+            fn i16x8_splat(x: i16) -> v128 {
+                i16x8_splat(x)
+            }
+            #[inline(always)]
+            fn i8x16_splat(x: i8) -> v128 {
+                i8x16_splat(x)
+            }
+            #[inline(always)]
+            fn f32x4_splat(x: f32) -> v128 {
+                f32x4_splat(x)
+            }
+            #[inline(always)]
+            fn i32x4_splat_lane<const LANE: usize>(a: v128) -> v128 {
+                i32x4_shuffle::<LANE, LANE, LANE, LANE>(a, a)
+            }
+            #[inline(always)]
+            fn i32x4_interleave_low(a: v128, b: v128) -> v128 {
+                i32x4_shuffle::<0, 4, 1, 5>(a, b)
+            }
+            #[inline(always)]
+            fn i32x4_interleave_high(a: v128, b: v128) -> v128 {
+                i32x4_shuffle::<2, 6, 3, 7>(a, b)
+            }
+            #[inline(always)]
+            fn i64x2_interleave_low(a: v128, b: v128) -> v128 {
+                i64x2_shuffle::<0, 2>(a, b)
+            }
+            #[inline(always)]
+            fn i64x2_interleave_high(a: v128, b: v128) -> v128 {
+                i64x2_shuffle::<1, 3>(a, b)
+            }
+            #[inline(always)]
+            fn i16x8_interleave_low(a: v128, b: v128) -> v128 {
+                i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(a, b)
+            }
+            #[inline(always)]
+            fn i16x8_interleave_high(a: v128, b: v128) -> v128 {
+                i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(a, b)
+            }
+            #[inline(always)]
+            fn i32x4_shr(a: v128, bits: u32) -> v128 {
+                i32x4_shr(a, bits)
+            }
+            #[inline(always)]
+            fn f32x4_madd(a: v128, b: v128, c: v128) -> v128 {
+                $madd(a, b, c)
+            }
+
+            level!(@one xor v128_xor, i16x8_add i16x8_add, i16x8_sub i16x8_sub,
+                i32x4_add i32x4_add, i32x4_sub i32x4_sub, i32x4_mul i32x4_mul,
+                i32x4_dot_i16x8 i32x4_dot_i16x8, i8x16_max i8x16_max, i8x16_min i8x16_min,
+                u8x16_max u8x16_max, u8x16_min u8x16_min, i16x8_narrow_i32x4 i16x8_narrow_i32x4,
+                i8x16_narrow_i16x8 i8x16_narrow_i16x8, u8x16_narrow_i16x8 u8x16_narrow_i16x8,
+                f32x4_add f32x4_add, f32x4_sub f32x4_sub, f32x4_mul f32x4_mul,
+                f32x4_div f32x4_div, f32x4_pmin f32x4_pmin, f32x4_pmax f32x4_pmax);
+            level!(@unary i16x8_extend_low_i8x16 i16x8_extend_low_i8x16,
+                i16x8_extend_high_i8x16 i16x8_extend_high_i8x16,
+                i16x8_extend_low_u8x16 i16x8_extend_low_u8x16,
+                i16x8_extend_high_u8x16 i16x8_extend_high_u8x16,
+                i32x4_extend_low_i16x8 i32x4_extend_low_i16x8,
+                i32x4_extend_high_i16x8 i32x4_extend_high_i16x8,
+                f32x4_convert_i32x4 f32x4_convert_i32x4);
+        }
+    };
+    (@one $($name:ident $intrinsic:ident),*) => {$(
+        #[inline(always)]
+        fn $name(a: v128, b: v128) -> v128 {
+            $intrinsic(a, b)
+        }
+    )*};
+    (@unary $($name:ident $intrinsic:ident),*) => {$(
+        #[inline(always)]
+        fn $name(a: v128) -> v128 {
+            $intrinsic(a)
+        }
+    )*};
+}
+
+level!(Simd128, "simd128", |a, b, c| f32x4_add(f32x4_mul(a, b), c));
+#[cfg(target_feature = "relaxed-simd")]
+level!(Relaxed, "relaxed", |a, b, c| f32x4_relaxed_madd(a, b, c));

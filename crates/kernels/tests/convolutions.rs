@@ -1,0 +1,267 @@
+//! Convolutions: every level equals the reference, on random shapes of every class.
+
+mod common;
+
+use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
+use achado_kernels::depthwise_conv2d::{DepthwiseFloat, DepthwiseQuantized};
+use achado_kernels::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
+use achado_kernels::reference::conv2d::{Conv2dShape, conv2d_f32, conv2d_quantized};
+use achado_kernels::reference::depthwise_conv2d::{
+    DepthwiseShape, depthwise_conv2d_f32, depthwise_conv2d_quantized,
+};
+use achado_kernels::reference::fully_connected::{fully_connected_f32, fully_connected_quantized};
+use achado_kernels::reference::{FloatWeights, QuantizedWeights};
+use achado_kernels::simd::{Element, Simd};
+use common::{Random, scratch};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+/// Sums of up to a thousand products in another order, of values below 1.
+const FLOAT_TOLERANCE: f32 = 1e-4;
+
+/// Random convolutions of one level and one pair of types.
+const ROUNDS: u64 = 500;
+
+#[track_caller]
+fn assert_near(expected: &[f32], found: &[f32], context: &dyn core::fmt::Debug) {
+    for (i, (e, f)) in expected.iter().zip(found).enumerate() {
+        assert!((e - f).abs() <= FLOAT_TOLERANCE, "{i}: {e} is not {f} in {context:?}");
+    }
+}
+
+/// Where a kernel splits its output for threads: any place gives the same.
+fn split(random: &mut Random, pixels: usize) -> [core::ops::Range<usize>; 2] {
+    let middle = random.between(0, pixels);
+    [0..middle, middle..pixels]
+}
+
+fn conv2d<S: Simd, T: Element, W: Element>() {
+    for seed in 0..ROUNDS {
+        let mut random = Random::new(seed);
+        let shape = random.conv2d_shape();
+        let Conv2dShape { window, in_c, out_c, groups } = shape;
+        let k = window.kernel_h * window.kernel_w * in_c / groups;
+        let input = random.elements::<T>(window.batch * window.in_h * window.in_w * in_c);
+        let values = random.elements::<W>(out_c * k);
+        let bias: Vec<i32> = (0..out_c).map(|_| (random.float() * 3000.0) as i32).collect();
+        let weights = QuantizedWeights {
+            values: &values,
+            zero_point: if W::MIN == 0 { random.zero_point::<W>() } else { 0 },
+            bias: (seed % 3 > 0).then_some(&bias),
+        };
+        let (zero_point, requant) = (random.zero_point::<T>(), random.requant::<T>(out_c, k));
+        let mut expected = vec![T::default(); window.out_pixels() * out_c];
+        conv2d_quantized(&shape, &input, zero_point, &weights, &requant.get(), &mut expected);
+
+        let fast = Conv2dQuantized::new(shape, zero_point, &weights, &requant.get());
+        let mut scratch = scratch(fast.scratch_bytes());
+        let mut found = vec![T::default(); expected.len()];
+        for pixels in split(&mut random, window.out_pixels()) {
+            let out = &mut found[pixels.start * out_c..pixels.end * out_c];
+            fast.run::<S, T>(&input, pixels, out, &mut scratch);
+        }
+        assert_eq!(expected, found, "{} seed {seed}: {shape:?} {requant:?}", S::NAME);
+    }
+}
+
+#[test]
+fn conv2d_of_int8_equals_the_reference() {
+    fn body<S: Simd>() {
+        conv2d::<S, i8, i8>();
+    }
+    each_level!(body);
+}
+
+#[test]
+fn conv2d_of_uint8_equals_the_reference() {
+    fn body<S: Simd>() {
+        conv2d::<S, u8, u8>();
+    }
+    each_level!(body);
+}
+
+#[test]
+fn conv2d_of_float_is_near_the_reference() {
+    fn body<S: Simd>() {
+        for seed in 0..ROUNDS {
+            let mut random = Random::new(seed);
+            let shape = random.conv2d_shape();
+            let Conv2dShape { window, in_c, out_c, groups } = shape;
+            let k = window.kernel_h * window.kernel_w * in_c / groups;
+            let input = random.floats(window.batch * window.in_h * window.in_w * in_c);
+            let (values, bias) = (random.floats(out_c * k), random.floats(out_c));
+            let activation =
+                random.pick(&[[f32::NEG_INFINITY, f32::INFINITY], [0.0, 6.0], [-1.0, 1.0]]);
+            let weights = FloatWeights { values: &values, bias: Some(&bias), activation };
+            let mut expected = vec![0.0; window.out_pixels() * out_c];
+            conv2d_f32(&shape, &input, &weights, &mut expected);
+
+            let fast = Conv2dFloat::new(shape, &weights);
+            let mut scratch = scratch(fast.scratch_bytes());
+            let mut found = vec![0.0; expected.len()];
+            for pixels in split(&mut random, window.out_pixels()) {
+                let out = &mut found[pixels.start * out_c..pixels.end * out_c];
+                fast.run::<S>(&input, pixels, out, &mut scratch);
+            }
+            assert_near(&expected, &found, &(S::NAME, seed, shape));
+        }
+    }
+    each_level!(body);
+}
+
+fn depthwise_shape(random: &mut Random) -> DepthwiseShape {
+    let kernel = random.pick(&[[3, 3], [5, 5], [1, 1], [2, 2], [3, 1], [7, 7]]);
+    let in_c = random.pick(&[1, 3, 4, 7, 8, 9, 16, 19, 40]);
+    DepthwiseShape { window: random.window(kernel), in_c, multiplier: 1 }
+}
+
+fn depthwise<S: Simd, T: Element, W: Element>() {
+    for seed in 0..ROUNDS {
+        let mut random = Random::new(seed);
+        let shape = depthwise_shape(&mut random);
+        let DepthwiseShape { window, in_c, .. } = shape;
+        let k = window.kernel_h * window.kernel_w;
+        let input = random.elements::<T>(window.batch * window.in_h * window.in_w * in_c);
+        let values = random.elements::<W>(in_c * k);
+        let bias: Vec<i32> = (0..in_c).map(|_| (random.float() * 3000.0) as i32).collect();
+        let weights = QuantizedWeights {
+            values: &values,
+            zero_point: if W::MIN == 0 { random.zero_point::<W>() } else { 0 },
+            bias: (seed % 3 > 0).then_some(&bias),
+        };
+        let (zero_point, requant) = (random.zero_point::<T>(), random.requant::<T>(in_c, k));
+        let mut expected = vec![T::default(); window.out_pixels() * in_c];
+        depthwise_conv2d_quantized(
+            &shape,
+            &input,
+            zero_point,
+            &weights,
+            &requant.get(),
+            &mut expected,
+        );
+
+        let fast = DepthwiseQuantized::new(shape, zero_point, &weights, &requant.get());
+        let mut scratch = scratch(fast.scratch_bytes());
+        let mut found = vec![T::default(); expected.len()];
+        for pixels in split(&mut random, window.out_pixels()) {
+            let out = &mut found[pixels.start * in_c..pixels.end * in_c];
+            fast.run::<S, T>(&input, pixels, out, &mut scratch);
+        }
+        assert_eq!(expected, found, "{} seed {seed}: {shape:?} {requant:?}", S::NAME);
+    }
+}
+
+#[test]
+fn depthwise_of_int8_equals_the_reference() {
+    fn body<S: Simd>() {
+        depthwise::<S, i8, i8>();
+    }
+    each_level!(body);
+}
+
+#[test]
+fn depthwise_of_uint8_equals_the_reference() {
+    fn body<S: Simd>() {
+        depthwise::<S, u8, u8>();
+    }
+    each_level!(body);
+}
+
+#[test]
+fn depthwise_of_float_is_near_the_reference() {
+    fn body<S: Simd>() {
+        for seed in 0..ROUNDS {
+            let mut random = Random::new(seed);
+            let shape = depthwise_shape(&mut random);
+            let DepthwiseShape { window, in_c, .. } = shape;
+            let k = window.kernel_h * window.kernel_w;
+            let input = random.floats(window.batch * window.in_h * window.in_w * in_c);
+            let (values, bias) = (random.floats(in_c * k), random.floats(in_c));
+            let activation = random.pick(&[[f32::NEG_INFINITY, f32::INFINITY], [0.0, 6.0]]);
+            let weights = FloatWeights { values: &values, bias: Some(&bias), activation };
+            let mut expected = vec![0.0; window.out_pixels() * in_c];
+            depthwise_conv2d_f32(&shape, &input, &weights, &mut expected);
+
+            let fast = DepthwiseFloat::new(shape, &weights);
+            let mut scratch = scratch(fast.scratch_bytes());
+            let mut found = vec![0.0; expected.len()];
+            for pixels in split(&mut random, window.out_pixels()) {
+                let out = &mut found[pixels.start * in_c..pixels.end * in_c];
+                fast.run::<S>(&input, pixels, out, &mut scratch);
+            }
+            assert_near(&expected, &found, &(S::NAME, seed, shape));
+        }
+    }
+    each_level!(body);
+}
+
+fn fully_connected<S: Simd, T: Element, W: Element>() {
+    for seed in 0..ROUNDS {
+        let mut random = Random::new(seed);
+        let (batch, in_c, out_c) =
+            (random.between(1, 6), random.between(1, 70), random.between(1, 40));
+        let input = random.elements::<T>(batch * in_c);
+        let values = random.elements::<W>(in_c * out_c);
+        let bias: Vec<i32> = (0..out_c).map(|_| (random.float() * 3000.0) as i32).collect();
+        let weights = QuantizedWeights {
+            values: &values,
+            zero_point: if W::MIN == 0 { random.zero_point::<W>() } else { 0 },
+            bias: (seed % 3 > 0).then_some(&bias),
+        };
+        let (zero_point, requant) = (random.zero_point::<T>(), random.requant::<T>(out_c, in_c));
+        let mut expected = vec![T::default(); batch * out_c];
+        let sizes = [in_c, out_c];
+        fully_connected_quantized(
+            sizes,
+            &input,
+            zero_point,
+            &weights,
+            &requant.get(),
+            &mut expected,
+        );
+
+        let fast = FullyConnectedQuantized::new(sizes, zero_point, &weights, &requant.get());
+        let mut scratch = scratch(fast.scratch_bytes());
+        let mut found = vec![T::default(); expected.len()];
+        for rows in split(&mut random, batch) {
+            let out = &mut found[rows.start * out_c..rows.end * out_c];
+            fast.run::<S, T>(&input, rows, out, &mut scratch);
+        }
+        assert_eq!(expected, found, "{} seed {seed}: {batch} x {sizes:?}", S::NAME);
+    }
+}
+
+#[test]
+fn fully_connected_of_8_bits_equals_the_reference() {
+    fn body<S: Simd>() {
+        fully_connected::<S, i8, i8>();
+        fully_connected::<S, u8, u8>();
+    }
+    each_level!(body);
+}
+
+#[test]
+fn fully_connected_of_float_is_near_the_reference() {
+    fn body<S: Simd>() {
+        for seed in 0..ROUNDS {
+            let mut random = Random::new(seed);
+            let (batch, in_c, out_c) =
+                (random.between(1, 6), random.between(1, 70), random.between(1, 40));
+            let (input, values) = (random.floats(batch * in_c), random.floats(in_c * out_c));
+            let bias = random.floats(out_c);
+            let activation = random.pick(&[[f32::NEG_INFINITY, f32::INFINITY], [0.0, 6.0]]);
+            let weights = FloatWeights { values: &values, bias: Some(&bias), activation };
+            let mut expected = vec![0.0; batch * out_c];
+            fully_connected_f32([in_c, out_c], &input, &weights, &mut expected);
+
+            let fast = FullyConnectedFloat::new([in_c, out_c], &weights);
+            let mut found = vec![0.0; expected.len()];
+            for rows in split(&mut random, batch) {
+                let out = &mut found[rows.start * out_c..rows.end * out_c];
+                fast.run::<S>(&input, rows, out);
+            }
+            assert_near(&expected, &found, &(S::NAME, seed, batch, in_c, out_c));
+        }
+    }
+    each_level!(body);
+}
