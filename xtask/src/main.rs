@@ -1,1 +1,118 @@
-fn main() {}
+//! `cargo xtask <command>`: builds, tests and shows achado, and installs what that needs.
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod checks;
+mod counts;
+mod serve;
+mod shell;
+mod size;
+mod suites;
+mod tools;
+mod wasm;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use lexopt::prelude::*;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  demo    build everything and serve the demo page on 127.0.0.1
+            --port N     listen on N (default 8080; 0 takes any free port)
+            --isolated   send the COOP and COEP headers that threads need
+            --no-build   serve what was built last
+  build   build the npm package into pkg/ and the demo page into www/dist/
+            --names      keep function names in the wasm files, for profilers
+            --wasm-only  only the wasm files and their glue, into src/js/generated/
+  test    run every test; the last line is `N passed, N failed`
+            --only S     run one suite; may be repeated
+            --list       print the suites' names
+  ready   everything that has to hold before a commit: format, lints, types, tests, size
+  size    print the size of each file of the package; fails over the budget
+            of pkg-config/size-budget.json
+
+Each command installs what it needs and says so: the wasm32 target by rustup, wasm-bindgen-cli and
+wasm-pack by cargo into ~/.cache/achado/tools, npm packages into node_modules/, and, for the browser
+tests as root on Debian, chromium and chromium-driver by apt-get. ACHADO_CHROMIUM and CHROMEDRIVER
+name a browser and driver that are already there.
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut arguments = lexopt::Parser::from_env();
+    let command = match arguments.next()? {
+        Some(Value(command)) => command.string()?,
+        Some(Long("help") | Short('h')) | None => {
+            print!("{USAGE}");
+            return Ok(());
+        }
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    std::env::set_current_dir(shell::root())?;
+    match command.as_str() {
+        "build" => {
+            let mut options = bundle::Options::default();
+            while let Some(argument) = arguments.next()? {
+                match argument {
+                    Long("names") => options.names = true,
+                    Long("wasm-only") => options.wasm_only = true,
+                    other => return Err(other.unexpected().into()),
+                }
+            }
+            bundle::build(options)
+        }
+        "demo" => {
+            let mut options = serve::Options::default();
+            while let Some(argument) = arguments.next()? {
+                match argument {
+                    Long("port") => options.port = arguments.value()?.parse()?,
+                    Long("isolated") => options.isolated = true,
+                    Long("no-build") => options.build = false,
+                    other => return Err(other.unexpected().into()),
+                }
+            }
+            serve::demo(options)
+        }
+        "test" => {
+            let mut only = Vec::new();
+            while let Some(argument) = arguments.next()? {
+                match argument {
+                    Long("only") => only.push(arguments.value()?.string()?),
+                    Long("list") => {
+                        suites::list();
+                        return Ok(());
+                    }
+                    other => return Err(other.unexpected().into()),
+                }
+            }
+            suites::test(&only)
+        }
+        "ready" => {
+            no_more(&mut arguments)?;
+            checks::ready()
+        }
+        "size" => {
+            no_more(&mut arguments)?;
+            size::size()
+        }
+        other => bail!("there is no command `{other}`\n\n{USAGE}"),
+    }
+}
+
+fn no_more(arguments: &mut lexopt::Parser) -> Result<()> {
+    match arguments.next()? {
+        Some(argument) => Err(argument.unexpected().into()),
+        None => Ok(()),
+    }
+}

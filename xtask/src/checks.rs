@@ -1,0 +1,49 @@
+//! `cargo xtask ready`: all that has to hold before a commit. CI runs the same.
+
+use anyhow::{Result, bail};
+
+use crate::shell::{cargo, node, run, say};
+use crate::{bundle, size, suites, tools, wasm};
+
+/// A check and the words for it in the list of those that failed.
+type Check = (&'static str, fn() -> Result<()>);
+
+const CHECKS: &[Check] = &[
+    ("Rust's format (cargo fmt --all)", || run(cargo().args(["fmt", "--all", "--check"]))),
+    ("clippy", || {
+        let arguments = ["clippy", "--locked", "--workspace", "--all-targets"];
+        run(cargo().args(arguments).args(["--", "-D", "warnings"]))
+    }),
+    ("clippy for wasm32", || {
+        tools::wasm_target()?;
+        // The core binaries differ by features, and so by the code that is compiled.
+        wasm::BINARIES.iter().filter(|binary| binary.tested).try_for_each(wasm::clippy)
+    }),
+    ("format and lints of the rest (npx biome check --write)", || {
+        tools::node_modules()?;
+        run(node().args(["node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"]))
+    }),
+    ("build", || bundle::build(bundle::Options::default())),
+    ("size", size::size),
+];
+
+/// Runs every check, then every test, and prints the tests' sum on the last line.
+pub fn ready() -> Result<()> {
+    let mut failed = Vec::new();
+    for (name, check) in CHECKS {
+        say(name);
+        if let Err(error) = check() {
+            eprintln!("error: {error:#}");
+            failed.push(*name);
+        }
+    }
+    if !failed.is_empty() {
+        // Before the tests: their sum stays the last line.
+        println!("\nnot ready: {}", failed.join("; "));
+    }
+    suites::test(&[])?;
+    if !failed.is_empty() {
+        bail!("not ready: {}", failed.join("; "));
+    }
+    Ok(())
+}

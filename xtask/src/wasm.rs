@@ -1,0 +1,171 @@
+//! The wasm files of the package: one entry each, built by wasm-pack and optimised by wasm-opt.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::shell::{path_with, run, say};
+use crate::tools::{WASM_TARGET, WasmTools};
+
+/// One wasm file with its glue, built into `src/js/generated/<name>/`.
+pub struct Binary {
+    /// Its folder's name, and the file's in the package: `dist/<name>.wasm`.
+    pub name: &'static str,
+    /// The crate that it is made of.
+    pub crate_folder: &'static str,
+    /// What the compiler may emit, as rustc calls it.
+    pub target_features: &'static [&'static str],
+    /// The same for wasm-opt, which has names of its own.
+    pub wasm_opt_features: &'static [&'static str],
+    /// Further flags for rustc.
+    pub rust_flags: &'static [&'static str],
+    /// Further arguments for `cargo build`.
+    pub cargo_arguments: &'static [&'static str],
+    /// Variables that the build needs.
+    pub environment: &'static [(&'static str, &'static str)],
+    /// Whether `cargo xtask test` runs the wasm tests with these features.
+    pub tested: bool,
+}
+
+/// In every browser with WebAssembly SIMD (Chromium 91, Firefox 89, Safari 16.4).
+const BASE: &[&str] = &[
+    "+simd128",
+    "+bulk-memory",
+    "+nontrapping-fptoint",
+    "+sign-ext",
+    "+mutable-globals",
+    "+multivalue",
+    "+reference-types",
+];
+
+const WASM_OPT_BASE: &[&str] = &[
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-multivalue",
+    "--enable-reference-types",
+];
+
+/// The files of the package, in the order in which they are built.
+pub const BINARIES: &[Binary] = &[
+    Binary {
+        name: "simd128",
+        crate_folder: ".",
+        target_features: BASE,
+        wasm_opt_features: WASM_OPT_BASE,
+        rust_flags: &[],
+        cargo_arguments: &[],
+        environment: &[],
+        tested: true,
+    },
+    // Pictures to pixels in Node; a browser has its own decoders and never loads it.
+    Binary {
+        name: "decode",
+        crate_folder: "crates/decode",
+        target_features: BASE,
+        wasm_opt_features: WASM_OPT_BASE,
+        rust_flags: &[],
+        cargo_arguments: &[],
+        environment: &[],
+        tested: false,
+    },
+];
+
+impl Binary {
+    /// RUSTFLAGS in cargo's form for flags that may hold spaces.
+    pub fn encoded_rust_flags(&self) -> String {
+        let features = format!("-Ctarget-feature={}", self.target_features.join(","));
+        let mut flags = vec![features];
+        flags.extend(self.rust_flags.iter().map(|&flag| flag.to_owned()));
+        flags.join("\u{1f}")
+    }
+
+    /// Sets what cargo needs to know to build for this file.
+    pub fn configure(&self, command: &mut Command, path: &OsString) {
+        command
+            .env("PATH", path)
+            .env("CARGO_ENCODED_RUSTFLAGS", self.encoded_rust_flags())
+            .envs(self.environment.iter().copied());
+    }
+
+    /// Builds the file and its glue.
+    pub fn build(&self, tools: &WasmTools, names: bool) -> Result<()> {
+        say(&format!("building {}.wasm from {}", self.name, self.crate_folder));
+        let path = path_with(&tools.folders)?;
+        let root = std::env::current_dir()?;
+        let out = root.join("src/js/generated").join(self.name);
+        let mut pack = Command::new(&tools.wasm_pack);
+        pack.args(["--log-level", "warn", "build"])
+            .arg(self.crate_folder)
+            .args(["--release", "--target", "web", "--mode", "no-install", "--no-pack"])
+            .args(["--out-name", "achado", "--out-dir"])
+            .arg(&out)
+            .args(["--", "--locked"])
+            .args(self.cargo_arguments);
+        self.configure(&mut pack, &path);
+        run(&mut pack)?;
+        // wasm-pack's own .gitignore; the repository's covers the folder.
+        std::fs::remove_file(out.join(".gitignore")).ok();
+        self.optimise(&out, names)
+    }
+
+    fn optimise(&self, folder: &Path, names: bool) -> Result<()> {
+        let file = folder.join("achado_bg.wasm");
+        let smaller = folder.join("optimised.wasm");
+        let mut wasm_opt = wasm_opt();
+        wasm_opt.arg("-O3").args(self.wasm_opt_features).arg("--strip-producers");
+        if names {
+            wasm_opt.arg("--debuginfo");
+        }
+        run(wasm_opt.arg(&file).arg("-o").arg(&smaller))?;
+        std::fs::rename(&smaller, &file).context("the optimised wasm file cannot be moved")
+    }
+}
+
+/// Builds every file.
+pub fn build_all(tools: &WasmTools, names: bool) -> Result<()> {
+    for binary in BINARIES.iter().filter(|binary| is_there(binary.crate_folder)) {
+        binary.build(tools, names)?;
+    }
+    Ok(())
+}
+
+fn is_there(crate_folder: &str) -> bool {
+    PathBuf::from(crate_folder).join("Cargo.toml").is_file()
+}
+
+fn wasm_opt() -> Command {
+    let mut command = Command::new("node");
+    command.arg("node_modules/binaryen/bin/wasm-opt");
+    command
+}
+
+/// Lints of the code that only wasm32 compiles.
+pub fn clippy(binary: &Binary) -> Result<()> {
+    let mut command = crate::shell::cargo();
+    command
+        .args(["clippy", "--locked", "--workspace", "--exclude", "xtask", "--lib"])
+        .args(["--target", WASM_TARGET, "--", "-D", "warnings"])
+        .env("CARGO_ENCODED_RUSTFLAGS", binary.encoded_rust_flags());
+    run(&mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_binary_has_a_name_of_its_own_and_as_many_wasm_opt_features() {
+        for (index, binary) in BINARIES.iter().enumerate() {
+            assert!(BINARIES[..index].iter().all(|other| other.name != binary.name));
+            assert!(binary.encoded_rust_flags().starts_with("-Ctarget-feature=+simd128,"));
+            assert!(binary.wasm_opt_features.len() >= binary.target_features.len());
+        }
+        assert!(BINARIES.iter().any(|binary| binary.tested));
+    }
+}
