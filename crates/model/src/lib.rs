@@ -8,12 +8,15 @@
 mod bytes;
 mod dtype;
 mod error;
+mod flatbuffer;
+pub mod limits;
 pub mod metadata;
 mod model;
 mod operator;
 mod quantization;
 mod tensor;
 pub mod tflite;
+mod validate;
 
 pub use bytes::Bytes;
 pub use dtype::DataType;

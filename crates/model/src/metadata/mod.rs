@@ -1,5 +1,11 @@
 //! TFLite Model Metadata: what the pixels mean, what the scores are called.
 
+mod archive;
+mod labels;
+mod reader;
+
+pub(crate) use reader::read;
+
 /// What a model says about itself, beyond its graph.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {

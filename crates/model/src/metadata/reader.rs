@@ -1,0 +1,244 @@
+//! From the metadata FlatBuffer (`metadata_schema.fbs`, identifier M001) to [`Metadata`].
+#![deny(clippy::arithmetic_side_effects)]
+
+use std::ops::Range;
+
+use super::archive::Archive;
+use super::{Labels, Metadata, Normalization, TensorMetadata, labels};
+use crate::flatbuffer::{Buffer, Table};
+use crate::limits::Budget;
+use crate::{Bytes, Error, Result};
+
+const IDENTIFIER: &[u8; 4] = b"M001";
+/// Files that the metadata of one model may name.
+const MAX_ASSOCIATED_FILES: usize = 256;
+/// Channels of a normalisation.
+const MAX_CHANNELS: usize = 1024;
+
+mod model_metadata {
+    pub const NAME: u16 = 0;
+    pub const DESCRIPTION: u16 = 1;
+    pub const VERSION: u16 = 2;
+    pub const SUBGRAPH_METADATA: u16 = 3;
+    pub const AUTHOR: u16 = 4;
+    pub const LICENSE: u16 = 5;
+}
+
+mod subgraph_metadata {
+    pub const INPUT_TENSOR_METADATA: u16 = 2;
+    pub const OUTPUT_TENSOR_METADATA: u16 = 3;
+}
+
+mod tensor_metadata {
+    pub const NAME: u16 = 0;
+    pub const DESCRIPTION: u16 = 1;
+    pub const PROCESS_UNITS: u16 = 4;
+    pub const ASSOCIATED_FILES: u16 = 6;
+}
+
+mod process_unit {
+    pub const OPTIONS_TYPE: u16 = 0;
+    pub const OPTIONS: u16 = 1;
+    // The union `ProcessUnitOptions`.
+    pub const NORMALIZATION: u8 = 1;
+    pub const SCORE_CALIBRATION: u8 = 2;
+    pub const SCORE_THRESHOLDING: u8 = 3;
+}
+
+mod associated_file {
+    pub const NAME: u16 = 0;
+    pub const TYPE: u16 = 2;
+    pub const LOCALE: u16 = 3;
+    // The enum `AssociatedFileType`.
+    pub const TENSOR_AXIS_LABELS: i8 = 2;
+    pub const TENSOR_VALUE_LABELS: i8 = 3;
+}
+
+struct Reader<'a> {
+    file: &'a [u8],
+    archive: Option<Archive<'a>>,
+    files: usize,
+    budget: &'a mut Budget,
+}
+
+/// Reads the metadata at `range` of `file`, and the label lists out of the zip at the file's end.
+/// `ends` counts the model's inputs and outputs: the result has one entry for each.
+pub(crate) fn read(
+    file: &Bytes,
+    range: Range<usize>,
+    ends: [usize; 2],
+    budget: &mut Budget,
+) -> Result<Metadata> {
+    let start = range.start;
+    let bytes = file.get(range).unwrap_or_default();
+    let buffer = Buffer::new(bytes, start);
+    if buffer.identifier() != Some(IDENTIFIER) {
+        return Err(Error::format(format!(
+            "the model's metadata at offset {start:#x} does not have the identifier M001: it is \
+             damaged or of another version"
+        ))
+        .with("offset", start));
+    }
+    let root = buffer.root("the metadata")?;
+    let mut reader = Reader { file, archive: None, files: 0, budget };
+    let mut metadata = Metadata {
+        name: reader.string(root, model_metadata::NAME)?,
+        description: reader.string(root, model_metadata::DESCRIPTION)?,
+        version: reader.string(root, model_metadata::VERSION)?,
+        author: reader.string(root, model_metadata::AUTHOR)?,
+        license: reader.string(root, model_metadata::LICENSE)?,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+    };
+    let subgraphs =
+        root.tables(model_metadata::SUBGRAPH_METADATA, "the metadata of the subgraphs")?;
+    let graph = subgraphs.get(0).transpose()?;
+    let [inputs, outputs] = ends;
+    metadata.inputs =
+        reader.tensors(graph, subgraph_metadata::INPUT_TENSOR_METADATA, inputs, "input")?;
+    metadata.outputs =
+        reader.tensors(graph, subgraph_metadata::OUTPUT_TENSOR_METADATA, outputs, "output")?;
+    Ok(metadata)
+}
+
+impl<'a> Reader<'a> {
+    fn string(&mut self, table: Table<'a>, field: u16) -> Result<String> {
+        let text = table.string(field, "a string of the metadata")?;
+        self.budget.take_bytes(text.len())?;
+        Ok(text.into_owned())
+    }
+
+    fn tensors(
+        &mut self,
+        graph: Option<Table<'a>>,
+        field: u16,
+        count: usize,
+        what: &str,
+    ) -> Result<Vec<TensorMetadata>> {
+        self.budget.take(count, size_of::<TensorMetadata>())?;
+        let mut tensors = vec![TensorMetadata::default(); count];
+        let Some(graph) = graph else { return Ok(tensors) };
+        let tables = graph.tables(field, "the metadata of the tensors")?;
+        if tables.len() != 0 && tables.len() != count {
+            return Err(Error::format(format!(
+                "the metadata describes {} {what}s, the model has {count}",
+                tables.len()
+            )));
+        }
+        for (index, (tensor, table)) in tensors.iter_mut().zip(tables.iter()).enumerate() {
+            *tensor = self.tensor(table?, &format!("metadata of {what} {index}"))?;
+        }
+        Ok(tensors)
+    }
+
+    fn tensor(&mut self, table: Table<'a>, label: &str) -> Result<TensorMetadata> {
+        let mut tensor = TensorMetadata {
+            name: self.string(table, tensor_metadata::NAME)?,
+            description: self.string(table, tensor_metadata::DESCRIPTION)?,
+            ..TensorMetadata::default()
+        };
+        let units = table.tables(tensor_metadata::PROCESS_UNITS, "process units")?;
+        for unit in units.iter() {
+            let unit = unit?;
+            let Some(options) = unit.table(process_unit::OPTIONS, "a process unit")? else {
+                continue;
+            };
+            match unit.scalar(process_unit::OPTIONS_TYPE, 0u8)? {
+                process_unit::NORMALIZATION => {
+                    tensor.normalization = Some(self.normalization(options, label)?);
+                }
+                process_unit::SCORE_THRESHOLDING => {
+                    let threshold = options.scalar(0, 0f32)?;
+                    if !threshold.is_finite() {
+                        return Err(Error::format(format!(
+                            "{label}: score threshold {threshold} is not a finite number"
+                        )));
+                    }
+                    tensor.score_threshold = Some(threshold);
+                }
+                process_unit::SCORE_CALIBRATION => {
+                    return Err(Error::unsupported_operator(format!(
+                        "{label} asks for score calibration, which is not supported: the scores \
+                         would not be those that the model's makers mean"
+                    )));
+                }
+                // Tokenisers are for text.
+                _ => {}
+            }
+        }
+        let files = table.tables(tensor_metadata::ASSOCIATED_FILES, "associated files")?;
+        for file in files.iter() {
+            let file = file?;
+            match file.scalar(associated_file::TYPE, 0i8)? {
+                associated_file::TENSOR_AXIS_LABELS | associated_file::TENSOR_VALUE_LABELS => {
+                    let labels = self.labels(file, label)?;
+                    tensor.labels.push(labels);
+                }
+                _ => {}
+            }
+        }
+        Ok(tensor)
+    }
+
+    fn normalization(&mut self, options: Table<'a>, label: &str) -> Result<Normalization> {
+        let mean = options.vector::<f32>(0, "the means of a normalisation")?;
+        let std = options.vector::<f32>(1, "the standard deviations of a normalisation")?;
+        let counts = [mean.len(), std.len()];
+        let channels = mean.len().max(std.len());
+        if counts.iter().any(|&count| count == 0 || (count != 1 && count != channels))
+            || channels > MAX_CHANNELS
+        {
+            return Err(Error::format(format!(
+                "{label}: the normalisation has {} means and {} standard deviations",
+                mean.len(),
+                std.len()
+            )));
+        }
+        self.budget.take(channels, 8)?;
+        self.budget.take(2, 32)?;
+        let normalization =
+            Normalization { mean: mean.iter().collect(), std: std.iter().collect() };
+        let Normalization { mean, std } = &normalization;
+        if let Some(bad) = mean.iter().find(|mean| !mean.is_finite()) {
+            return Err(Error::format(format!("{label}: a mean is {bad}")));
+        }
+        if let Some(bad) = std.iter().find(|std| !std.is_finite() || **std == 0.0) {
+            return Err(Error::format(format!(
+                "{label}: a standard deviation is {bad}, must be a finite number other than 0"
+            )));
+        }
+        Ok(normalization)
+    }
+
+    fn labels(&mut self, table: Table<'a>, label: &str) -> Result<Labels> {
+        self.files = self.files.saturating_add(1);
+        if self.files > MAX_ASSOCIATED_FILES {
+            return Err(Error::format(format!(
+                "the metadata names more than {MAX_ASSOCIATED_FILES} label files"
+            )));
+        }
+        self.budget.take(2, size_of::<Labels>())?;
+        let file_name = self.string(table, associated_file::NAME)?;
+        let locale = self.string(table, associated_file::LOCALE)?;
+        let archive = match self.archive {
+            Some(archive) => archive,
+            None => match Archive::open(self.file)? {
+                Some(archive) => *self.archive.insert(archive),
+                None => {
+                    return Err(Error::format(format!(
+                        "{label} names the label file {file_name:?}, but there is no zip at the \
+                         end of the file: the file is truncated, or was stripped of it"
+                    )));
+                }
+            },
+        };
+        let text = archive.extract(&file_name, self.budget)?.ok_or_else(|| {
+            Error::format(format!(
+                "{label} names the label file {file_name:?}, which the zip at the end of the file \
+                 does not hold"
+            ))
+        })?;
+        let names = labels::parse(&text, &file_name, self.budget)?;
+        Ok(Labels { file_name, locale, names })
+    }
+}

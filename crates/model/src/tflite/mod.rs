@@ -1,0 +1,32 @@
+//! Reading `.tflite` files (schema v3).
+
+mod builtin;
+mod operators;
+mod reader;
+mod schema;
+mod sniff;
+
+use crate::{Bytes, Model, Result};
+
+/// Reads and validates a model.
+///
+/// Constants are slices of `bytes` and copy nothing. Whatever the bytes are, this returns: it
+/// follows no offset unchecked, does not recurse, takes time linear in the length of the file, and
+/// allocates at most [`crate::limits::READ_BUDGET_BASE_BYTES`] +
+/// [`crate::limits::READ_BUDGET_PER_BYTE`] × the file's length beside the file.
+///
+/// Only the main subgraph is read.
+///
+/// # Errors
+/// - `MODEL_FORMAT`: the file is no `.tflite` (the message says what it looks like), is truncated,
+///   or contradicts itself.
+/// - `UNSUPPORTED_OPERATOR`: names every operator of the model that is missing here, with the index
+///   and the output tensor of the first place where each stands.
+/// - `UNSUPPORTED_TYPE`: a tensor has an element type or an encoding that is missing here.
+/// - `OUT_OF_MEMORY`: the file claims more than the budget.
+pub fn read(bytes: Bytes) -> Result<Model> {
+    sniff::check(&bytes)?;
+    let model = reader::Reader::open(&bytes)?.read()?;
+    model.validate()?;
+    Ok(model)
+}

@@ -1,0 +1,339 @@
+//! The rules of each operator.
+
+use super::rules::{Operand, Rules};
+use crate::DataType::{Bool, Float16, Float32, Int8, Int16, Int32, Int64, UInt8};
+use crate::{DataType, Model, Node, Operator, Result};
+
+const REAL: &[DataType] = &[Float32, Int8, UInt8, Int16];
+const ARITHMETIC: &[DataType] = &[Float32, Int8, UInt8, Int16, Int32, Int64];
+const ANY: &[DataType] = &[Float32, Int8, UInt8, Int16, Int32, Int64, Bool];
+const INDEX: &[DataType] = &[Int32, Int64];
+
+/// Checks one operator whose tensor ids are in range.
+pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
+    let rules = Rules { model, index, node };
+    match &node.operator {
+        Operator::Conv2d { stride, dilation, .. } => {
+            rules.windows(&[stride, dilation])?;
+            rules.conv_2d()
+        }
+        Operator::DepthwiseConv2d { stride, dilation, depth_multiplier, .. } => {
+            rules.windows(&[stride, dilation])?;
+            rules.depthwise_conv_2d(*depth_multiplier)
+        }
+        Operator::FullyConnected { .. } => rules.fully_connected(),
+        Operator::Add { .. } | Operator::Mul { .. } => rules.binary(),
+        Operator::AveragePool2d { filter, stride, .. }
+        | Operator::MaxPool2d { filter, stride, .. } => {
+            rules.windows(&[filter, stride])?;
+            rules.unary(REAL)?;
+            rules.rank(rules.input(0)?, 4)?;
+            rules.rank(rules.output(0), 4)
+        }
+        Operator::Mean { .. } => rules.mean(),
+        Operator::Pad => rules.pad(),
+        Operator::Reshape { new_shape } => rules.reshape(new_shape),
+        Operator::Squeeze { dims } => rules.squeeze(dims),
+        Operator::Softmax { beta } => {
+            if !(beta.is_finite() && *beta > 0.0) {
+                return Err(rules.error(format!("beta is {beta}, must be finite and above 0")));
+            }
+            rules.quantised_unary(REAL)
+        }
+        Operator::Logistic | Operator::Relu | Operator::Relu6 | Operator::HardSwish => {
+            rules.quantised_unary(REAL)
+        }
+        Operator::Quantize => rules.quantize(),
+        Operator::Dequantize => rules.dequantize(),
+        Operator::Concatenation { axis, .. } => rules.concatenation(*axis),
+    }
+}
+
+impl Rules<'_> {
+    fn windows(&self, pairs: &[&[usize; 2]]) -> Result<()> {
+        if pairs.iter().any(|pair| pair.contains(&0)) {
+            return Err(self.error("strides, dilations and windows must be 1 or more"));
+        }
+        Ok(())
+    }
+
+    /// One operand, one result, of one type.
+    fn unary(&self, types: &[DataType]) -> Result<()> {
+        self.arity(1..=1, 1)?;
+        self.types(self.input(0)?, types)?;
+        self.same_type(self.input(0)?, self.output(0))
+    }
+
+    /// The same, with scales where the type is quantised.
+    fn quantised_unary(&self, types: &[DataType]) -> Result<()> {
+        self.unary(types)?;
+        self.per_tensor(self.input(0)?)?;
+        self.per_tensor(self.output(0))
+    }
+
+    /// Types and scales of an operator with weights; `axis` is that of the output channels.
+    fn weighted(&self, axis: usize) -> Result<()> {
+        let (input, weights, output) = (self.input(0)?, self.input(1)?, self.output(0));
+        self.types(input, REAL)?;
+        self.same_type(input, output)?;
+        self.per_tensor(input)?;
+        self.per_tensor(output)?;
+        let (weight_types, bias_types): (&[_], &[_]) = match input.tensor.dtype {
+            // Float16 and 8-bit weights of a float operator are widened when it is compiled.
+            Float32 => (&[Float32, Float16, Int8, UInt8], &[Float32, Float16]),
+            UInt8 => (&[UInt8], &[Int32]),
+            Int8 => (&[Int8], &[Int32]),
+            _ => (&[Int8], &[Int32, Int64]),
+        };
+        self.types(weights, weight_types)?;
+        if matches!(weights.tensor.dtype, Int8 | UInt8) {
+            match &weights.tensor.quantization {
+                None => return Err(self.error("the weights have no scale")),
+                Some(quantization) if quantization.scale.len() > 1 && quantization.axis != axis => {
+                    return Err(self.error(format!(
+                        "the weights are quantised along dimension {}, must be {axis}",
+                        quantization.axis
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(bias) = self.optional(2) {
+            self.types(bias, bias_types)?;
+            let channels = weights.shape().and_then(|shape| shape.get(axis));
+            let found = bias.shape().map(|_| bias.tensor.elements());
+            if let (Some(&channels), Some(found)) = (channels, found)
+                && channels != found
+            {
+                return Err(self.shape_error(bias, &format!("{channels} elements")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The result's declared channels are the weights'.
+    fn output_channels(&self, channels: usize) -> Result<()> {
+        let output = self.output(0);
+        match output.channels() {
+            Some(found) if found != channels => {
+                Err(self.shape_error(output, &format!("{channels} channels")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn conv_2d(&self) -> Result<()> {
+        self.arity(2..=3, 1)?;
+        let (input, weights) = (self.input(0)?, self.input(1)?);
+        self.rank(input, 4)?;
+        self.rank(weights, 4)?;
+        self.rank(self.output(0), 4)?;
+        self.weighted(0)?;
+        let Some(&[out, height, width, group]) = weights.shape() else { return Ok(()) };
+        if [out, height, width, group].contains(&0) {
+            return Err(self.shape_error(weights, "dimensions of 1 or more"));
+        }
+        if let Some(channels) = input.channels() {
+            // Fewer channels in the weights than in the input mean grouped convolution.
+            let groups = channels.checked_div(group).unwrap_or(0);
+            if !channels.is_multiple_of(group) || groups == 0 || !out.is_multiple_of(groups) {
+                let needed = format!("as last dimension a divisor of the {channels} channels");
+                return Err(self.shape_error(weights, &needed));
+            }
+        }
+        self.output_channels(out)
+    }
+
+    fn depthwise_conv_2d(&self, depth_multiplier: usize) -> Result<()> {
+        self.arity(2..=3, 1)?;
+        let (input, weights) = (self.input(0)?, self.input(1)?);
+        self.rank(input, 4)?;
+        self.rank(weights, 4)?;
+        self.rank(self.output(0), 4)?;
+        self.weighted(3)?;
+        let Some(&[one, height, width, out]) = weights.shape() else { return Ok(()) };
+        if one != 1 || [height, width, out].contains(&0) {
+            return Err(self.shape_error(weights, "[1, height, width, channels]"));
+        }
+        if let Some(channels) = input.channels()
+            && channels.checked_mul(depth_multiplier) != Some(out)
+        {
+            let needed = format!("a multiple of {channels} channels as last dimension");
+            return Err(self.shape_error(weights, &needed));
+        }
+        self.output_channels(out)
+    }
+
+    fn fully_connected(&self) -> Result<()> {
+        self.arity(2..=3, 1)?;
+        let (input, weights) = (self.input(0)?, self.input(1)?);
+        self.rank(weights, 2)?;
+        self.weighted(0)?;
+        let Some(&[out, depth]) = weights.shape() else { return Ok(()) };
+        if out == 0 || depth == 0 {
+            return Err(self.shape_error(weights, "dimensions of 1 or more"));
+        }
+        if input.fixed_shape().is_some() && !input.tensor.elements().is_multiple_of(depth) {
+            return Err(self.shape_error(input, &format!("a multiple of {depth} elements")));
+        }
+        self.output_channels(out)
+    }
+
+    fn binary(&self) -> Result<()> {
+        self.arity(2..=2, 1)?;
+        let (a, b, output) = (self.input(0)?, self.input(1)?, self.output(0));
+        self.types(a, ARITHMETIC)?;
+        self.same_type(a, b)?;
+        self.same_type(a, output)?;
+        for operand in [a, b, output] {
+            self.per_tensor(operand)?;
+        }
+        if let (Some(x), Some(y)) = (a.fixed_shape(), b.fixed_shape()) {
+            let mut pairs = x.iter().rev().zip(y.iter().rev());
+            if pairs.any(|(&x, &y)| x != y && x != 1 && y != 1) {
+                return Err(self.shape_error(b, &format!("one that broadcasts with {x:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Axes of a constant or of an attribute lie in `-rank..rank`.
+    fn axes(&self, axes: &[i64], input: Operand<'_>) -> Result<()> {
+        let Some(shape) = input.shape() else { return Ok(()) };
+        let rank = shape.len() as i64; // at most MAX_RANK
+        let in_range = |axis: i64| axis >= rank.saturating_neg() && axis < rank;
+        match axes.iter().find(|&&axis| !in_range(axis)) {
+            Some(axis) => Err(self.error(format!(
+                "axis {axis} is out of range for {} of shape {shape:?}",
+                self.model.tensor_label(input.id)
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn mean(&self) -> Result<()> {
+        self.arity(2..=2, 1)?;
+        let (input, axes, output) = (self.input(0)?, self.input(1)?, self.output(0));
+        self.types(input, ARITHMETIC)?;
+        self.same_type(input, output)?;
+        self.per_tensor(input)?;
+        self.per_tensor(output)?;
+        self.types(axes, &[Int32])?;
+        self.axes(&axes.tensor.constant_integers().unwrap_or_default(), input)
+    }
+
+    fn pad(&self) -> Result<()> {
+        self.arity(2..=2, 1)?;
+        let (input, paddings) = (self.input(0)?, self.input(1)?);
+        self.types(input, ANY)?;
+        self.same_type(input, self.output(0))?;
+        self.types(paddings, INDEX)?;
+        if let (Some(shape), Some(found)) = (input.shape(), paddings.shape())
+            && found != [shape.len(), 2]
+        {
+            return Err(self.shape_error(paddings, &format!("[{}, 2]", shape.len())));
+        }
+        let amounts = paddings.tensor.constant_integers().unwrap_or_default();
+        match amounts.iter().find(|&&amount| !(0..=i64::from(i32::MAX)).contains(&amount)) {
+            Some(amount) => Err(self.error(format!("a padding is {amount}, must be 0 or more"))),
+            None => Ok(()),
+        }
+    }
+
+    fn reshape(&self, new_shape: &[i64]) -> Result<()> {
+        self.arity(1..=2, 1)?;
+        let input = self.input(0)?;
+        self.types(input, ANY)?;
+        self.same_type(input, self.output(0))?;
+        // A constant second input goes before the attribute; one computed at run time is unknown.
+        let wanted = match self.optional(1) {
+            Some(shape) => {
+                self.types(shape, INDEX)?;
+                match shape.tensor.constant_integers() {
+                    Some(wanted) if shape.tensor.shape.len() == 1 => wanted,
+                    _ => return Ok(()),
+                }
+            }
+            None => new_shape.to_vec(),
+        };
+        let open = wanted.iter().filter(|&&dim| dim == -1).count();
+        if open > 1 || wanted.iter().any(|&dim| dim < -1) {
+            return Err(self.error(format!("cannot reshape to {wanted:?}")));
+        }
+        if input.fixed_shape().is_some() && !wanted.contains(&0) {
+            let known = wanted
+                .iter()
+                .filter(|&&dim| dim != -1)
+                .try_fold(1usize, |known, &dim| known.checked_mul(usize::try_from(dim).ok()?));
+            let elements = input.tensor.elements();
+            let fits = known.is_some_and(|known| match open {
+                0 => elements == known,
+                _ => elements.is_multiple_of(known),
+            });
+            if !fits {
+                return Err(self.shape_error(input, &format!("as many elements as {wanted:?} has")));
+            }
+        }
+        Ok(())
+    }
+
+    fn squeeze(&self, dims: &[i64]) -> Result<()> {
+        self.unary(ANY)?;
+        let input = self.input(0)?;
+        self.axes(dims, input)?;
+        let Some(shape) = input.fixed_shape() else { return Ok(()) };
+        let rank = shape.len() as i64; // at most MAX_RANK
+        for &dim in dims {
+            let at = usize::try_from(dim.rem_euclid(rank.max(1))).unwrap_or(0);
+            if shape.get(at).is_some_and(|&size| size != 1) {
+                return Err(self.error(format!("dimension {dim} of {shape:?} is not 1")));
+            }
+        }
+        Ok(())
+    }
+
+    fn quantize(&self) -> Result<()> {
+        self.arity(1..=1, 1)?;
+        let (input, output) = (self.input(0)?, self.output(0));
+        self.types(input, REAL)?;
+        self.types(output, &[Int8, UInt8, Int16])?;
+        self.per_tensor(input)?;
+        self.per_tensor(output)
+    }
+
+    fn dequantize(&self) -> Result<()> {
+        self.arity(1..=1, 1)?;
+        let input = self.input(0)?;
+        self.types(input, &[Int8, UInt8, Int16, Float16])?;
+        self.types(self.output(0), &[Float32])?;
+        if input.tensor.dtype != Float16 && input.tensor.quantization.is_none() {
+            let label = self.model.tensor_label(input.id);
+            return Err(self.error(format!("{label} has no scale")));
+        }
+        Ok(())
+    }
+
+    fn concatenation(&self, axis: i64) -> Result<()> {
+        self.arity(1..=usize::MAX, 1)?;
+        let (first, output) = (self.input(0)?, self.output(0));
+        self.types(first, ANY)?;
+        self.same_type(first, output)?;
+        let Some(shape) = first.shape() else { return Ok(()) };
+        self.axes(&[axis], first)?;
+        let axis = axis.rem_euclid((shape.len() as i64).max(1)); // at most MAX_RANK
+        let axis = usize::try_from(axis).unwrap_or(0);
+        for at in 1..self.node.inputs.len() {
+            let operand = self.input(at)?;
+            self.same_type(first, operand)?;
+            let (Some(a), Some(b)) = (first.fixed_shape(), operand.fixed_shape()) else { continue };
+            let differs = |at: usize| at != axis && a[at] != b[at];
+            if a.len() != b.len() || (0..a.len()).any(differs) {
+                return Err(self.shape_error(
+                    operand,
+                    &format!("that of input 0, {a:?}, but for dimension {axis}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

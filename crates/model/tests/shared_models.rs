@@ -1,0 +1,92 @@
+//! Real models, where they are at hand: `ACHADO_SHARED`, or `../shared` beside the repository.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use achado_model::{Bytes, ErrorCode, Model, tflite};
+
+fn shared() -> Option<PathBuf> {
+    let named = std::env::var_os("ACHADO_SHARED").map(PathBuf::from);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).map(|p| p.join("shared"));
+    named.or(beside).filter(|path| path.join("models").is_dir())
+}
+
+fn models(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "tflite"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn summary(model: &Model) -> String {
+    let mut operators: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in &model.nodes {
+        *operators.entry(node.operator.name()).or_default() += 1;
+    }
+    let ends = |ids: &[achado_model::TensorId]| {
+        let ends = ids.iter().map(|&id| {
+            let tensor = model.tensor(id);
+            format!("{}{:?}", tensor.dtype, tensor.shape)
+        });
+        ends.collect::<Vec<_>>().join(" ")
+    };
+    let labels: Vec<usize> = (model.metadata.iter())
+        .flat_map(|metadata| &metadata.outputs)
+        .flat_map(|output| &output.labels)
+        .map(|labels| labels.names.len())
+        .collect();
+    let metadata = match &model.metadata {
+        Some(metadata) => format!(
+            ", metadata: {:?}, normalisation {:?}, labels {labels:?}",
+            metadata.name,
+            metadata.inputs[0].normalization.as_ref().map(|n| (&n.mean, &n.std))
+        ),
+        None => String::new(),
+    };
+    format!("{} -> {}, {operators:?}{metadata}", ends(&model.inputs), ends(&model.outputs))
+}
+
+/// Every real model is read, or is refused for an operator that is missing.
+#[test]
+fn real_models_are_read_or_refused_by_operator() {
+    let Some(shared) = shared() else {
+        println!("not run: no folder with real models (set ACHADO_SHARED)");
+        return;
+    };
+    let mut paths = models(&shared.join("models/models"));
+    paths.extend(models(&shared.join("bench/models")));
+    assert!(paths.len() >= 17, "{} models in {}", paths.len(), shared.display());
+    for path in paths {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        match tflite::read(Bytes::from(std::fs::read(&path).unwrap())) {
+            Ok(model) => println!("read    {name}: {}", summary(&model)),
+            Err(error) => {
+                println!("refused {name}: {error}");
+                assert_eq!(error.code, ErrorCode::UnsupportedOperator, "{name}: {error}");
+            }
+        }
+    }
+}
+
+/// ONNX files are told apart, whichever exporter wrote them.
+#[test]
+fn onnx_models_are_named() {
+    let Some(shared) = shared() else {
+        println!("not run: no folder with real models (set ACHADO_SHARED)");
+        return;
+    };
+    let mut seen = 0;
+    for entry in std::fs::read_dir(shared.join("models/models")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "onnx") {
+            let error = tflite::read(Bytes::from(std::fs::read(&path).unwrap())).unwrap_err();
+            assert!(error.message.contains("this is an ONNX model"), "{}: {error}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 10, "{seen} ONNX models");
+}
