@@ -1,0 +1,377 @@
+//! Pixels to tensor: region, rotation, mirror, fit, resize, normalise, quantise.
+
+mod geometry;
+pub(crate) mod resample;
+mod table;
+
+use achado_model::metadata::Normalization;
+use achado_model::{Error, Result, Tensor};
+
+use crate::frame::FrameOptions;
+use crate::picture::{Picture, PixelFormat};
+pub use geometry::Fit;
+use geometry::{Placement, place};
+pub use resample::Resize;
+use resample::{Axis, Rows, Scratch, resample};
+use table::{Normalise, Table};
+
+/// Which colours a tensor has, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channels {
+    /// Red, green, blue: the default of tensors with 3 channels.
+    Rgb,
+    /// Blue, green, red, as OpenCV and Caffe have it.
+    Bgr,
+    /// Luma `(19595 R + 38470 G + 7471 B + 32768) >> 16` (ITU-R 601, Pillow's `L`): the default of
+    /// tensors with 1 channel.
+    Gray,
+}
+
+impl Channels {
+    /// The name in JavaScript.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rgb => "RGB",
+            Self::Bgr => "BGR",
+            Self::Gray => "GRAY",
+        }
+    }
+}
+
+/// What a caller sets of the preprocessing; the rest comes from the model's metadata and defaults.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Preprocess {
+    /// How one aspect ratio becomes another; default [`Fit::Stretch`].
+    pub fit: Option<Fit>,
+    /// The filter; default [`Resize::Bilinear`].
+    pub resize: Option<Resize>,
+    /// Subtracted from pixels (0..=255) before dividing by `std`; one value, or one for each of the
+    /// tensor's channels in the tensor's order. Defaults to the metadata's, or 0 where only `std`
+    /// is known. Giving `mean` or `std` also makes integer inputs normalised and quantised instead
+    /// of fed as raw pixels.
+    pub mean: Option<Vec<f32>>,
+    /// Divides; as `mean`. Defaults to the metadata's, or 1 where only `mean` is known.
+    pub std: Option<Vec<f32>>,
+    /// The tensor's colours; default by its number of channels.
+    pub channels: Option<Channels>,
+    /// The centred part of the picture that is used, above 0 and up to 1; default 1. ImageNet
+    /// models are usually measured with [`Fit::CenterCrop`] and 0.875.
+    pub crop_fraction: Option<f32>,
+}
+
+impl Preprocess {
+    /// Checks what can be checked without a model.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION`, by the option's name in JavaScript.
+    pub fn validate(&self) -> Result<()> {
+        if let Some(fraction) = self.crop_fraction
+            && !(fraction > 0.0 && fraction <= 1.0)
+        {
+            return Err(option(
+                "cropFraction",
+                format!("must be above 0 and at most 1, is {fraction}"),
+            ));
+        }
+        for (name, values) in [("mean", &self.mean), ("std", &self.std)] {
+            let Some(values) = values else { continue };
+            if values.is_empty() {
+                return Err(option(name, "must have one value, or one a channel; is empty".into()));
+            }
+            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                return Err(option(name, format!("must be finite numbers, has {value}")));
+            }
+            if name == "std" && values.contains(&0.0) {
+                return Err(option(name, "divides, so it cannot be 0".into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn option(name: &str, message: String) -> Error {
+    Error::invalid_option(format!("preprocess.{name}: {message}"))
+        .with("option", format!("preprocess.{name}"))
+}
+
+/// Fills one input tensor `[1, height, width, channels]` from pictures.
+///
+/// Axes are planned once for each size of picture and kept while it repeats; then a call allocates
+/// nothing.
+#[derive(Debug)]
+pub struct Preprocessor {
+    width: usize,
+    height: usize,
+    channels: Channels,
+    depth: usize,
+    fit: Fit,
+    resize: Resize,
+    crop_fraction: f32,
+    table: Table,
+    planned: Option<(usize, usize, FrameOptions, Placement)>,
+    x: Axis,
+    y: Axis,
+    scratch: Scratch,
+    gray: Vec<u8>,
+}
+
+impl Preprocessor {
+    /// Checks the options against the tensor and its normalisation in the metadata.
+    ///
+    /// # Errors
+    /// `UNSUPPORTED_TYPE` if the tensor is no picture, `INVALID_OPTION` if options are out of range
+    /// or do not fit it, `METADATA_MISSING` if nobody says how to normalise, `MODEL_FORMAT` if the
+    /// metadata's normalisation does not fit the tensor.
+    pub fn new(
+        tensor: &Tensor,
+        metadata: Option<&Normalization>,
+        options: &Preprocess,
+    ) -> Result<Self> {
+        options.validate()?;
+        let (height, width, depth) = picture_shape(tensor)?;
+        let default = if depth == 1 { Channels::Gray } else { Channels::Rgb };
+        let channels = options.channels.unwrap_or(default);
+        if (channels == Channels::Gray) != (depth == 1) {
+            let name = channels.name();
+            return Err(option(
+                "channels",
+                format!("{name} does not fit input tensor {:?} with {depth} channels", tensor.name),
+            ));
+        }
+        for (name, values) in [("mean", &options.mean), ("std", &options.std)] {
+            if let Some(values) = values
+                && values.len() != 1
+                && values.len() != depth
+            {
+                let found = values.len();
+                return Err(option(
+                    name,
+                    format!(
+                        "the input has {depth} channels, so give 1 or {depth} values; {found} given"
+                    ),
+                ));
+            }
+        }
+        let caller = options.mean.is_some() || options.std.is_some();
+        let overridden = options.mean.is_some() && options.std.is_some();
+        let metadata = match metadata {
+            Some(normalization) if !overridden => {
+                for (name, values) in [("mean", &normalization.mean), ("std", &normalization.std)] {
+                    if values.len() != 1 && values.len() != depth {
+                        let found = values.len();
+                        return Err(Error::format(format!(
+                            "the metadata of input tensor {:?} has {found} values as {name} for \
+                             {depth} channels; give preprocess.mean and preprocess.std",
+                            tensor.name
+                        )));
+                    }
+                }
+                Some(Normalise { mean: &normalization.mean, std: &normalization.std })
+            }
+            _ => None,
+        };
+        let caller = caller.then(|| Normalise {
+            mean: options.mean.as_deref().or(metadata.map(|m| m.mean)).unwrap_or(&[0.0]),
+            std: options.std.as_deref().or(metadata.map(|m| m.std)).unwrap_or(&[1.0]),
+        });
+        Ok(Self {
+            width,
+            height,
+            channels,
+            depth,
+            fit: options.fit.unwrap_or_default(),
+            resize: options.resize.unwrap_or_default(),
+            crop_fraction: options.crop_fraction.unwrap_or(1.0),
+            table: Table::new(tensor, depth, caller, metadata)?,
+            planned: None,
+            x: Axis::default(),
+            y: Axis::default(),
+            scratch: Scratch::default(),
+            gray: Vec::new(),
+        })
+    }
+
+    /// Writes the tensor's elements, little-endian, into `out`.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` for a picture without pixels or with a buffer of another size,
+    /// `INVALID_OPTION` for a region outside the picture or a rotation that is no multiple of 90.
+    ///
+    /// # Panics
+    /// If `out` is not the tensor's size in bytes.
+    pub fn run(
+        &mut self,
+        picture: &Picture<'_>,
+        frame: &FrameOptions,
+        out: &mut [u8],
+    ) -> Result<()> {
+        picture.validate()?;
+        frame.validate()?;
+        let placement = self.plan(picture.width, picture.height, frame);
+        let element_bytes = if matches!(self.table, Table::Floats(_)) { 4 } else { 1 };
+        assert_eq!(out.len(), self.width * self.height * self.depth * element_bytes, "tensor size");
+
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut gray = std::mem::take(&mut self.gray);
+        match picture.format {
+            PixelFormat::Gray8 => {
+                let rows = Rows::<1> { pixels: picture.pixels, width: picture.width, first_row: 0 };
+                self.fill(rows, placement, &mut scratch, out);
+            }
+            _ if self.channels == Channels::Gray => {
+                let (first_row, end_row) = self.y.bounds();
+                let stride = picture.width * picture.format.channels();
+                let pixels = &picture.pixels[first_row * stride..end_row * stride];
+                gray.clear();
+                match picture.format {
+                    PixelFormat::Rgba8 => gray.extend(pixels.as_chunks::<4>().0.iter().map(luma)),
+                    _ => gray.extend(pixels.as_chunks::<3>().0.iter().map(luma)),
+                }
+                let rows = Rows::<1> { pixels: &gray, width: picture.width, first_row };
+                self.fill(rows, placement, &mut scratch, out);
+            }
+            PixelFormat::Rgba8 => {
+                let rows = Rows::<4> { pixels: picture.pixels, width: picture.width, first_row: 0 };
+                self.fill(rows, placement, &mut scratch, out);
+            }
+            PixelFormat::Rgb8 => {
+                let rows = Rows::<3> { pixels: picture.pixels, width: picture.width, first_row: 0 };
+                self.fill(rows, placement, &mut scratch, out);
+            }
+        }
+        self.scratch = scratch;
+        self.gray = gray;
+        Ok(())
+    }
+
+    fn plan(&mut self, width: usize, height: usize, frame: &FrameOptions) -> Placement {
+        if let Some((planned_width, planned_height, planned_frame, placement)) = self.planned
+            && (planned_width, planned_height, planned_frame) == (width, height, *frame)
+        {
+            return placement;
+        }
+        let placement = place(
+            (width, height),
+            frame,
+            (self.fit, self.crop_fraction),
+            (self.width, self.height),
+        );
+        let orientation = placement.orientation;
+        let (flip_x, flip_y) = if orientation.transpose {
+            (orientation.flip_y, orientation.flip_x)
+        } else {
+            (orientation.flip_x, orientation.flip_y)
+        };
+        self.x.plan(self.resize, placement.source_x, flip_x);
+        self.y.plan(self.resize, placement.source_y, flip_y);
+        self.planned = Some((width, height, *frame, placement));
+        placement
+    }
+
+    fn fill<const C: usize>(
+        &self,
+        rows: Rows<'_, C>,
+        placement: Placement,
+        scratch: &mut Scratch,
+        out: &mut [u8],
+    ) {
+        match &self.table {
+            Table::Bytes(table) => {
+                let table: &[[u8; 256]] = table;
+                self.fill_elements(rows, placement, scratch, out, |c, byte| {
+                    table[c][usize::from(byte)]
+                });
+            }
+            Table::Floats(table) => {
+                let out = out.as_chunks_mut::<4>().0;
+                self.fill_elements(rows, placement, scratch, out, |c, byte| {
+                    table[c][usize::from(byte)]
+                });
+            }
+        }
+    }
+
+    /// `out` is `[height, width, depth]` elements of `E`; `element(channel, byte)` makes one.
+    fn fill_elements<const C: usize, E: Copy>(
+        &self,
+        rows: Rows<'_, C>,
+        placement: Placement,
+        scratch: &mut Scratch,
+        out: &mut [E],
+        element: impl Fn(usize, u8) -> E,
+    ) {
+        let depth = self.depth;
+        if placement.leaves_border(self.width, self.height) {
+            for pixel in out.chunks_exact_mut(depth) {
+                for (c, out) in pixel.iter_mut().enumerate() {
+                    *out = element(c, 0);
+                }
+            }
+        }
+        let [left, top, ..] = placement.target;
+        // A line is a row of the tensor, or a column where the picture lies on its side.
+        let transpose = placement.orientation.transpose;
+        let step = if transpose { self.width } else { 1 };
+        let axes = (&self.x, &self.y);
+        resample(rows, axes, placement.order, scratch, |line, pixels: &[u8]| {
+            let first = if transpose {
+                top * self.width + left + line
+            } else {
+                (top + line) * self.width + left
+            };
+            let pixels = pixels.as_chunks::<C>().0;
+            let targets = out[first * depth..].chunks_mut(step * depth);
+            match (self.channels, C) {
+                (Channels::Gray, _) => {
+                    for (target, pixel) in targets.zip(pixels) {
+                        target[0] = element(0, pixel[0]);
+                    }
+                }
+                (Channels::Rgb, _) => {
+                    let [r, g, b] = [0, 1, 2].map(|c| c.min(C - 1));
+                    for (target, pixel) in targets.zip(pixels) {
+                        target[0] = element(0, pixel[r]);
+                        target[1] = element(1, pixel[g]);
+                        target[2] = element(2, pixel[b]);
+                    }
+                }
+                (Channels::Bgr, _) => {
+                    let [b, g, r] = [2, 1, 0].map(|c| c.min(C - 1));
+                    for (target, pixel) in targets.zip(pixels) {
+                        target[0] = element(0, pixel[b]);
+                        target[1] = element(1, pixel[g]);
+                        target[2] = element(2, pixel[r]);
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn luma<const C: usize>(pixel: &[u8; C]) -> u8 {
+    let [r, g, b] = [0, 1, 2].map(|c| u32::from(pixel[c]));
+    // The coefficients add up to 2^16, so the result is at most 255.
+    ((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8
+}
+
+/// Height, width and channels of a picture's tensor.
+fn picture_shape(tensor: &Tensor) -> Result<(usize, usize, usize)> {
+    let refuse = |why: &str| {
+        let Tensor { name, shape, .. } = tensor;
+        Error::unsupported_type(format!(
+            "input tensor {name:?} has shape {shape:?}{why}; a classifier's input is \
+             [1, height, width, 1] or [1, height, width, 3]"
+        ))
+        .with("tensor", name.as_str())
+    };
+    if tensor.dynamic.iter().skip(1).any(|&dynamic| dynamic) {
+        return Err(refuse(" of which more than the batch is left open"));
+    }
+    match tensor.shape[..] {
+        [1, height, width, depth @ (1 | 3)] if height > 0 && width > 0 => {
+            Ok((height, width, depth))
+        }
+        [_, 1 | 3, _, _] => Err(refuse(", which looks like channels before height and width")),
+        _ => Err(refuse("")),
+    }
+}

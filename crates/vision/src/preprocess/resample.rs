@@ -1,0 +1,277 @@
+//! Separable resampling in Pillow's 8-bit fixed-point arithmetic, byte for byte.
+//!
+//! The formulas are those of Pillow's `Resample.c` (filters, coefficients, 22-bit rounding, `u8`
+//! between the passes) and of the nearest-neighbour scaling in its `Geometry.c`. Outputs come line
+//! by line, so no resized picture is stored: a ring holds the few rows that a line needs.
+
+/// How pixels are resampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Resize {
+    /// A triangle filter, widened when shrinking (antialiased): Pillow's `BILINEAR`.
+    #[default]
+    Bilinear,
+    /// The nearest pixel: Pillow's `NEAREST`.
+    Nearest,
+    /// The mean of the pixels under an output pixel: Pillow's `BOX`.
+    Area,
+}
+
+const PRECISION_BITS: u32 = 32 - 8 - 2;
+const ONE: i32 = 1 << PRECISION_BITS;
+const HALF: i32 = ONE / 2;
+
+/// The stretch of a source axis that one output pixel is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Span {
+    /// The first source pixel.
+    start: usize,
+    /// The place of its coefficient in [`Axis::taps`].
+    first_tap: usize,
+    /// How many source pixels; 1 or more.
+    count: usize,
+}
+
+/// The coefficients of one axis. Planning again reuses the memory.
+#[derive(Debug, Default)]
+pub(crate) struct Axis {
+    spans: Vec<Span>,
+    taps: Vec<i32>,
+    weights: Vec<f64>,
+    max_count: usize,
+    reversed: bool,
+}
+
+/// What an axis is planned from: `outputs` pixels out of `from..to` of `size` source pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Range {
+    /// Pixels of the source.
+    pub size: usize,
+    /// Where the box begins, in source pixels. `f32`, as Pillow's `box` is.
+    pub from: f32,
+    /// Where it ends.
+    pub to: f32,
+    /// Pixels of the result.
+    pub outputs: usize,
+}
+
+impl Axis {
+    /// Plans `range`. With `reversed`, the source is read from its far end: the result is that of
+    /// mirroring the source along this axis first (`from` and `to` count in the mirrored source).
+    pub fn plan(&mut self, resize: Resize, range: Range, reversed: bool) {
+        self.spans.clear();
+        self.taps.clear();
+        self.max_count = 0;
+        self.reversed = reversed;
+        match resize {
+            Resize::Bilinear => self.plan_filter(range, 1.0, |x| (1.0 - x.abs()).max(0.0)),
+            Resize::Area => {
+                self.plan_filter(range, 0.5, |x| f64::from(u8::from(x > -0.5 && x <= 0.5)))
+            }
+            Resize::Nearest => self.plan_nearest(range),
+        }
+    }
+
+    fn plan_filter(&mut self, range: Range, support: f64, filter: impl Fn(f64) -> f64) {
+        let Range { size, from, to, outputs } = range;
+        let scale = f64::from(to - from) / outputs as f64;
+        let filter_scale = scale.max(1.0);
+        let support = support * filter_scale;
+        let inverse = 1.0 / filter_scale;
+        for output in 0..outputs {
+            let center = f64::from(from) + (output as f64 + 0.5) * scale;
+            let start = ((center - support + 0.5).max(0.0) as usize).min(size - 1);
+            // At least one pixel: a box that touches the far edge could otherwise cover none.
+            let end = ((center + support + 0.5) as usize).clamp(start + 1, size);
+            self.weights.clear();
+            self.weights.extend((start..end).map(|x| filter((x as f64 - center + 0.5) * inverse)));
+            let sum: f64 = self.weights.iter().sum();
+            let first_tap = self.taps.len();
+            if sum == 0.0 {
+                self.taps.push(ONE);
+            } else {
+                let fixed = |w: &f64| (0.5 + w / sum * f64::from(ONE)) as i32;
+                self.taps.extend(self.weights.iter().map(fixed));
+            }
+            self.push(start, first_tap, size);
+        }
+    }
+
+    fn plan_nearest(&mut self, range: Range) {
+        let Range { size, from, to, outputs } = range;
+        let scale = f64::from(to - from) / outputs as f64;
+        // Pillow adds up steps; multiplying would round differently.
+        let mut position = f64::from(from) + scale * 0.5;
+        for _ in 0..outputs {
+            let first_tap = self.taps.len();
+            self.taps.push(ONE);
+            self.push((position as usize).min(size - 1), first_tap, size);
+            position += scale;
+        }
+    }
+
+    /// Ends a span whose coefficients stand at the end of `taps`: drops zeros at both ends (adding
+    /// nothing is exact) and turns it round where the axis is reversed.
+    fn push(&mut self, mut start: usize, first_tap: usize, size: usize) {
+        while self.taps.len() > first_tap + 1 && self.taps.last() == Some(&0) {
+            self.taps.pop();
+        }
+        let zeros = self.taps[first_tap..].iter().take_while(|&&tap| tap == 0).count();
+        if zeros < self.taps.len() - first_tap {
+            self.taps.drain(first_tap..first_tap + zeros);
+            start += zeros;
+        }
+        let count = self.taps.len() - first_tap;
+        if self.reversed {
+            start = size - (start + count);
+            self.taps[first_tap..].reverse();
+        }
+        self.max_count = self.max_count.max(count);
+        self.spans.push(Span { start, first_tap, count });
+    }
+
+    /// Output pixels.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The source pixels that are read: first, and one past the last. Spans run monotonically.
+    pub fn bounds(&self) -> (usize, usize) {
+        let start = self.spans.iter().map(|s| s.start).min().unwrap_or(0);
+        let end = self.spans.iter().map(|s| s.start + s.count).max().unwrap_or(0);
+        (start, end)
+    }
+
+    fn taps(&self, span: Span) -> &[i32] {
+        &self.taps[span.first_tap..span.first_tap + span.count]
+    }
+
+    /// Outputs in the order in which their source pixels ascend.
+    fn source_order(&self) -> impl Iterator<Item = (usize, Span)> {
+        let last = self.len() - 1;
+        (0..=last).map(move |i| {
+            let output = if self.reversed { last - i } else { i };
+            (output, self.spans[output])
+        })
+    }
+}
+
+/// Which axis of the source is resampled first; the bytes in between are rounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Along rows, then along columns.
+    #[default]
+    XFirst,
+    /// Along columns, then along rows.
+    YFirst,
+}
+
+/// Rows of `C` bytes a pixel; `first_row` is the source row that `pixels` begins with.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a, const C: usize> {
+    pub pixels: &'a [u8],
+    pub width: usize,
+    pub first_row: usize,
+}
+
+impl<'a, const C: usize> Rows<'a, C> {
+    fn row(&self, y: usize) -> &'a [u8] {
+        let start = (y - self.first_row) * self.width * C;
+        &self.pixels[start..start + self.width * C]
+    }
+}
+
+/// Memory that a call leaves for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    rows: Vec<u8>,
+    line: Vec<u8>,
+}
+
+/// Resamples `source`, handing `emit` one line of `x.len() * C` bytes for each output of `y`, with
+/// that output's index.
+pub(crate) fn resample<const C: usize>(
+    source: Rows<'_, C>,
+    (x, y): (&Axis, &Axis),
+    order: Order,
+    scratch: &mut Scratch,
+    mut emit: impl FnMut(usize, &[u8]),
+) {
+    let length = x.len() * C;
+    let Scratch { rows, line } = scratch;
+    line.resize(length, 0);
+    match order {
+        Order::XFirst => {
+            // A ring of source rows, already resampled along x.
+            let slots = y.max_count;
+            rows.resize(slots * length, 0);
+            let mut next = 0;
+            for (output, span) in y.source_order() {
+                next = next.max(span.start);
+                while next < span.start + span.count {
+                    let slot = next % slots * length;
+                    along_row::<C>(source.row(next), 0, x, &mut rows[slot..slot + length]);
+                    next += 1;
+                }
+                let row = |tap: usize| {
+                    let slot = (span.start + tap) % slots * length;
+                    &rows[slot..slot + length]
+                };
+                across_rows(row, y.taps(span), line);
+                emit(output, line);
+            }
+        }
+        Order::YFirst => {
+            let (start, end) = x.bounds();
+            rows.resize((end - start) * C, 0);
+            for (output, span) in y.source_order() {
+                let row = |tap: usize| &source.row(span.start + tap)[start * C..end * C];
+                across_rows(row, y.taps(span), rows);
+                along_row::<C>(rows, start, x, line);
+                emit(output, line);
+            }
+        }
+    }
+}
+
+fn clip8(sum: i32) -> u8 {
+    // Coefficients are never negative here, so only the upper end can be passed.
+    (sum >> PRECISION_BITS).min(255) as u8
+}
+
+/// Resamples one row along x. `row` begins with source pixel `origin`.
+fn along_row<const C: usize>(row: &[u8], origin: usize, axis: &Axis, out: &mut [u8]) {
+    let pixels = row.as_chunks::<C>().0;
+    for (&span, out) in axis.spans.iter().zip(out.as_chunks_mut::<C>().0) {
+        let start = span.start - origin;
+        let mut sums = [HALF; C];
+        for (pixel, &tap) in pixels[start..start + span.count].iter().zip(axis.taps(span)) {
+            for (sum, &byte) in sums.iter_mut().zip(pixel) {
+                *sum += i32::from(byte) * tap;
+            }
+        }
+        *out = sums.map(clip8);
+    }
+}
+
+/// The weighted sum of rows, column by column; `row(i)` has `taps[i]`. Sums stay in registers for
+/// a block of columns while the rows pass by.
+fn across_rows<'a>(row: impl Fn(usize) -> &'a [u8], taps: &[i32], out: &mut [u8]) {
+    const BLOCK: usize = 16;
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    for (block, out) in blocks.iter_mut().enumerate() {
+        let mut sums = [HALF; BLOCK];
+        for (i, &tap) in taps.iter().enumerate() {
+            let bytes = &row(i)[block * BLOCK..][..BLOCK];
+            for (sum, &byte) in sums.iter_mut().zip(bytes) {
+                *sum += i32::from(byte) * tap;
+            }
+        }
+        *out = sums.map(clip8);
+    }
+    let start = blocks.len() * BLOCK;
+    for (column, out) in rest.iter_mut().enumerate() {
+        let products =
+            taps.iter().enumerate().map(|(i, tap)| i32::from(row(i)[start + column]) * tap);
+        *out = clip8(HALF + products.sum::<i32>());
+    }
+}

@@ -1,0 +1,286 @@
+//! From a pixel byte to the bytes of a tensor element, by a table of 256 entries a channel.
+
+use achado_model::{DataType, Error, ErrorCode, Result, Tensor};
+
+/// `(x - mean) / std` in the tensor's channel order, one or one a channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Normalise<'a> {
+    pub mean: &'a [f32],
+    pub std: &'a [f32],
+}
+
+impl Normalise<'_> {
+    fn channel(&self, channel: usize) -> (f32, f32) {
+        let pick = |values: &[f32]| values[if values.len() == 1 { 0 } else { channel }];
+        (pick(self.mean), pick(self.std))
+    }
+}
+
+/// One table a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Table {
+    /// uint8 and int8 tensors (int8 as its two's complement byte).
+    Bytes(Vec<[u8; 256]>),
+    /// float32 tensors, little-endian.
+    Floats(Vec<[[u8; 4]; 256]>),
+}
+
+/// Normalisations that models are trained with, as `(mean, std)`: 0..1, 0..255, -1..1, (x-127)/128,
+/// -128..127. An int8 input without metadata is taken as raw pixels if its scale fits one of them.
+const USUAL: [(f32, f32); 6] =
+    [(0.0, 255.0), (0.0, 1.0), (127.5, 127.5), (127.0, 128.0), (128.0, 128.0), (128.0, 1.0)];
+
+impl Table {
+    /// The table of an input tensor.
+    ///
+    /// - float32: `(x - mean) / std` by the caller's values, else by the metadata's.
+    /// - uint8: the pixel byte itself, as MediaPipe and the TFLite Task Library feed it, whatever
+    ///   the metadata says: such a model was quantised over the whole range of pixels.
+    /// - int8: `x - 128`, the same convention shifted, where normalising and quantising agree with
+    ///   it within one step for every `x`; else normalised and quantised.
+    /// - uint8 and int8 with values by the caller: always normalised and quantised.
+    ///
+    /// Quantising is TFLite's QUANTIZE: `round(x / scale) + zero_point`, halves away from zero,
+    /// clamped.
+    ///
+    /// # Errors
+    /// `METADATA_MISSING` if nobody says how to normalise, `INVALID_OPTION` if normalising by the
+    /// caller's values overflows, `UNSUPPORTED_TYPE` for other tensors.
+    pub fn new(
+        tensor: &Tensor,
+        channels: usize,
+        caller: Option<Normalise<'_>>,
+        metadata: Option<Normalise<'_>>,
+    ) -> Result<Self> {
+        match tensor.dtype {
+            DataType::Float32 => {
+                let normalise = caller.or(metadata).ok_or_else(|| missing(tensor))?;
+                Self::floats(channels, normalise)
+            }
+            DataType::UInt8 => match caller {
+                None => Ok(Self::identity(channels, 0)),
+                Some(normalise) => Self::quantised(tensor, channels, normalise, 0.0),
+            },
+            DataType::Int8 => match (caller, metadata) {
+                (Some(normalise), _) => Self::quantised(tensor, channels, normalise, -128.0),
+                (None, Some(normalise)) => {
+                    let (scale, zero_point) = scale_of(tensor)?;
+                    let raw = (0..channels)
+                        .all(|channel| is_raw(normalise.channel(channel), scale, zero_point));
+                    if raw {
+                        Ok(Self::identity(channels, 128))
+                    } else {
+                        Self::quantised(tensor, channels, normalise, -128.0)
+                    }
+                }
+                (None, None) => {
+                    let (scale, zero_point) = scale_of(tensor)?;
+                    if USUAL.iter().any(|&usual| is_raw(usual, scale, zero_point)) {
+                        Ok(Self::identity(channels, 128))
+                    } else {
+                        Err(missing(tensor))
+                    }
+                }
+            },
+            other => Err(Error::unsupported_type(format!(
+                "input tensor {:?} is {other}; pictures go into float32, uint8 and int8 tensors",
+                tensor.name
+            ))
+            .with("tensor", tensor.name.as_str())),
+        }
+    }
+
+    /// Bytes as they are, with `flip` for the top bit: uint8 to int8.
+    fn identity(channels: usize, flip: u8) -> Self {
+        let mut table = [0; 256];
+        for (entry, x) in table.iter_mut().zip(0..=u8::MAX) {
+            *entry = x ^ flip;
+        }
+        Self::Bytes(vec![table; channels])
+    }
+
+    fn floats(channels: usize, normalise: Normalise<'_>) -> Result<Self> {
+        let mut tables = vec![[[0; 4]; 256]; channels];
+        for (channel, table) in tables.iter_mut().enumerate() {
+            for (entry, real) in table.iter_mut().zip(reals(normalise.channel(channel))?) {
+                *entry = real.to_le_bytes();
+            }
+        }
+        Ok(Self::Floats(tables))
+    }
+
+    /// `low` is the type's least value.
+    fn quantised(
+        tensor: &Tensor,
+        channels: usize,
+        normalise: Normalise<'_>,
+        low: f32,
+    ) -> Result<Self> {
+        let (scale, zero_point) = scale_of(tensor)?;
+        let mut tables = vec![[0; 256]; channels];
+        for (channel, table) in tables.iter_mut().enumerate() {
+            for (entry, real) in table.iter_mut().zip(reals(normalise.channel(channel))?) {
+                let quantised = (real / scale).round() + zero_point as f32;
+                // In range, so the cast is exact; int8 becomes its two's complement byte.
+                *entry = quantised.clamp(low, low + 255.0) as i16 as u8;
+            }
+        }
+        Ok(Self::Bytes(tables))
+    }
+}
+
+/// The normalised value of each byte, all finite.
+fn reals((mean, std): (f32, f32)) -> Result<[f32; 256]> {
+    let mut reals = [0.0; 256];
+    for (real, x) in reals.iter_mut().zip(0..=u8::MAX) {
+        *real = (f32::from(x) - mean) / std;
+    }
+    if reals.iter().all(|real| real.is_finite()) {
+        Ok(reals)
+    } else {
+        Err(Error::invalid_option(format!(
+            "preprocess: (x - mean) / std overflows with mean {mean} and std {std}"
+        ))
+        .with("option", "preprocess"))
+    }
+}
+
+/// Whether quantising `(x - mean) / std` without rounding is within one step of `x - 128`. It is
+/// linear in `x`, so the ends tell.
+fn is_raw((mean, std): (f32, f32), scale: f32, zero_point: i32) -> bool {
+    [0.0, 255.0].into_iter().all(|x: f64| {
+        let real = (x - f64::from(mean)) / f64::from(std);
+        let quantised = real / f64::from(scale) + f64::from(zero_point);
+        (quantised - (x - 128.0)).abs() <= 1.0 + 1e-3
+    })
+}
+
+fn scale_of(tensor: &Tensor) -> Result<(f32, i32)> {
+    tensor.quantization.as_ref().and_then(|q| q.as_per_tensor()).ok_or_else(|| {
+        Error::unsupported_type(format!(
+            "input tensor {:?} is {} without one scale and zero point for the whole tensor",
+            tensor.name, tensor.dtype
+        ))
+        .with("tensor", tensor.name.as_str())
+    })
+}
+
+fn missing(tensor: &Tensor) -> Error {
+    let name = &tensor.name;
+    let dtype = tensor.dtype;
+    let how = match tensor.quantization.as_ref().and_then(|q| q.as_per_tensor()) {
+        Some((scale, zero_point)) if dtype != DataType::Float32 => {
+            format!("{dtype} (scale {scale}, zero point {zero_point})")
+        }
+        _ => dtype.to_string(),
+    };
+    Error::new(
+        ErrorCode::MetadataMissing,
+        format!(
+            "input tensor {name:?} is {how} and the model does not say how pixels become its \
+             values; give preprocess.mean and preprocess.std as in training: (x - mean) / std with \
+             x from 0 to 255, such as mean [127.5], std [127.5] for -1..1, or mean [0], std [255] \
+             for 0..1"
+        ),
+    )
+    .with("tensor", name.as_str())
+    .with("option", "preprocess")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::tensor;
+
+    const PM1: Normalise<'_> = Normalise { mean: &[127.5], std: &[127.5] };
+
+    fn bytes(table: &Table) -> &[[u8; 256]] {
+        match table {
+            Table::Bytes(tables) => tables,
+            Table::Floats(_) => panic!("expected bytes"),
+        }
+    }
+
+    #[test]
+    fn floats_by_channel() {
+        let input = tensor(DataType::Float32, &[1, 2, 2, 3], None);
+        let normalise =
+            Normalise { mean: &[123.675, 116.28, 103.53], std: &[58.395, 57.12, 57.375] };
+        let Table::Floats(tables) = Table::new(&input, 3, Some(normalise), None).unwrap() else {
+            panic!("expected floats");
+        };
+        assert_eq!(f32::from_le_bytes(tables[0][0]), -123.675f32 / 58.395);
+        assert_eq!(f32::from_le_bytes(tables[1][255]), (255.0f32 - 116.28) / 57.12);
+        assert_eq!(f32::from_le_bytes(tables[2][10]), (10.0f32 - 103.53) / 57.375);
+    }
+
+    #[test]
+    fn uint8_is_raw_unless_the_caller_says_otherwise() {
+        let input = tensor(DataType::UInt8, &[1, 2, 2, 3], Some((1.0 / 128.0, 128)));
+        let raw = Table::new(&input, 3, None, Some(PM1)).unwrap();
+        assert_eq!(raw, Table::identity(3, 0));
+        let caller = Table::new(&input, 3, Some(PM1), None).unwrap();
+        // x = 64: -63.5 / 127.5 * 128 = -63.749 -> -64 + 128.
+        assert_eq!(bytes(&caller)[0][64], 64);
+        assert_eq!(bytes(&caller)[0][0], 0);
+        assert_eq!(bytes(&caller)[0][255], 255);
+        let half = Normalise { mean: &[127.5], std: &[255.0] };
+        let caller = Table::new(&input, 3, Some(half), None).unwrap();
+        assert_eq!((bytes(&caller)[2][0], bytes(&caller)[2][255]), (64, 192));
+    }
+
+    #[test]
+    fn int8_is_raw_where_scale_and_normalisation_say_so() {
+        let raw = Table::identity(3, 128);
+        assert_eq!(bytes(&raw)[0][0], (-128i8) as u8);
+        assert_eq!(bytes(&raw)[0][200], 72);
+        for (scale, zero_point) in
+            [(1.0 / 255.0, -128), (1.0, -128), (2.0 / 255.0, -1), (1.0 / 128.0, 0), (1.0, 0)]
+        {
+            let input = tensor(DataType::Int8, &[1, 2, 2, 3], Some((scale, zero_point)));
+            assert_eq!(Table::new(&input, 3, None, None).unwrap(), raw, "{scale} {zero_point}");
+        }
+        let input = tensor(DataType::Int8, &[1, 2, 2, 3], Some((2.0 / 255.0, -1)));
+        assert_eq!(Table::new(&input, 3, None, Some(PM1)).unwrap(), raw);
+    }
+
+    #[test]
+    fn int8_of_another_range_is_normalised_and_quantised() {
+        let input = tensor(DataType::Int8, &[1, 2, 2, 3], Some((0.0187, -14)));
+        let normalise =
+            Normalise { mean: &[123.675, 116.28, 103.53], std: &[58.395, 57.12, 57.375] };
+        let table = Table::new(&input, 3, None, Some(normalise)).unwrap();
+        for channel in 0..3 {
+            for x in 0..256 {
+                let (mean, std) = normalise.channel(channel);
+                let expected =
+                    (((x as f32 - mean) / std / 0.0187).round() - 14.0).clamp(-128.0, 127.0);
+                assert_eq!(f32::from(bytes(&table)[channel][x] as i8), expected);
+            }
+        }
+        let error = Table::new(&input, 3, None, None).unwrap_err();
+        assert_eq!(error.code, ErrorCode::MetadataMissing);
+        assert!(error.message.contains("scale 0.0187, zero point -14"), "{error}");
+        // Extremes are clamped to the type.
+        let steep = Normalise { mean: &[127.0], std: &[0.01] };
+        let table = Table::new(&input, 3, Some(steep), None).unwrap();
+        assert_eq!((bytes(&table)[0][0] as i8, bytes(&table)[0][255] as i8), (-128, 127));
+    }
+
+    #[test]
+    fn refusals_say_what_to_give() {
+        let input = tensor(DataType::Float32, &[1, 2, 2, 3], None);
+        let error = Table::new(&input, 3, None, None).unwrap_err();
+        assert_eq!(error.code, ErrorCode::MetadataMissing);
+        assert!(error.message.contains("preprocess.mean"), "{error}");
+        let tiny = Normalise { mean: &[0.0], std: &[1e-40] };
+        let error = Table::new(&input, 3, Some(tiny), None).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidOption);
+        let input = tensor(DataType::Int32, &[1, 2, 2, 3], None);
+        let error = Table::new(&input, 3, None, None).unwrap_err();
+        assert_eq!(error.code, ErrorCode::UnsupportedType);
+        let input = tensor(DataType::Int8, &[1, 2, 2, 3], None);
+        let error = Table::new(&input, 3, None, None).unwrap_err();
+        assert_eq!(error.code, ErrorCode::UnsupportedType);
+    }
+}
