@@ -19,9 +19,10 @@ const CHECKS: &[Check] = &[
         // The core binaries differ by features, and so by the code that is compiled.
         wasm::BINARIES.iter().filter(|binary| binary.tested).try_for_each(wasm::clippy)
     }),
-    ("format and lints of the rest (npx biome check --write)", || {
+    ("format of the rest (npx prettier --write .)", || {
         tools::node_modules()?;
-        run(node().args(["node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"]))
+        let prettier = "node_modules/prettier/bin/prettier.cjs";
+        run(node().args([prettier, "--check", "--log-level", "warn", "."]))
     }),
     ("build", || bundle::build(bundle::Options::default())),
     ("size", size::size),

@@ -110,7 +110,7 @@ pub fn node_modules() -> Result<()> {
         return Ok(());
     }
     say(
-        "installing npm packages into node_modules/: TypeScript, esbuild, wasm-opt, Biome, Playwright",
+        "installing npm packages into node_modules/: TypeScript, esbuild, wasm-opt, Prettier, Playwright",
     );
     // Scripts would download; the packages carry their programs already.
     run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))?;
