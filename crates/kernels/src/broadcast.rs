@@ -1,7 +1,6 @@
 //! Two operands of different shapes, element by element.
 
-/// Greatest rank of a tensor that the index-moving and element-wise kernels take.
-pub const MAX_RANK: usize = 8;
+use crate::loops::{Loops, MAX_RANK};
 
 /// How a run of neighbouring output elements reads an operand pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +20,10 @@ pub enum Row {
 /// loops, and equal shapes are one.
 #[derive(Clone, Copy, Debug)]
 pub struct Broadcast {
-    /// The loops around a row, innermost first.
-    outer: [Loop; MAX_RANK],
-    depth: usize,
+    /// The loops around a row.
+    rows: Loops<2>,
     row: Row,
     row_len: usize,
-}
-
-/// One loop: its length, and how far each operand moves in a step.
-#[derive(Clone, Copy, Debug, Default)]
-struct Loop {
-    len: usize,
-    first: usize,
-    second: usize,
 }
 
 impl Broadcast {
@@ -44,41 +34,25 @@ impl Broadcast {
         if rank > MAX_RANK {
             return None;
         }
-        let mut loops = [Loop { len: 1, first: 1, second: 1 }; MAX_RANK];
-        let (mut depth, mut strides) = (0, [1, 1]);
+        let mut rows = Loops::new();
+        let mut strides = [1, 1];
         for axis in 0..rank {
             let a = axis_from_end(first, axis);
             let b = axis_from_end(second, axis);
             if a != b && a != 1 && b != 1 {
                 return None;
             }
-            if a == 1 && b == 1 {
-                continue;
-            }
-            let next = Loop {
-                len: if a == 1 { b } else { a },
-                first: if a == 1 { 0 } else { strides[0] },
-                second: if b == 1 { 0 } else { strides[1] },
-            };
+            let moved = [if a == 1 { 0 } else { strides[0] }, if b == 1 { 0 } else { strides[1] }];
+            rows.surround(if a == 1 { b } else { a }, moved);
             strides = [strides[0] * a, strides[1] * b];
-            match loops[..depth].last_mut() {
-                Some(last) if (last.first, last.second).same_sides(next) => last.len *= next.len,
-                _ => {
-                    loops[depth] = next;
-                    depth += 1;
-                }
-            }
         }
-        let row = loops[0];
-        let mut outer = [Loop::default(); MAX_RANK];
-        outer[..MAX_RANK - 1].copy_from_slice(&loops[1..]);
+        let row = rows.take_innermost();
         Some(Broadcast {
-            outer,
-            depth: depth.saturating_sub(1),
-            row: match (row.first, row.second) {
-                (_, 0) => Row::SecondScalar,
-                (0, _) => Row::FirstScalar,
-                _ => Row::Both,
+            rows,
+            row: match row.strides {
+                [0, 0] | [1, 1] => Row::Both,
+                [_, 0] => Row::SecondScalar,
+                _ => Row::FirstScalar,
             },
             row_len: row.len,
         })
@@ -96,30 +70,17 @@ impl Broadcast {
 
     /// Output elements.
     pub fn out_len(&self) -> usize {
-        self.outer[..self.depth].iter().map(|l| l.len).product::<usize>() * self.row_len
+        self.rows.count() * self.row_len
     }
 
     /// Calls `body(first, second, out)` with the offsets of each row, in the output's order.
     #[inline]
     pub fn for_each_row(&self, mut body: impl FnMut(usize, usize, usize)) {
-        let outer = &self.outer[..self.depth];
-        let rows: usize = outer.iter().map(|l| l.len).product();
-        let mut counters = [0; MAX_RANK];
-        let (mut first, mut second) = (0, 0);
-        for row in 0..rows {
-            body(first, second, row * self.row_len);
-            for (counter, l) in counters.iter_mut().zip(outer) {
-                *counter += 1;
-                first += l.first;
-                second += l.second;
-                if *counter < l.len {
-                    break;
-                }
-                *counter = 0;
-                first -= l.first * l.len;
-                second -= l.second * l.len;
-            }
-        }
+        let mut at = 0;
+        self.rows.for_each(|[first, second]| {
+            body(first, second, at);
+            at += self.row_len;
+        });
     }
 
     /// `out = f(first, second)` for every output element, one simple loop a row, which the
@@ -153,17 +114,6 @@ impl Broadcast {
                 }
             }),
         }
-    }
-}
-
-/// Whether two loops move the same operands.
-trait SameSides {
-    fn same_sides(self, other: Loop) -> bool;
-}
-
-impl SameSides for (usize, usize) {
-    fn same_sides(self, other: Loop) -> bool {
-        (self.0 == 0) == (other.first == 0) && (self.1 == 0) == (other.second == 0)
     }
 }
 

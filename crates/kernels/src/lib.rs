@@ -3,13 +3,28 @@
 //! `reference` holds the naive truth of every operator; the modules beside it hold the fast
 //! kernel of the same name, written once over the vector trait in `simd`.
 
+pub mod add;
 pub mod aligned;
+pub mod average_pool_2d;
+pub mod broadcast;
+pub mod concatenation;
 pub mod conv2d;
 pub mod depthwise_conv2d;
+pub mod dequantize;
 pub mod fully_connected;
 pub mod gemm;
+pub mod loops;
+pub mod max_pool_2d;
+pub mod mean;
+pub mod mul;
+pub mod pad;
+pub mod quantize;
+pub mod reduce;
 pub mod reference;
 pub mod requant;
 pub mod requant_vector;
 pub mod shape;
 pub mod simd;
+pub mod softmax;
+pub mod table;
+pub mod unary;

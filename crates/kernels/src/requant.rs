@@ -4,11 +4,11 @@
 //! (convolutions, fully connected, ADD, MUL, MEAN, LOGISTIC, QUANTIZE from float...) requantises in
 //! f32 with ties to even, or in fixed point of a few bits: that is this file. What is left to the
 //! built-in kernels (AVERAGE_POOL_2D, SOFTMAX, RELU, HARD_SWISH, a QUANTIZE from uint8 to int8...)
-//! is in [`fixed_point`], after gemmlowp.
+//! is in [`builtin`], most of it gemmlowp's fixed point.
 
-pub mod fixed_point;
+pub mod builtin;
 
-use fixed_point::FixedMultiplier;
+use builtin::FixedMultiplier;
 
 /// An 8-bit quantised element. Sealed: `i8` and `u8`.
 pub trait Quantized:
@@ -92,6 +92,21 @@ impl Requantize<'_> {
 pub fn requantise(accumulator: i32, scale: f32, zero_point: i32, min: i32, max: i32) -> i32 {
     let scaled = (accumulator as f32 * scale).round_ties_even() as i32;
     scaled.saturating_add(zero_point).clamp(min, max)
+}
+
+/// 1.5 * 2^23. Added to a float below 2^22 it leaves in the low bits of the sum the float rounded
+/// to nearest, ties to even.
+const MAGIC: f32 = 12_582_912.0;
+
+/// `round_ties_even(x) + zero_point`, clamped, as [`requantise`] ends, in a form that compilers
+/// turn into vectors. Bounds and zero point are those of an 8-bit type. NaN becomes `min`.
+#[inline]
+pub fn round_clamped(x: f32, zero_point: i32, [min, max]: [i32; 2]) -> i32 {
+    // Bounds are integers, so clamping before rounding is the same as after.
+    let (low, high) = ((min - zero_point) as f32, (max - zero_point) as f32);
+    let x = if x > low { x } else { low };
+    let x = if x < high { x } else { high };
+    (x + MAGIC).to_bits() as i32 - (MAGIC.to_bits() as i32 - zero_point)
 }
 
 /// Scale and zero point of a tensor that is quantised as a whole:

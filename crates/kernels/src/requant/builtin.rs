@@ -1,4 +1,4 @@
-//! gemmlowp's fixed point, with which TensorFlow Lite's built-in kernels requantise.
+//! How TensorFlow Lite's built-in kernels round: gemmlowp's fixed point, for the most part.
 
 use super::{Affine, Quantized};
 
@@ -90,11 +90,44 @@ impl Affine {
 /// The mean of `count` elements from their sum, in AVERAGE_POOL_2D: nearest, ties away from zero.
 ///
 /// The zero points of input and output are equal, so raw elements are averaged
-/// (`optimized/integer_ops/pooling.h`, and for uint8 `optimized_ops.h`).
+/// (`optimized/integer_ops/pooling.h`, and for uint8 `optimized_ops.h`). The mean of none is 0.
 #[inline]
 pub fn average(sum: i32, count: i32) -> i32 {
     let half = if sum > 0 { count / 2 } else { -(count / 2) };
-    (sum + half) / count
+    (sum + half).checked_div(count).unwrap_or(0)
+}
+
+/// [`average`] for many sums, without dividing.
+#[derive(Clone, Copy, Debug)]
+pub struct Average {
+    count: i32,
+    inverse: f32,
+}
+
+impl Average {
+    /// Elements up to which f32 holds the sums of 8-bit elements exactly.
+    const MOST: usize = 1 << 15;
+
+    /// Of this many 8-bit elements.
+    pub fn of(count: usize) -> Average {
+        let count = count.max(1);
+        let inverse = if count <= Self::MOST { 1.0 / count as f32 } else { 0.0 };
+        Average { count: i32::try_from(count).unwrap_or(i32::MAX), inverse }
+    }
+
+    /// The mean of elements with this sum.
+    #[inline]
+    pub fn apply(self, sum: i32) -> i32 {
+        if self.inverse == 0.0 {
+            return average(sum, self.count);
+        }
+        let rounded = sum.abs() + self.count / 2;
+        // The quotient is at most one off, as `rounded` is exact and two roundings follow.
+        let quotient = (rounded as f32 * self.inverse) as i32;
+        let rest = rounded - quotient * self.count;
+        let quotient = quotient + i32::from(rest >= self.count) - i32::from(rest < 0);
+        if sum < 0 { -quotient } else { quotient }
+    }
 }
 
 /// From one scale and type to another: QUANTIZE between 8-bit tensors in the built-in kernel
@@ -141,4 +174,20 @@ impl BuiltinRescale {
         // Not `clamp`: a zero point outside the type may put the bounds out of order.
         T::saturated(scaled.max(self.bounds[0]).min(self.bounds[1]))
     }
+}
+
+/// The power of e that the built-in SOFTMAX keeps for an element `distance` below the greatest of
+/// its row (`optimized_ops.h`, `PopulateSoftmaxLookupTable`): f32, correctly rounded.
+pub fn softmax_exp(input_scale: f32, beta: f32, distance: i32) -> f32 {
+    let exponent = -input_scale * beta * distance as f32;
+    libm::exp(f64::from(exponent)) as f32
+}
+
+/// From a probability over the output's scale to the element: ties away from zero
+/// (`optimized_ops.h`, `QuantizeSoftmaxOutput`).
+#[inline]
+pub fn softmax_element<T: Quantized>(scaled: f32, zero_point: i32) -> T {
+    // The two ways differ just below one half. For uint8 the zero point is 0.
+    let rounded = if T::MIN == 0 { scaled + 0.5 } else { scaled.round() };
+    T::saturated((rounded as i32).saturating_add(zero_point))
 }

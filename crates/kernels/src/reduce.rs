@@ -1,0 +1,90 @@
+//! The loops of an operator that takes some dimensions together: MEAN, SUM, REDUCE_MAX.
+
+use crate::loops::{Loops, MAX_RANK};
+
+/// Neighbouring outputs that a kernel keeps in accumulators at a time.
+pub const TILE: usize = 64;
+
+/// Which elements each output takes together.
+#[derive(Clone, Copy, Debug)]
+pub struct Reduction {
+    /// The loops over outputs, around a run of `kept_len` neighbours: offsets in input, output.
+    kept: Loops<2>,
+    /// Neighbouring outputs whose inputs are neighbours too; 1 where the last dimension is reduced.
+    kept_len: usize,
+    /// The loops over the inputs of an output, around a run of `reduced_len` neighbours.
+    reduced: Loops<1>,
+    /// Neighbouring inputs of one output; 1 where the last dimension is kept.
+    reduced_len: usize,
+}
+
+impl Reduction {
+    /// Reduces the dimensions of `shape` for which `reduced` is true. `None` where there are more
+    /// than [`MAX_RANK`] or the two differ in length.
+    pub fn new(shape: &[usize], is_reduced: &[bool]) -> Option<Reduction> {
+        if shape.len() > MAX_RANK || shape.len() != is_reduced.len() {
+            return None;
+        }
+        let (mut kept, mut reduced) = (Loops::new(), Loops::new());
+        let (mut in_stride, mut out_stride) = (1, 1);
+        for (&len, &is_reduced) in shape.iter().zip(is_reduced).rev() {
+            if is_reduced {
+                reduced.surround(len, [in_stride]);
+            } else {
+                kept.surround(len, [in_stride, out_stride]);
+                out_stride *= len;
+            }
+            in_stride *= len;
+        }
+        let kept_run = kept.innermost().is_some_and(|l| l.strides == [1, 1]);
+        let reduced_run = reduced.innermost().is_some_and(|l| l.strides == [1]);
+        Some(Reduction {
+            kept_len: if kept_run { kept.take_innermost().len } else { 1 },
+            reduced_len: if reduced_run { reduced.take_innermost().len } else { 1 },
+            kept,
+            reduced,
+        })
+    }
+
+    /// Inputs of each output.
+    pub fn count(&self) -> usize {
+        self.reduced.count() * self.reduced_len
+    }
+
+    /// Outputs.
+    pub fn out_len(&self) -> usize {
+        self.kept.count() * self.kept_len
+    }
+
+    /// For each tile of at most [`TILE`] neighbouring outputs, folds their inputs into
+    /// accumulators that begin as `start`, and hands them to `finish(tile, first output)`.
+    #[inline]
+    pub fn fold<T: Copy, A: Copy>(
+        &self,
+        input: &[T],
+        start: A,
+        add: impl Fn(A, T) -> A,
+        mut finish: impl FnMut(&[A], usize),
+    ) {
+        self.kept.for_each(|[from, to]| {
+            for first in (0..self.kept_len).step_by(TILE) {
+                let mut tile = [start; TILE];
+                let tile = &mut tile[..TILE.min(self.kept_len - first)];
+                self.reduced.for_each(|[offset]| {
+                    let at = from + first + offset;
+                    if self.reduced_len == 1 {
+                        let run = &input[at..at + tile.len()];
+                        for (sum, &x) in tile.iter_mut().zip(run) {
+                            *sum = add(*sum, x);
+                        }
+                    } else {
+                        // The last dimension is reduced, so the tile has one output.
+                        let run = &input[at..at + self.reduced_len];
+                        tile[0] = run.iter().fold(tile[0], |sum, &x| add(sum, x));
+                    }
+                });
+                finish(tile, to + first);
+            }
+        });
+    }
+}
