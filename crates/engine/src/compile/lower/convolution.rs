@@ -1,0 +1,568 @@
+//! CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED.
+
+use std::marker::PhantomData;
+
+use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
+use achado_kernels::depthwise_conv2d::{self, DepthwiseFloat, DepthwiseQuantized};
+use achado_kernels::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
+use achado_kernels::gemm::TILE_ROWS;
+use achado_kernels::reference::conv2d::Conv2dShape;
+use achado_kernels::reference::depthwise_conv2d::{
+    DepthwiseShape, depthwise_conv2d_f32, depthwise_conv2d_quantized,
+};
+use achado_kernels::reference::{FloatWeights, QuantizedWeights};
+use achado_kernels::requant::{Quantized, Requantize};
+use achado_kernels::shape::Window;
+use achado_kernels::simd::{Element, Native};
+use achado_model::{Activation, DataType, Operator, Padding, Result, Tensor};
+
+use super::{Builder, with_quantized};
+use crate::compile::fold::constant_floats;
+use crate::compile::node::NodeRef;
+use crate::step::{Operands, Step};
+
+/// How a window moves, as the operators say it.
+pub(super) struct WindowAttributes {
+    pub filter: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    pub padding: Padding,
+}
+
+/// The window over pictures of `shape`; output sizes as TensorFlow Lite computes them.
+pub(super) fn window(
+    node: &NodeRef,
+    [batch, in_h, in_w, _]: [usize; 4],
+    attributes: &WindowAttributes,
+) -> Result<Window> {
+    let WindowAttributes { filter, stride, dilation, padding } = *attributes;
+    let side = |i: usize, size: usize, before: usize, after: usize| -> Result<[usize; 2]> {
+        let too_large = || {
+            let [h, w] = filter;
+            node.malformed(format!("a window of {h} x {w} does not fit {in_h} x {in_w} pixels"))
+        };
+        let (filter, stride, dilation) = (filter[i], stride[i], dilation[i]);
+        if filter == 0 || stride == 0 || dilation == 0 {
+            return Err(node.malformed("filter, stride and dilation must be 1 or more"));
+        }
+        let reach = (filter - 1).checked_mul(dilation).and_then(|reach| reach.checked_add(1));
+        let reach = reach.ok_or_else(too_large)?;
+        let (out, before) = match padding {
+            Padding::Same => {
+                let out = size.div_ceil(stride);
+                let needed = ((out - 1) * stride).checked_add(reach).ok_or_else(too_large)?;
+                (out, needed.saturating_sub(size) / 2)
+            }
+            Padding::Valid | Padding::Explicit { .. } => {
+                let padded = size.checked_add(before).and_then(|size| size.checked_add(after));
+                let room = padded.and_then(|padded| padded.checked_sub(reach));
+                (room.ok_or_else(too_large)? / stride + 1, before)
+            }
+        };
+        // Kernels add offsets of taps to output coordinates; keep all of them far from overflow.
+        let last = (out - 1).checked_mul(stride).and_then(|last| last.checked_add(reach));
+        last.filter(|&last| last < usize::MAX / 4).ok_or_else(too_large)?;
+        Ok([out, before])
+    };
+    let (top, bottom, left, right) = match padding {
+        Padding::Explicit { top, bottom, left, right } => (top, bottom, left, right),
+        _ => (0, 0, 0, 0),
+    };
+    let [out_h, pad_top] = side(0, in_h, top, bottom)?;
+    let [out_w, pad_left] = side(1, in_w, left, right)?;
+    let [kernel_h, kernel_w] = filter;
+    Ok(Window {
+        batch,
+        in_h,
+        in_w,
+        out_h,
+        out_w,
+        kernel_h,
+        kernel_w,
+        stride,
+        dilation,
+        pad_top,
+        pad_left,
+    })
+}
+
+/// Weights and bias of a quantised operator, as the kernels want them.
+struct QuantizedParts {
+    weight_zero_point: i32,
+    bias: Option<Vec<i32>>,
+    input_zero_point: i32,
+    scale: Vec<f32>,
+    zero_point: i32,
+    bounds: [i32; 2],
+}
+
+impl QuantizedParts {
+    /// Checks types, scales and sizes. `channel_axis` is the weights' dimension of output channels.
+    fn new<T: Quantized>(
+        node: &NodeRef,
+        out_c: usize,
+        channel_axis: usize,
+        activation: Activation,
+    ) -> Result<Self> {
+        let (input, weights, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
+        let (from, to) = (node.affine(input)?, node.affine(output)?);
+        let quantization = node.quantization(weights)?;
+        let channels = quantization.scale.len();
+        if channels != 1 && (channels != out_c || quantization.axis != channel_axis) {
+            let axis = quantization.axis;
+            let what = format!(
+                "weights have {channels} scales along dimension {axis}, should have 1, or {out_c} \
+                 along dimension {channel_axis}"
+            );
+            return Err(node.malformed(what));
+        }
+        let weight_zero_point = quantization.zero_point[0];
+        if quantization.zero_point.iter().any(|&zero_point| zero_point != weight_zero_point) {
+            return Err(node.unsupported("weights with several zero points"));
+        }
+        let range = if weights.dtype == DataType::UInt8 { 0..=255 } else { -128..=127 };
+        if !range.contains(&weight_zero_point) {
+            return Err(node.malformed("the weights' zero point is not of their type"));
+        }
+        // The order of the operations is XNNPACK's, and so are the bits.
+        let scale = quantization.scale.iter().map(|&w| from.scale * w / to.scale).collect();
+        let bias = match node.optional_input(2) {
+            None => None,
+            Some(bias) => Some(constant_bias(node, bias, out_c)?),
+        };
+        let (low, high) = activation.range();
+        Ok(Self {
+            weight_zero_point,
+            bias,
+            input_zero_point: from.zero_point,
+            scale,
+            zero_point: to.zero_point,
+            bounds: to.activation_bounds::<T>([low, high]),
+        })
+    }
+
+    fn weights<'a, W>(&'a self, values: &'a [W]) -> QuantizedWeights<'a, W> {
+        let bias = self.bias.as_deref();
+        QuantizedWeights { values, zero_point: self.weight_zero_point, bias }
+    }
+
+    fn requant(&self) -> Requantize<'_> {
+        let [min, max] = self.bounds;
+        Requantize { scale: &self.scale, zero_point: self.zero_point, min, max }
+    }
+}
+
+/// An int32 bias with one element for each output channel.
+fn constant_bias(node: &NodeRef, bias: &Tensor, out_c: usize) -> Result<Vec<i32>> {
+    check_bias(node, bias, out_c)?;
+    match (&bias.data, bias.dtype) {
+        (Some(data), DataType::Int32) => {
+            Ok(data.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect())
+        }
+        (None, _) => Err(node.unsupported("the bias must be a constant")),
+        _ => Err(node.unsupported_types()),
+    }
+}
+
+fn check_bias(node: &NodeRef, bias: &Tensor, out_c: usize) -> Result<()> {
+    if bias.elements() == out_c {
+        return Ok(());
+    }
+    let what = format!("the bias should have {out_c} elements, has {}", bias.elements());
+    Err(node.malformed(what))
+}
+
+/// Weights and bias of a float operator.
+struct FloatParts {
+    values: Vec<f32>,
+    bias: Option<Vec<f32>>,
+    activation: [f32; 2],
+}
+
+impl FloatParts {
+    fn new(node: &NodeRef, out_c: usize, activation: Activation) -> Result<Self> {
+        let bias = match node.optional_input(2) {
+            None => None,
+            Some(bias) => {
+                check_bias(node, bias, out_c)?;
+                Some(constant_floats(node, bias)?)
+            }
+        };
+        let (low, high) = activation.range();
+        let values = constant_floats(node, node.input(1)?)?;
+        Ok(Self { values, bias, activation: [low, high] })
+    }
+
+    fn weights(&self) -> FloatWeights<'_> {
+        let Self { values, bias, activation } = self;
+        FloatWeights { values, bias: bias.as_deref(), activation: *activation }
+    }
+}
+
+/// The bytes of constant weights, as elements.
+fn constant_weights<'a, W: Element>(node: &NodeRef<'a>) -> Result<&'a [W]> {
+    match &node.input(1)?.data {
+        Some(data) => Ok(bytemuck::cast_slice(data)),
+        None => Err(node.unsupported("the weights must be a constant")),
+    }
+}
+
+/// What the operands' types ask for.
+enum Arithmetic {
+    /// Input and output of one 8-bit type.
+    Quantized,
+    /// Input and output float32; weights of any type that widens to it.
+    Float,
+}
+
+fn arithmetic(node: &NodeRef) -> Result<Arithmetic> {
+    use DataType::{Float16, Float32, Int8, UInt8};
+    let types = (node.input(0)?.dtype, node.input(1)?.dtype, node.output(0)?.dtype);
+    match types {
+        (Int8, Int8, Int8) | (UInt8, UInt8, UInt8) => Ok(Arithmetic::Quantized),
+        (Float32, Float32 | Float16 | Int8 | UInt8, Float32) => Ok(Arithmetic::Float),
+        _ => Err(node.unsupported_types()),
+    }
+}
+
+/// A packed 8-bit kernel with its element type.
+struct Packed<K, T> {
+    kernel: K,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<K, T> Packed<K, T> {
+    fn new(kernel: K) -> Self {
+        Self { kernel, element: PhantomData }
+    }
+}
+
+/// CONV_2D.
+pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let &Operator::Conv2d { stride, dilation, padding, activation } = &node.node.operator else {
+        return Err(node.malformed("not a CONV_2D"));
+    };
+    let picture = node.picture(node.input(0)?)?;
+    let [out_c, kernel_h, kernel_w, group_in] = node.picture(node.input(1)?)?;
+    let in_c = picture[3];
+    let groups = in_c / group_in;
+    if groups * group_in != in_c || !out_c.is_multiple_of(groups) {
+        return Err(node.malformed(format!(
+            "{in_c} input channels do not divide into groups of {group_in}, or {out_c} output \
+             channels into {groups} groups"
+        )));
+    }
+    let attributes = WindowAttributes { filter: [kernel_h, kernel_w], stride, dilation, padding };
+    let window = window(node, picture, &attributes)?;
+    node.expect_output_shape(&[window.batch, window.out_h, window.out_w, out_c])?;
+    let shape = Conv2dShape { window, in_c, out_c, groups };
+    let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
+    match arithmetic(node)? {
+        Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
+            let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
+            let weights = parts.weights(constant_weights::<T>(node)?);
+            let kernel =
+                Conv2dQuantized::new(shape, parts.input_zero_point, &weights, &parts.requant());
+            builder.push(node, Packed::<_, T>::new(kernel), &inputs, &outputs);
+        }, else return Err(node.unsupported_types())),
+        Arithmetic::Float => {
+            let parts = FloatParts::new(node, out_c, activation)?;
+            let kernel = Conv2dFloat::new(shape, &parts.weights());
+            builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
+        }
+    }
+    Ok(())
+}
+
+fn conv2d_macs(shape: &Conv2dShape) -> u64 {
+    let Conv2dShape { window, in_c, out_c, groups } = shape;
+    window.out_pixels() as u64
+        * (window.kernel_h * window.kernel_w) as u64
+        * (in_c / groups * out_c) as u64
+}
+
+impl<T: Element> Step for Packed<Conv2dQuantized, T> {
+    fn kernel(&self) -> &'static str {
+        self.kernel.kernel()
+    }
+
+    fn run(&self, operands: &mut Operands) {
+        let input = bytemuck::cast_slice(operands.inputs[0]);
+        let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let out_c = self.kernel.shape().out_c;
+        operands.pool.split(out, out_c, TILE_ROWS, operands.scratch, |pixels, out, scratch| {
+            self.kernel.run::<Native, T>(input, pixels, out, scratch);
+        });
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.kernel.scratch_bytes()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.kernel.size_bytes()
+    }
+
+    fn macs(&self) -> u64 {
+        conv2d_macs(self.kernel.shape())
+    }
+}
+
+impl Step for Packed<Conv2dFloat, f32> {
+    fn kernel(&self) -> &'static str {
+        self.kernel.kernel()
+    }
+
+    fn run(&self, operands: &mut Operands) {
+        let input = bytemuck::cast_slice(operands.inputs[0]);
+        let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let out_c = self.kernel.shape().out_c;
+        operands.pool.split(out, out_c, TILE_ROWS, operands.scratch, |pixels, out, scratch| {
+            self.kernel.run::<Native>(input, pixels, out, scratch);
+        });
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.kernel.scratch_bytes()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.kernel.size_bytes()
+    }
+
+    fn macs(&self) -> u64 {
+        conv2d_macs(self.kernel.shape())
+    }
+}
+
+/// DEPTHWISE_CONV_2D.
+pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let &Operator::DepthwiseConv2d { stride, dilation, padding, activation, .. } =
+        &node.node.operator
+    else {
+        return Err(node.malformed("not a DEPTHWISE_CONV_2D"));
+    };
+    let picture = node.picture(node.input(0)?)?;
+    let [one, kernel_h, kernel_w, out_c] = node.picture(node.input(1)?)?;
+    let in_c = picture[3];
+    // Shapes decide: files that TensorFlow Lite runs may carry another multiplier.
+    if one != 1 || !out_c.is_multiple_of(in_c) {
+        return Err(node.malformed(format!(
+            "weights [{one}, {kernel_h}, {kernel_w}, {out_c}] do not fit {in_c} input channels"
+        )));
+    }
+    let attributes = WindowAttributes { filter: [kernel_h, kernel_w], stride, dilation, padding };
+    let window = window(node, picture, &attributes)?;
+    node.expect_output_shape(&[window.batch, window.out_h, window.out_w, out_c])?;
+    let shape = DepthwiseShape { window, in_c, multiplier: out_c / in_c };
+    let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
+    let fast = depthwise_conv2d::fits(&shape);
+    match arithmetic(node)? {
+        Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
+            let parts = QuantizedParts::new::<T>(node, out_c, 3, activation)?;
+            let values = constant_weights::<T>(node)?;
+            if fast {
+                let kernel = DepthwiseQuantized::new(
+                    shape,
+                    parts.input_zero_point,
+                    &parts.weights(values),
+                    &parts.requant(),
+                );
+                builder.push(node, Packed::<_, T>::new(kernel), &inputs, &outputs);
+            } else {
+                let values = values.to_vec();
+                builder.push_simple(node, "reference", &inputs, move |operands| {
+                    let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
+                    let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+                    depthwise_conv2d_quantized(
+                        &shape,
+                        input,
+                        parts.input_zero_point,
+                        &parts.weights(&values),
+                        &parts.requant(),
+                        out,
+                    );
+                })?;
+            }
+        }, else return Err(node.unsupported_types())),
+        Arithmetic::Float => {
+            let parts = FloatParts::new(node, out_c, activation)?;
+            if fast {
+                let kernel = DepthwiseFloat::new(shape, &parts.weights());
+                builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
+            } else {
+                builder.push_simple(node, "reference", &inputs, move |operands| {
+                    let input = bytemuck::cast_slice(operands.inputs[0]);
+                    let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+                    depthwise_conv2d_f32(&shape, input, &parts.weights(), out);
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn depthwise_macs(shape: &DepthwiseShape) -> u64 {
+    let window = &shape.window;
+    (window.out_pixels() * shape.in_c) as u64 * (window.kernel_h * window.kernel_w) as u64
+}
+
+impl<T: Element> Step for Packed<DepthwiseQuantized, T> {
+    fn kernel(&self) -> &'static str {
+        "depthwise i16 pairs"
+    }
+
+    fn run(&self, operands: &mut Operands) {
+        let input = bytemuck::cast_slice(operands.inputs[0]);
+        let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let channels = self.kernel.shape().in_c;
+        operands.pool.split(out, channels, 1, operands.scratch, |pixels, out, scratch| {
+            self.kernel.run::<Native, T>(input, pixels, out, scratch);
+        });
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.kernel.scratch_bytes()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.kernel.size_bytes()
+    }
+
+    fn macs(&self) -> u64 {
+        depthwise_macs(self.kernel.shape())
+    }
+}
+
+impl Step for Packed<DepthwiseFloat, f32> {
+    fn kernel(&self) -> &'static str {
+        "depthwise f32"
+    }
+
+    fn run(&self, operands: &mut Operands) {
+        let input = bytemuck::cast_slice(operands.inputs[0]);
+        let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let channels = self.kernel.shape().in_c;
+        operands.pool.split(out, channels, 1, operands.scratch, |pixels, out, scratch| {
+            self.kernel.run::<Native>(input, pixels, out, scratch);
+        });
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.kernel.scratch_bytes()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.kernel.size_bytes()
+    }
+
+    fn macs(&self) -> u64 {
+        depthwise_macs(self.kernel.shape())
+    }
+}
+
+/// FULLY_CONNECTED.
+pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let &Operator::FullyConnected { activation, keep_num_dims } = &node.node.operator else {
+        return Err(node.malformed("not a FULLY_CONNECTED"));
+    };
+    let (input, weights) = (node.input(0)?, node.input(1)?);
+    let &[out_c, in_c] = &weights.shape[..] else {
+        return Err(node.malformed(format!("weights have shape {:?}", weights.shape)));
+    };
+    let elements = input.elements();
+    if in_c == 0 || out_c == 0 || elements == 0 || !elements.is_multiple_of(in_c) {
+        return Err(node.malformed(format!(
+            "an input of shape {:?} does not fit weights of shape {:?}",
+            input.shape, weights.shape
+        )));
+    }
+    let batch = elements / in_c;
+    let mut expected = vec![batch, out_c];
+    if keep_num_dims {
+        expected.clone_from(&input.shape);
+        if expected.pop() != Some(in_c) {
+            return Err(node.malformed(format!("the last dimension should be {in_c}")));
+        }
+        expected.push(out_c);
+    }
+    node.expect_output_shape(&expected)?;
+    let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
+    let sizes = [in_c, out_c];
+    let macs = elements as u64 * out_c as u64;
+    match arithmetic(node)? {
+        Arithmetic::Quantized => with_quantized!(input.dtype, T => {
+            let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
+            let weights = parts.weights(constant_weights::<T>(node)?);
+            let kernel = FullyConnectedQuantized::new(
+                sizes,
+                parts.input_zero_point,
+                &weights,
+                &parts.requant(),
+            );
+            builder.push(node, Rows { packed: Packed::<_, T>::new(kernel), out_c, macs }, &inputs, &outputs);
+        }, else return Err(node.unsupported_types())),
+        Arithmetic::Float => {
+            let parts = FloatParts::new(node, out_c, activation)?;
+            let kernel = FullyConnectedFloat::new(sizes, &parts.weights());
+            let packed = Packed::<_, f32>::new(kernel);
+            builder.push(node, Rows { packed, out_c, macs }, &inputs, &outputs);
+        }
+    }
+    Ok(())
+}
+
+/// A packed FULLY_CONNECTED.
+struct Rows<K, T> {
+    packed: Packed<K, T>,
+    out_c: usize,
+    macs: u64,
+}
+
+impl<T: Element> Step for Rows<FullyConnectedQuantized, T> {
+    fn kernel(&self) -> &'static str {
+        "gemm i16"
+    }
+
+    fn run(&self, operands: &mut Operands) {
+        let input = bytemuck::cast_slice(operands.inputs[0]);
+        let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        operands.pool.split(out, self.out_c, TILE_ROWS, operands.scratch, |rows, out, scratch| {
+            self.packed.kernel.run::<Native, T>(input, rows, out, scratch);
+        });
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.packed.kernel.scratch_bytes()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.packed.kernel.size_bytes()
+    }
+
+    fn macs(&self) -> u64 {
+        self.macs
+    }
+}
+
+impl Step for Rows<FullyConnectedFloat, f32> {
+    fn kernel(&self) -> &'static str {
+        "gemm f32"
+    }
+
+    fn run(&self, operands: &mut Operands) {
+        let input = bytemuck::cast_slice(operands.inputs[0]);
+        let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        operands.pool.split(out, self.out_c, TILE_ROWS, operands.scratch, |rows, out, _| {
+            self.packed.kernel.run::<Native>(input, rows, out);
+        });
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.packed.kernel.size_bytes()
+    }
+
+    fn macs(&self) -> u64 {
+        self.macs
+    }
+}

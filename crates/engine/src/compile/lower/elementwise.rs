@@ -1,0 +1,186 @@
+//! ADD and MUL with broadcasting; LOGISTIC, RELU, RELU6 and HARD_SWISH; QUANTIZE and DEQUANTIZE.
+
+use achado_kernels::add::{add_f32, add_quantized};
+use achado_kernels::broadcast::Broadcast;
+use achado_kernels::dequantize::dequantize;
+use achado_kernels::mul::{MulQuantized, mul_f32, mul_quantized};
+use achado_kernels::quantize::quantize_f32;
+use achado_kernels::requant::{AddRequantize, MulRequantize};
+use achado_kernels::table::{self, Table};
+use achado_kernels::unary::{Unary, unary_f32};
+use achado_model::{Activation, DataType, Operator, Result};
+
+use super::{Builder, with_quantized};
+use crate::compile::node::NodeRef;
+use crate::step::Operands;
+
+/// How the operands of a binary operator meet; checks the result's shape.
+fn broadcast(node: &NodeRef) -> Result<Broadcast> {
+    let (first, second) = (&node.input(0)?.shape, &node.input(1)?.shape);
+    let broadcast = Broadcast::new(first, second).ok_or_else(|| {
+        node.malformed(format!("shapes {first:?} and {second:?} do not fit each other"))
+    })?;
+    let rank = first.len().max(second.len());
+    let dim = |shape: &[usize], i: usize| match (i + shape.len()).checked_sub(rank) {
+        Some(i) => shape[i],
+        None => 1,
+    };
+    let expected: Vec<usize> = (0..rank)
+        .map(|i| match (dim(first, i), dim(second, i)) {
+            (1, other) | (other, _) => other,
+        })
+        .collect();
+    node.expect_output_shape(&expected)?;
+    Ok(broadcast)
+}
+
+/// The common type of two operands and the result.
+fn common_type(node: &NodeRef) -> Result<DataType> {
+    let dtype = node.input(0)?.dtype;
+    if node.input(1)?.dtype != dtype || node.output(0)?.dtype != dtype {
+        return Err(node.unsupported_types());
+    }
+    Ok(dtype)
+}
+
+fn bounds(activation: Activation) -> [f32; 2] {
+    let (low, high) = activation.range();
+    [low, high]
+}
+
+/// ADD.
+pub(super) fn add(builder: &mut Builder, node: &NodeRef, activation: Activation) -> Result<()> {
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    let dtype = common_type(node)?;
+    if dtype == DataType::Float32 {
+        let range = bounds(activation);
+        return builder.push_simple(node, "add f32", &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+            let (first, second) = (operands.inputs[0], operands.inputs[1]);
+            let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
+            add_f32(&broadcast, range, first, second, out);
+        });
+    }
+    let first = node.affine(node.input(0)?)?;
+    let second = node.affine(node.input(1)?)?;
+    let output = node.affine(node.output(0)?)?;
+    let requant = AddRequantize::new(first, second, output, false);
+    with_quantized!(dtype, T => {
+        let clamp = output.activation_bounds::<T>(bounds(activation));
+        builder.push_simple(node, "add i32", &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            let (first, second) = (operands.inputs[0], operands.inputs[1]);
+            let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
+            add_quantized::<T>(&broadcast, &requant, clamp, first, second, out);
+        })
+    }, else Err(node.unsupported_types()))
+}
+
+/// MUL.
+pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation) -> Result<()> {
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    let dtype = common_type(node)?;
+    if dtype == DataType::Float32 {
+        let range = bounds(activation);
+        return builder.push_simple(node, "mul f32", &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+            let (first, second) = (operands.inputs[0], operands.inputs[1]);
+            let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
+            mul_f32(&broadcast, range, first, second, out);
+        });
+    }
+    let first = node.affine(node.input(0)?)?;
+    let second = node.affine(node.input(1)?)?;
+    let output = node.affine(node.output(0)?)?;
+    with_quantized!(dtype, T => {
+        let params = MulQuantized {
+            requant: MulRequantize::new(first, second, output),
+            zero_points: [first.zero_point, second.zero_point, output.zero_point],
+            bounds: output.activation_bounds::<T>(bounds(activation)),
+        };
+        builder.push_simple(node, "mul i32", &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            let (first, second) = (operands.inputs[0], operands.inputs[1]);
+            let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
+            mul_quantized::<T>(&broadcast, &params, first, second, out);
+        })
+    }, else Err(node.unsupported_types()))
+}
+
+/// LOGISTIC, RELU, RELU6, HARD_SWISH.
+pub(super) fn unary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let operator = match &node.node.operator {
+        Operator::Logistic => Unary::Logistic,
+        Operator::Relu => Unary::Relu,
+        Operator::Relu6 => Unary::Relu6,
+        Operator::HardSwish => Unary::HardSwish,
+        other => return Err(node.unsupported(format!("{} is not unary", other.name()))),
+    };
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    node.expect_output_shape(&input.shape)?;
+    if input.dtype != output.dtype {
+        return Err(node.unsupported_types());
+    }
+    if input.dtype == DataType::Float32 {
+        return builder.push_simple(node, "map f32", &[node.input_id(0)?], move |operands| {
+            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+            unary_f32(operator, bytemuck::cast_slice(operands.inputs[0]), out);
+        });
+    }
+    let (from, to) = (node.affine(input)?, node.affine(output)?);
+    let table = with_quantized!(input.dtype, T => table::unary::<T>(operator, from, to), else None);
+    push_table(builder, node, table.ok_or_else(|| node.unsupported_types())?)
+}
+
+fn push_table(builder: &mut Builder, node: &NodeRef, table: Table) -> Result<()> {
+    builder.push_simple(node, "table", &[node.input_id(0)?], move |operands: &mut Operands| {
+        table::apply(&table, operands.inputs[0], operands.outputs[0]);
+    })
+}
+
+/// QUANTIZE.
+pub(super) fn quantize(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    node.expect_output_shape(&input.shape)?;
+    let to = node.affine(output)?;
+    let table = match (input.dtype, output.dtype) {
+        (DataType::Float32, _) => {
+            let inputs = [node.input_id(0)?];
+            return with_quantized!(output.dtype, T => {
+                builder.push_simple(node, "quantize", &inputs, move |operands| {
+                    let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+                    quantize_f32(to, bytemuck::cast_slice(operands.inputs[0]), out);
+                })
+            }, else Err(node.unsupported_types()));
+        }
+        (DataType::Int8, DataType::Int8) => table::quantize_same::<i8>(node.affine(input)?, to),
+        (DataType::UInt8, DataType::UInt8) => table::quantize_same::<u8>(node.affine(input)?, to),
+        (DataType::Int8, DataType::UInt8) => {
+            table::quantize_between::<i8, u8>(node.affine(input)?, to)
+        }
+        (DataType::UInt8, DataType::Int8) => {
+            table::quantize_between::<u8, i8>(node.affine(input)?, to)
+        }
+        _ => return Err(node.unsupported_types()),
+    };
+    push_table(builder, node, table)
+}
+
+/// DEQUANTIZE of a tensor that is computed; constants were folded.
+pub(super) fn dequantise(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    node.expect_output_shape(&input.shape)?;
+    if output.dtype != DataType::Float32 {
+        return Err(node.unsupported_types());
+    }
+    let inputs = [node.input_id(0)?];
+    with_quantized!(input.dtype, T => {
+        let from = node.affine(input)?;
+        builder.push_simple(node, "dequantize", &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+            dequantize(from, bytemuck::cast_slice::<u8, T>(operands.inputs[0]), out);
+        })
+    }, else Err(node.unsupported_types()))
+}

@@ -1,0 +1,215 @@
+//! A compiled model with its memory.
+
+use std::fmt;
+
+use achado_kernels::aligned::AlignedVec;
+use achado_model::{Error, ErrorCode, Model, Result, Tensor};
+
+use crate::compile::{Place, Plan, PlannedStep, compile};
+use crate::pool::Pool;
+use crate::step::{MAX_OPERANDS, Operands};
+
+/// How to compile and run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// The most memory for activations, scratch and packed weights together. A model that needs
+    /// more is refused with `OUT_OF_MEMORY` before anything is allocated for it.
+    pub max_memory_bytes: usize,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { max_memory_bytes: 1 << 30 }
+    }
+}
+
+/// A model that is ready to run: packed weights, one arena for all activations, no allocation in
+/// [`Session::run`].
+pub struct Session {
+    plan: Plan,
+    arena: AlignedVec<u8>,
+    scratch: AlignedVec<u8>,
+    pool: Pool,
+    /// Milliseconds of each step in the last profiled run.
+    times_ms: Vec<f64>,
+}
+
+/// One operator's share of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperatorProfile {
+    /// The place in the order of execution.
+    pub index: usize,
+    /// TensorFlow Lite's name.
+    pub operator: &'static str,
+    /// How it is computed: `gemm i16`, `table`, ... `reference` is the naive loop.
+    pub kernel: &'static str,
+    /// The name of the tensor that it writes.
+    pub name: String,
+    /// Median over the runs.
+    pub median_ms: f64,
+    /// Multiplications with an addition.
+    pub macs: u64,
+    /// Of all operators' time, 0 to 1.
+    pub share: f64,
+}
+
+impl Session {
+    /// Compiles `model`. The model is consumed: its bytes are released once the weights are packed.
+    ///
+    /// # Errors
+    /// `MODEL_FORMAT` where shapes do not fit each other, `UNSUPPORTED_OPERATOR` and
+    /// `UNSUPPORTED_TYPE` for what this engine lacks, `OUT_OF_MEMORY` beyond the budget.
+    pub fn new(model: Model, options: &SessionOptions) -> Result<Self> {
+        let pool = Pool::default();
+        let plan = compile(model, options, pool.threads())?;
+        let arena = AlignedVec::zeroed(plan.arena_bytes);
+        let scratch = AlignedVec::zeroed(plan.scratch_bytes * pool.threads());
+        let times_ms = vec![0.0; plan.steps.len()];
+        Ok(Self { plan, arena, scratch, pool, times_ms })
+    }
+
+    /// The tensors that a caller writes: name, type, shape, quantisation.
+    pub fn inputs(&self) -> &[Tensor] {
+        &self.plan.input_tensors
+    }
+
+    /// The tensors that a caller reads.
+    pub fn outputs(&self) -> &[Tensor] {
+        &self.plan.output_tensors
+    }
+
+    /// The elements of input `index`, little-endian, aligned to a cache line. They keep their
+    /// values from run to run.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is no such input.
+    pub fn input_bytes_mut(&mut self, index: usize) -> Result<&mut [u8]> {
+        let Some(range) = self.plan.inputs.get(index) else {
+            return Err(no_such("input", index, self.plan.inputs.len()));
+        };
+        Ok(&mut self.arena[range.clone()])
+    }
+
+    /// The elements of output `index` of the last run, little-endian, aligned to a cache line.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is no such output.
+    pub fn output_bytes(&self, index: usize) -> Result<&[u8]> {
+        match self.plan.outputs.get(index) {
+            Some(Place::Arena(range)) => Ok(&self.arena[range.clone()]),
+            Some(Place::Constant(constant)) => Ok(&self.plan.constants[*constant]),
+            None => Err(no_such("output", index, self.plan.outputs.len())),
+        }
+    }
+
+    /// Computes the outputs from the inputs. Allocates nothing.
+    ///
+    /// # Errors
+    /// None today; runs that can fail (lost threads, lost devices) come under this signature.
+    pub fn run(&mut self) -> Result<()> {
+        let Self { plan, arena, scratch, pool, .. } = self;
+        for step in &plan.steps {
+            run_step(step, &plan.constants, arena, scratch, pool);
+        }
+        Ok(())
+    }
+
+    /// Runs `runs` times over the inputs as they are and reports the median of each operator.
+    /// `clock` gives milliseconds.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION` where `runs` is 0.
+    pub fn profile(
+        &mut self,
+        runs: usize,
+        clock: &dyn Fn() -> f64,
+    ) -> Result<Vec<OperatorProfile>> {
+        if runs == 0 {
+            return Err(Error::invalid_option("runs: must be 1 or more, is 0"));
+        }
+        let mut times = vec![Vec::with_capacity(runs); self.plan.steps.len()];
+        for _ in 0..runs {
+            let Self { plan, arena, scratch, pool, times_ms } = self;
+            for (step, time_ms) in plan.steps.iter().zip(times_ms) {
+                let start = clock();
+                run_step(step, &plan.constants, arena, scratch, pool);
+                *time_ms = clock() - start;
+            }
+            for (times, &time) in times.iter_mut().zip(&self.times_ms) {
+                times.push(time);
+            }
+        }
+        let medians: Vec<f64> = times
+            .iter_mut()
+            .map(|times| {
+                times.sort_by(f64::total_cmp);
+                times[times.len() / 2]
+            })
+            .collect();
+        let total: f64 = medians.iter().sum();
+        let profile = |(index, (step, median_ms)): (usize, (&PlannedStep, f64))| OperatorProfile {
+            index,
+            operator: step.operator,
+            kernel: step.step.kernel(),
+            name: step.name.clone(),
+            median_ms,
+            macs: step.step.macs(),
+            share: if total > 0.0 { median_ms / total } else { 0.0 },
+        };
+        Ok(self.plan.steps.iter().zip(medians).enumerate().map(profile).collect())
+    }
+
+    /// Activations, scratch, packed weights and constants.
+    pub fn memory_bytes(&self) -> usize {
+        self.arena.size_bytes() + self.scratch.size_bytes() + self.plan.weight_bytes
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("inputs", &self.plan.input_tensors)
+            .field("outputs", &self.plan.output_tensors)
+            .field("steps", &self.plan.steps.len())
+            .field("memory_bytes", &self.memory_bytes())
+            .finish()
+    }
+}
+
+fn no_such(what: &str, index: usize, count: usize) -> Error {
+    let message = format!("{what} {index}: the model has {count}");
+    Error::new(ErrorCode::InvalidInput, message).with("index", index).with("count", count)
+}
+
+/// Finds the step's tensors in the arena and the constants, and runs it.
+fn run_step(
+    step: &PlannedStep,
+    constants: &[AlignedVec<u8>],
+    arena: &mut [u8],
+    scratch: &mut [u8],
+    pool: &Pool,
+) {
+    // The plan gives each step distinct ranges that do not overlap: a tensor that is read twice
+    // is borrowed once. Unused places are the empty range 0..0.
+    let [a, b, c, d, e, f, g, h] = arena
+        .get_disjoint_mut(step.borrows.clone())
+        .expect("the arena plan keeps the tensors of a step apart");
+    let (borrowed, outputs): ([&[u8]; MAX_OPERANDS], _) = ([a, b, c, d], [e, f, g, h]);
+    let mut inputs: [&[u8]; MAX_OPERANDS] = [&[]; MAX_OPERANDS];
+    for (input, source) in inputs.iter_mut().zip(&step.inputs) {
+        *input = match *source {
+            Source::Borrow(place) => borrowed[place],
+            Source::Constant(constant) => &constants[constant],
+        };
+    }
+    step.step.run(&mut Operands { inputs, outputs, scratch, pool });
+}
+
+/// Where an input of a step comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// The place among the step's borrowed ranges.
+    Borrow(usize),
+    /// The place among the plan's constants.
+    Constant(usize),
+}
