@@ -1,10 +1,12 @@
 //! Reading `.tflite` files (schema v3).
 
 mod builtin;
+mod missing;
 mod operators;
 mod reader;
 mod schema;
 mod sniff;
+mod tensors;
 
 use crate::{Bytes, Model, Result};
 

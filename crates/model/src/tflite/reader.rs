@@ -2,46 +2,40 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::ops::Range;
 
 use super::operators::{self, Attributes};
 use super::{builtin, schema};
 use crate::flatbuffer::{Buffer, Reference, Table, Vector};
-use crate::limits::{Budget, MAX_NODES, MAX_OPERANDS, MAX_RANK, MAX_TENSOR_BYTES, MAX_TENSORS};
+use crate::limits::{Budget, MAX_NODES, MAX_OPERANDS, MAX_RANK, MAX_TENSORS};
 use crate::{
-    Bytes, DataType, Error, Metadata, Model, Node, Operator, Quantization, Result, Signature,
-    Tensor, TensorId, metadata,
+    Bytes, Error, Metadata, Model, Node, Operator, Result, Signature, Tensor, TensorId, metadata,
 };
 
-/// Missing operators that a message lists before it only counts.
-const MAX_LISTED: usize = 40;
 /// Characters of a name that a message shows.
 const MAX_SHOWN: usize = 120;
 
 /// A file whose root and main subgraph have been found.
 pub(crate) struct Reader<'a> {
-    file: &'a Bytes,
+    pub(super) file: &'a Bytes,
     root: Table<'a>,
     codes: Vector<'a, Reference>,
-    buffers: Vector<'a, Reference>,
+    pub(super) buffers: Vector<'a, Reference>,
     graph: Table<'a>,
-    tensors: Vector<'a, Reference>,
-    operators: Vector<'a, Reference>,
-    budget: Budget,
+    pub(super) tensors: Vector<'a, Reference>,
+    pub(super) operators: Vector<'a, Reference>,
+    pub(super) budget: Budget,
 }
 
 /// One entry of the operator code table.
-struct Code<'a> {
-    builtin: i32,
-    custom: Cow<'a, str>,
-    version: i32,
+pub(super) struct Code<'a> {
+    pub builtin: i32,
+    pub custom: Cow<'a, str>,
+    pub version: i32,
 }
 
 impl Code<'_> {
     /// `CONV_2D`, or `custom operator "Name"`.
-    fn name(&self) -> Cow<'static, str> {
+    pub fn name(&self) -> Cow<'static, str> {
         match builtin::name(self.builtin) {
             Some(_) if self.builtin == builtin::CUSTOM => {
                 format!("custom operator {:?}", shorten(&self.custom)).into()
@@ -111,13 +105,14 @@ impl<'a> Reader<'a> {
         Ok(model)
     }
 
-    fn own(&mut self, text: Cow<'_, str>) -> Result<String> {
+    /// An owned copy, charged to the budget.
+    pub(super) fn own(&mut self, text: Cow<'_, str>) -> Result<String> {
         self.budget.take_bytes(text.len())?;
         Ok(text.into_owned())
     }
 
     /// `tensor 12 "conv1/w"`.
-    fn label(&self, index: usize) -> String {
+    pub(super) fn label(&self, index: usize) -> String {
         let name = self
             .tensors
             .get(index)
@@ -141,7 +136,8 @@ impl<'a> Reader<'a> {
             })
     }
 
-    fn code(&self, operator: usize, table: Table<'a>) -> Result<Code<'a>> {
+    /// The operator code of operator number `operator`.
+    pub(super) fn code(&self, operator: usize, table: Table<'a>) -> Result<Code<'a>> {
         let index = table.scalar(schema::operator::OPCODE_INDEX, 0u32)?;
         let code = usize::try_from(index)
             .ok()
@@ -166,332 +162,6 @@ impl<'a> Reader<'a> {
         Ok(Code { builtin, custom, version: code.scalar(schema::operator_code::VERSION, 1i32)? })
     }
 
-    /// Refuses the model if operators are missing here, naming each once.
-    fn check_operators(&mut self) -> Result<()> {
-        struct Missing {
-            first: usize,
-            output: Option<usize>,
-            count: usize,
-        }
-        let mut missing: BTreeMap<(i32, Cow<'a, str>, i32), Missing> = BTreeMap::new();
-        for (index, table) in self.operators.iter().enumerate() {
-            let table = table?;
-            let code = self.code(index, table)?;
-            if operators::supported(code.builtin).is_some_and(|(max, _)| code.version <= max) {
-                continue;
-            }
-            let outputs =
-                table.vector::<i32>(schema::operator::OUTPUTS, "an operator's results")?;
-            let output = outputs.iter().next().and_then(|output| usize::try_from(output).ok());
-            // A map's node and a name that was not UTF-8 and so became owned.
-            self.budget.take_bytes(code.custom.len().saturating_add(128))?;
-            missing
-                .entry((code.builtin, code.custom, code.version))
-                .and_modify(|known| known.count = known.count.saturating_add(1))
-                .or_insert(Missing { first: index, output, count: 1 });
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let mut message = String::from("the model needs operators that are not supported: ");
-        let mut names: Vec<Cow<'static, str>> = Vec::new();
-        let mut missing: Vec<_> = missing.into_iter().collect();
-        missing.sort_by_key(|(_, place)| place.first);
-        let mut error = Error::unsupported_operator("");
-        for (at, ((builtin, custom, version), place)) in missing.iter().take(MAX_LISTED).enumerate()
-        {
-            let code = Code { builtin: *builtin, custom: Cow::Borrowed(custom), version: *version };
-            let name = code.name();
-            let separator = if at == 0 { "" } else { "; " };
-            let output = match place.output {
-                Some(output) => self.label(output),
-                None => "none".to_owned(),
-            };
-            // Writing to a String cannot fail.
-            let _ = write!(
-                message,
-                "{separator}{name} version {version} (operator {}, output {output}",
-                place.first
-            );
-            if let Some((max, _)) = operators::supported(*builtin) {
-                let _ = write!(message, ", versions up to {max} are supported");
-            }
-            if place.count > 1 {
-                let _ = write!(message, ", and {} more", place.count.saturating_sub(1));
-            }
-            message.push(')');
-            if at == 0 {
-                error = error
-                    .with("operator", name.clone().into_owned())
-                    .with("index", place.first)
-                    .with("version", f64::from(*version))
-                    .with("tensor", output);
-            }
-            if names.last() != Some(&name) {
-                names.push(name);
-            }
-        }
-        if let Some(rest) = missing.len().checked_sub(MAX_LISTED).filter(|&rest| rest > 0) {
-            let _ = write!(message, "; and {rest} further operators");
-        }
-        error.message = message.into();
-        Err(error.with("operators", names.join(", ")))
-    }
-
-    fn tensor(&mut self, index: usize) -> Result<Tensor> {
-        let table = match self.tensors.get(index) {
-            Some(table) => table?,
-            None => return Err(Error::format(format!("tensor {index} is missing"))),
-        };
-        let dtype = self.data_type(index, table)?;
-        let (shape, dynamic) = self.shape(index, table)?;
-        self.check_plain(index, table)?;
-        let name = table.string(schema::tensor::NAME, "a tensor's name")?;
-        let quantization = self.quantization(index, table, dtype, &shape)?;
-        let mut tensor =
-            Tensor { name: self.own(name)?, dtype, shape, dynamic, quantization, data: None };
-        if let Some(range) = self.data(index, table)? {
-            let needed = checked_size(&tensor).ok_or_else(|| self.too_large(index, &tensor))?;
-            if range.len() != needed {
-                return Err(Error::format(format!(
-                    "{}: buffer needs {needed} bytes, has {} (at offset {:#x})",
-                    self.label(index),
-                    range.len(),
-                    range.start
-                ))
-                .with("tensor", index)
-                .with("needed", needed)
-                .with("found", range.len())
-                .with("offset", range.start));
-            }
-            tensor.data = self.file.slice(range);
-        } else if checked_size(&tensor).is_none() {
-            return Err(self.too_large(index, &tensor));
-        }
-        Ok(tensor)
-    }
-
-    fn too_large(&self, index: usize, tensor: &Tensor) -> Error {
-        Error::format(format!(
-            "{}: shape {:?} of {} is larger than {MAX_TENSOR_BYTES} bytes",
-            self.label(index),
-            tensor.shape,
-            tensor.dtype
-        ))
-        .with("tensor", index)
-    }
-
-    fn data_type(&self, index: usize, table: Table<'a>) -> Result<DataType> {
-        let code = table.scalar(schema::tensor::TYPE, 0u8)?;
-        Ok(match code {
-            0 => DataType::Float32,
-            1 => DataType::Float16,
-            2 => DataType::Int32,
-            3 => DataType::UInt8,
-            4 => DataType::Int64,
-            6 => DataType::Bool,
-            7 => DataType::Int16,
-            9 => DataType::Int8,
-            _ => {
-                let label = self.label(index);
-                let name = match schema::TENSOR_TYPES.get(usize::from(code)) {
-                    Some(&name) => name.to_owned(),
-                    None => format!("number {code}"),
-                };
-                return Err(Error::unsupported_type(format!(
-                    "{label} has the element type {name}, which is not supported"
-                ))
-                .with("tensor", index)
-                .with("type", name));
-            }
-        })
-    }
-
-    /// The dimensions, and which of them a caller may choose.
-    fn shape(&mut self, index: usize, table: Table<'a>) -> Result<(Vec<usize>, Vec<bool>)> {
-        let dims = table.vector::<i32>(schema::tensor::SHAPE, "a tensor's shape")?;
-        if dims.len() > MAX_RANK {
-            return Err(Error::format(format!(
-                "{} has {} dimensions, the limit is {MAX_RANK}",
-                self.label(index),
-                dims.len()
-            ))
-            .with("tensor", index));
-        }
-        let signature =
-            table.vector::<i32>(schema::tensor::SHAPE_SIGNATURE, "a tensor's shape signature")?;
-        let mut dynamic: Vec<bool> = dims.iter().map(|dim| dim == -1).collect();
-        if signature.len() == dims.len() {
-            for (dynamic, dim) in dynamic.iter_mut().zip(signature.iter()) {
-                *dynamic |= dim == -1;
-            }
-        }
-        if !dynamic.contains(&true) {
-            dynamic = Vec::new();
-        }
-        self.budget.take_bytes(dims.len().saturating_mul(size_of::<usize>()))?;
-        self.budget.take_bytes(dynamic.len())?;
-        let shape = dims
-            .iter()
-            .map(|dim| match dim {
-                // The converter writes 1 where the signature says -1; old files write -1 itself.
-                -1 => Ok(1),
-                _ => usize::try_from(dim).map_err(|_| {
-                    Error::format(format!("{} has a dimension of {dim}", self.label(index)))
-                        .with("tensor", index)
-                }),
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok((shape, dynamic))
-    }
-
-    /// Refuses state and sparse encodings.
-    fn check_plain(&self, index: usize, table: Table<'a>) -> Result<()> {
-        if table.flag(schema::tensor::IS_VARIABLE)? {
-            return Err(Error::unsupported_operator(format!(
-                "{} is a variable; models that keep state between runs are not supported",
-                self.label(index)
-            ))
-            .with("tensor", index));
-        }
-        if table.table(schema::tensor::SPARSITY, "a tensor's sparsity")?.is_some() {
-            return Err(Error::unsupported_type(format!(
-                "{} is stored as a sparse tensor, which is not supported; convert the model \
-                 without sparsity",
-                self.label(index)
-            ))
-            .with("tensor", index));
-        }
-        Ok(())
-    }
-
-    fn quantization(
-        &mut self,
-        index: usize,
-        table: Table<'a>,
-        dtype: DataType,
-        shape: &[usize],
-    ) -> Result<Option<Quantization>> {
-        let Some(table) = table.table(schema::tensor::QUANTIZATION, "a tensor's quantisation")?
-        else {
-            return Ok(None);
-        };
-        if table.scalar(schema::quantization::DETAILS_TYPE, 0u8)? != 0 {
-            return Err(Error::unsupported_type(format!(
-                "{} has a custom quantisation, which is not supported",
-                self.label(index)
-            ))
-            .with("tensor", index));
-        }
-        let scale = table.vector::<f32>(schema::quantization::SCALE, "scales")?;
-        let zero_point = table.vector::<i64>(schema::quantization::ZERO_POINT, "zero points")?;
-        // Float tensors carry at most the range seen in training; int64 and bool have none.
-        let quantised =
-            matches!(dtype, DataType::Int8 | DataType::UInt8 | DataType::Int16 | DataType::Int32);
-        if scale.len() == 0 || !quantised {
-            return Ok(None);
-        }
-        // Scales, zero points and the allocator's share of both, before any is looked at.
-        self.budget.take(scale.len(), 8)?;
-        self.budget.take(2, 32)?;
-        let format = |what: String| {
-            Error::format(format!("{}: {what}", self.label(index))).with("tensor", index)
-        };
-        let bad_scale = |&scale: &f32| !(scale.is_finite() && scale > 0.0);
-        if let Some(bad) = scale.iter().find(bad_scale) {
-            if dtype == DataType::Int32 {
-                // A bias has the scale of input times weights, whatever underflowed in the file.
-                return Ok(None);
-            }
-            return Err(format(format!("scale {bad} must be finite and above 0")));
-        }
-        if zero_point.len() != scale.len() && zero_point.len() > 1 {
-            return Err(format(format!(
-                "{} scales but {} zero points",
-                scale.len(),
-                zero_point.len()
-            )));
-        }
-        let axis = table.scalar(schema::quantization::QUANTIZED_DIMENSION, 0i32)?;
-        let axis = if scale.len() == 1 { Some(0) } else { usize::try_from(axis).ok() };
-        let axis = axis.filter(|&axis| {
-            scale.len() == 1 || shape.get(axis).is_some_and(|&channels| channels == scale.len())
-        });
-        let Some(axis) = axis else {
-            return Err(format(format!(
-                "{} scales do not fit shape {shape:?} along its quantised dimension",
-                scale.len()
-            )));
-        };
-        let (low, high) = match dtype {
-            DataType::Int8 => (-128, 127),
-            DataType::UInt8 => (0, 255),
-            DataType::Int16 => (-32768, 32767),
-            _ => (i32::MIN, i32::MAX),
-        };
-        let in_range = |zero_point: i64| {
-            i32::try_from(zero_point)
-                .ok()
-                .filter(|zero| (low..=high).contains(zero))
-                .ok_or_else(|| format(format!("zero point {zero_point} is outside {low}..={high}")))
-        };
-        let zero_point = match zero_point.len() {
-            0 => vec![in_range(0)?; scale.len()],
-            1 => {
-                let zero_point = zero_point.iter().next().unwrap_or(0);
-                vec![in_range(zero_point)?; scale.len()]
-            }
-            _ => zero_point.iter().map(in_range).collect::<Result<_>>()?,
-        };
-        Ok(Some(Quantization { scale: scale.iter().collect(), zero_point, axis }))
-    }
-
-    /// Where a constant's bytes lie in the file; `None` for a tensor without.
-    fn data(&self, index: usize, table: Table<'a>) -> Result<Option<Range<usize>>> {
-        let buffer = table.scalar(schema::tensor::BUFFER, 0u32)?;
-        if buffer == 0 {
-            return Ok(None);
-        }
-        self.buffer(buffer, &|| self.label(index))
-    }
-
-    fn buffer(&self, index: u32, whose: &dyn Fn() -> String) -> Result<Option<Range<usize>>> {
-        let buffer = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.buffers.get(index))
-            .ok_or_else(|| {
-                Error::format(format!(
-                    "{} has buffer {index}; the model has {} buffers",
-                    whose(),
-                    self.buffers.len()
-                ))
-            })??;
-        let data = buffer.vector::<u8>(schema::buffer::DATA, "a buffer's data")?;
-        if data.len() > 0 {
-            return Ok(Some(data.range()));
-        }
-        // Files above 2 GiB keep constants behind the FlatBuffer, at an offset from the file's
-        // beginning; 0 and 1 are no offsets.
-        let offset = buffer.scalar(schema::buffer::OFFSET, 0u64)?;
-        let size = buffer.scalar(schema::buffer::SIZE, 0u64)?;
-        if offset <= 1 || size == 0 {
-            return Ok(None);
-        }
-        let range = usize::try_from(offset)
-            .ok()
-            .zip(usize::try_from(size).ok())
-            .and_then(|(start, size)| Some(start..start.checked_add(size)?))
-            .filter(|range| range.end <= self.file.len());
-        range.map(Some).ok_or_else(|| {
-            Error::format(format!(
-                "{}: buffer needs {size} bytes at offset {offset:#x}, the file has {} bytes: it is \
-                 truncated or damaged",
-                whose(),
-                self.file.len()
-            ))
-        })
-    }
-
     fn node(&mut self, index: usize, table: Table<'a>, tensors: &[Tensor]) -> Result<Node> {
         let code = self.code(index, table)?;
         let label = format!("operator {index} {}", code.name());
@@ -504,19 +174,14 @@ impl<'a> Reader<'a> {
         check_count("results of an operator", outputs.len(), MAX_OPERANDS)?;
         self.budget.take_bytes(inputs.len().saturating_mul(size_of::<Option<TensorId>>()))?;
         self.budget.take_bytes(outputs.len().saturating_mul(size_of::<TensorId>()))?;
-        let inputs = inputs
-            .iter()
-            .enumerate()
-            .map(|(at, id)| match id {
-                -1 => Ok(None),
-                id => self.tensor_id(id.into(), &|| format!("{label}: input {at}")).map(Some),
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let outputs = outputs
-            .iter()
-            .enumerate()
-            .map(|(at, id)| self.tensor_id(id.into(), &|| format!("{label}: output {at}")))
-            .collect::<Result<Vec<_>>>()?;
+        let inputs = gather(inputs.iter().enumerate().map(|(at, id)| match id {
+            -1 => Ok(None),
+            id => self.tensor_id(id.into(), &|| format!("{label}: input {at}")).map(Some),
+        }))?;
+        let outputs = gather(
+            (outputs.iter().enumerate())
+                .map(|(at, id)| self.tensor_id(id.into(), &|| format!("{label}: output {at}"))),
+        )?;
         // Reshape and squeeze keep a short list.
         self.budget.take_bytes(MAX_RANK.saturating_mul(8))?;
         let mut operator = parse(Attributes {
@@ -532,10 +197,10 @@ impl<'a> Reader<'a> {
         let ids = self.graph.vector::<i32>(field, "the model's inputs and outputs")?;
         check_count("inputs or outputs of the model", ids.len(), MAX_OPERANDS)?;
         self.budget.take_bytes(ids.len().saturating_mul(size_of::<TensorId>()))?;
-        ids.iter()
-            .enumerate()
-            .map(|(at, id)| self.tensor_id(id.into(), &|| format!("{what} {at} of the model")))
-            .collect()
+        gather(
+            (ids.iter().enumerate())
+                .map(|(at, id)| self.tensor_id(id.into(), &|| format!("{what} {at} of the model"))),
+        )
     }
 
     /// A tensor without elements that has a buffer and that nobody computes is a constant too.
@@ -635,14 +300,14 @@ fn settle(operator: &mut Operator, inputs: &[Option<TensorId>], tensors: &[Tenso
     }
 }
 
-/// The bytes of a tensor, where they and its count of elements stay within [`MAX_TENSOR_BYTES`].
-fn checked_size(tensor: &Tensor) -> Option<usize> {
-    // Dimensions of 0 count as 1 here, so that no product of some of the dimensions overflows.
-    let bound = tensor
-        .shape
-        .iter()
-        .try_fold(tensor.dtype.size_bytes(), |size, &dim| size.checked_mul(dim.max(1)))?;
-    (bound <= MAX_TENSOR_BYTES).then(|| tensor.size_bytes())
+/// Collects into a vector of just the right size, which the budget has been charged with;
+/// `Result`'s own collecting would grow it by doubling.
+pub(super) fn gather<T>(values: impl ExactSizeIterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let mut gathered = Vec::with_capacity(values.len());
+    for value in values {
+        gathered.push(value?);
+    }
+    Ok(gathered)
 }
 
 fn check_count(what: &str, count: usize, limit: usize) -> Result<()> {
