@@ -41,7 +41,9 @@ name a browser and driver that are already there.
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        // The reason is above, and the tests' sum stays the last line.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -49,13 +51,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<()> {
+/// Whether all went well; an error where something is to be said about it.
+fn run() -> Result<bool> {
     let mut arguments = lexopt::Parser::from_env();
     let command = match arguments.next()? {
         Some(Value(command)) => command.string()?,
         Some(Long("help") | Short('h')) | None => {
             print!("{USAGE}");
-            return Ok(());
+            return Ok(true);
         }
         Some(other) => return Err(other.unexpected().into()),
     };
@@ -70,7 +73,7 @@ fn run() -> Result<()> {
                     other => return Err(other.unexpected().into()),
                 }
             }
-            bundle::build(options)
+            bundle::build(options)?;
         }
         "demo" => {
             let mut options = serve::Options::default();
@@ -82,7 +85,7 @@ fn run() -> Result<()> {
                     other => return Err(other.unexpected().into()),
                 }
             }
-            serve::demo(options)
+            serve::demo(options)?;
         }
         "test" => {
             let mut only = Vec::new();
@@ -91,23 +94,24 @@ fn run() -> Result<()> {
                     Long("only") => only.push(arguments.value()?.string()?),
                     Long("list") => {
                         suites::list();
-                        return Ok(());
+                        return Ok(true);
                     }
                     other => return Err(other.unexpected().into()),
                 }
             }
-            suites::test(&only)
+            return suites::test(&only);
         }
         "ready" => {
             no_more(&mut arguments)?;
-            checks::ready()
+            return checks::ready();
         }
         "size" => {
             no_more(&mut arguments)?;
-            size::size()
+            size::size()?;
         }
         other => bail!("there is no command `{other}`\n\n{USAGE}"),
     }
+    Ok(true)
 }
 
 fn no_more(arguments: &mut lexopt::Parser) -> Result<()> {

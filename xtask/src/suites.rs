@@ -71,8 +71,9 @@ pub fn list() {
     }
 }
 
-/// Runs the suites with these names, or all of them, and prints the sum on the last line.
-pub fn test(only: &[String]) -> Result<()> {
+/// Runs the suites with these names, or all of them, and prints the sum on the last line. Whether
+/// nothing failed.
+pub fn test(only: &[String]) -> Result<bool> {
     if let Some(unknown) = only.iter().find(|name| SUITES.iter().all(|s| s.name != **name)) {
         let names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
         bail!("there is no suite `{unknown}`; there are {}", names.join(", "));
@@ -102,7 +103,7 @@ pub fn test(only: &[String]) -> Result<()> {
         };
         rows.push((suite.name, judge(outcome), start.elapsed().as_secs_f64()));
     }
-    report(&rows)
+    Ok(report(&rows))
 }
 
 fn complaint(text: String) -> Outcome {
@@ -120,7 +121,7 @@ fn judge(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-fn report(rows: &[(&str, Outcome, f64)]) -> Result<()> {
+fn report(rows: &[(&str, Outcome, f64)]) -> bool {
     let mut sum = Counts::default();
     println!("\n{:<14} {:>7} {:>7} {:>8} {:>8}", "suite", "passed", "failed", "skipped", "seconds");
     for (name, outcome, seconds) in rows {
@@ -132,11 +133,7 @@ fn report(rows: &[(&str, Outcome, f64)]) -> Result<()> {
         sum += outcome.counts;
     }
     println!("\n{sum}");
-    if sum.failed > 0 {
-        // Said already, on the last line; nothing may follow it on the output stream.
-        bail!("the tests failed");
-    }
-    Ok(())
+    sum.failed == 0
 }
 
 /// Runs one program and adds its counts.
@@ -186,7 +183,7 @@ fn wasm_pack_test(place: &[&str], environment: &[(&str, &Path)]) -> Result<Outco
         for crate_folder in crates_with_wasm_tests()? {
             let mut command = Command::new(&tools.wasm_pack);
             command.args(["--log-level", "warn", "test", "--mode", "no-install"]).args(place);
-            command.arg(&crate_folder).args(["--locked", "--no-fail-fast"]);
+            command.arg(&crate_folder).arg("--locked");
             command.args(binary.cargo_arguments);
             binary.configure(&mut command, &path);
             // Whole networks run in one test; twenty seconds are the default.
@@ -285,10 +282,10 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_sum_is_an_error() {
+    fn one_failure_makes_the_run_fail() {
         let failed = judge(Outcome::default());
-        assert!(report(&[("native", failed, 0.1)]).is_err());
+        assert!(!report(&[("native", failed, 0.1)]));
         let counts = Counts { passed: 1, ..Counts::default() };
-        assert!(report(&[("native", Outcome { counts, complaint: None }, 0.1)]).is_ok());
+        assert!(report(&[("native", Outcome { counts, complaint: None }, 0.1)]));
     }
 }
