@@ -35,7 +35,7 @@ def fold(state, conv, norm):
 
 
 def build(state, padding="same"):
-    """Returns the Keras model: float32 [n, 224, 224, 3], (x - 127) / 128 -> float32 [n, 1000], softmax.
+    """Returns the Keras model: float32 [1, 224, 224, 3], (x - 127) / 128 -> float32 [1, 1000], softmax.
 
     `state`: the checkpoint's arrays; every one must be used, or this is not the network that was trained.
     `padding`: "same" is TensorFlow's (as trained); "symmetric" is PyTorch's (k // 2 on every side), kept to
@@ -45,14 +45,16 @@ def build(state, padding="same"):
     from keras import layers
 
     used = set()
-    x = inputs = keras.Input((SIZE, SIZE, 3), name="image")
+    x = inputs = keras.Input((SIZE, SIZE, 3), batch_size=1, name="image")
     weights = {}
 
-    def convolution(x, conv, norm, stride, relu, name):
+    def convolution(x, conv, norm, size, stride, relu, name):
         kernel, bias = fold(state, conv, norm)
-        used.update([f"{conv}.weight"])
+        used.add(f"{conv}.weight")
         used.update(f"{norm}.{p}" for p in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"))
-        outputs, per_group, size, _ = kernel.shape
+        outputs, per_group, *window = kernel.shape
+        if window != [size, size]:
+            raise ValueError(f"{conv}: kernel is {window}, not {size} x {size}")
         depthwise = per_group == 1
         pad = padding
         if padding == "symmetric":
@@ -67,20 +69,20 @@ def build(state, padding="same"):
             weights[name] = [kernel.transpose(2, 3, 1, 0), bias]
         return layers.ReLU(6.0, name=f"{name}_relu6")(x) if relu else x
 
-    x = convolution(x, "_conv_stem", "_bn0", 2, True, "stem")
+    x = convolution(x, "_conv_stem", "_bn0", 3, 2, True, "stem")
     index = 0
-    for _kernel, stride, expansion, outputs, repeats in STAGES:
+    for size, stride, expansion, outputs, repeats in STAGES:
         for repeat in range(repeats):
             block, name, skip = f"_blocks.{index}.", f"block{index}", x
             if expansion != 1:
-                x = convolution(x, block + "_expand_conv", block + "_bn0", 1, True, name + "_expand")
+                x = convolution(x, block + "_expand_conv", block + "_bn0", 1, 1, True, name + "_expand")
             step = stride if repeat == 0 else 1
-            x = convolution(x, block + "_depthwise_conv", block + "_bn1", step, True, name + "_depthwise")
-            x = convolution(x, block + "_project_conv", block + "_bn2", 1, False, name + "_project")
+            x = convolution(x, block + "_depthwise_conv", block + "_bn1", size, step, True, name + "_depthwise")
+            x = convolution(x, block + "_project_conv", block + "_bn2", 1, 1, False, name + "_project")
             if step == 1 and skip.shape[-1] == outputs:
                 x = layers.Add(name=name + "_add")([x, skip])
             index += 1
-    x = convolution(x, "_conv_head", "_bn1", 1, True, "head")
+    x = convolution(x, "_conv_head", "_bn1", 1, 1, True, "head")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dense(CLASSES, activation="softmax", name="probability")(x)
     weights["probability"] = [state["_fc.weight"].T, state["_fc.bias"]]
