@@ -2,11 +2,10 @@
 //! computes nothing. `js/` is the public TypeScript API over it.
 #![forbid(unsafe_code)]
 
-use wasm_bindgen::prelude::*;
+mod answer;
+mod core;
+mod error;
+mod object;
+mod options;
 
-/// The version of this build, as `package.json` has it.
-#[wasm_bindgen]
-#[must_use]
-pub fn version() -> String {
-    env!("CARGO_PKG_VERSION").to_owned()
-}
+pub use crate::core::Core;

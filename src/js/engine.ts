@@ -1,0 +1,68 @@
+// What runs a model, in this thread or in a worker, and the messages between the two.
+import type { WireError } from "./errors.js";
+import type {
+  ClassifierResult,
+  ModelMetadata,
+  ModelOptions,
+  OperatorProfile,
+  RawImage,
+  StreamOptions,
+} from "./types.js";
+
+/** A picture on its way to the engine: pixels, or a bitmap that becomes pixels over there. */
+export type Frame = RawImage | ImageBitmap;
+
+/** The options of one frame that the core knows. */
+export type FrameGeometry = Pick<
+  StreamOptions,
+  "regionOfInterest" | "rotationDegrees" | "mirror" | "smoothing"
+>;
+
+/** The options that the core knows: labels are a list by now. */
+export type CoreOptions = Omit<ModelOptions, "labels"> & { labels?: string[] | undefined };
+
+/** A compiled model. It takes one call at a time. */
+export interface Engine {
+  readonly metadata: ModelMetadata;
+  readonly memoryBytes: number;
+  /** What broke it for good, if something has. */
+  readonly failure: Error | undefined;
+  /** A bitmap is used up: it is closed or moved to the worker. */
+  classify(frame: Frame, geometry: FrameGeometry): Promise<ClassifierResult>;
+  setOptions(options: CoreOptions): Promise<void>;
+  profile(runs: number): Promise<OperatorProfile[]>;
+  close(error: Error): void;
+}
+
+/** To the worker. `id` comes back with the answer. */
+export type Request = { id: number } & (
+  | {
+      call: "open";
+      module: WebAssembly.Module;
+      model: Uint8Array<ArrayBuffer>;
+      options: CoreOptions;
+      warmup: boolean;
+    }
+  | { call: "classify"; frame: Frame; geometry: FrameGeometry }
+  | { call: "setOptions"; options: CoreOptions }
+  | { call: "profile"; runs: number }
+);
+
+/** What each call answers. */
+export interface Answers {
+  open: undefined;
+  classify: ClassifierResult;
+  setOptions: undefined;
+  profile: OperatorProfile[];
+}
+
+/** Steps of opening a model, which the worker reports on its way. */
+export type Phase = "compile" | "warmup";
+
+/** From the worker. */
+export type Response =
+  /** Its script runs. */
+  | { ready: true }
+  | { id: number; phase: Phase; done: boolean }
+  | { id: number; value: unknown; memoryBytes: number; metadata?: ModelMetadata }
+  | { id: number; error: WireError; crashed: boolean };

@@ -1,0 +1,247 @@
+// Bytes of models and label files, from wherever they are.
+import { AchadoError } from "./errors.js";
+import type { ModelSource, Progress } from "./types.js";
+
+/** Like the global `fetch`; in Node it also takes paths and `file:` URLs. */
+export type Fetch = (url: string | URL, signal: AbortSignal) => Promise<Response>;
+
+/** Whether something is a `Response`, also one of another realm or of a polyfill. */
+export function isResponse(value: unknown): value is Response {
+  return Object.prototype.toString.call(value) === "[object Response]";
+}
+
+/**
+ * Fetches, with what can go wrong said in words.
+ *
+ * @param what For the message: "the model", "the labels".
+ * @throws {AchadoError} `code`, with `url` and `status` or the reason.
+ */
+export async function fetchOk(
+  fetch: Fetch,
+  url: string | URL,
+  what: string,
+  code: "MODEL_FETCH" | "BACKEND_UNAVAILABLE",
+  signal: AbortSignal,
+): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(url, signal);
+  } catch (cause) {
+    signal.throwIfAborted();
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AchadoError(
+      code,
+      `${what} cannot be fetched from ${url}: ${reason}; check the address, the network, and for another origin CORS and the page's Content-Security-Policy`,
+      { url: String(url), reason },
+      { cause },
+    );
+  }
+  checkStatus(response, what, code, url);
+  return response;
+}
+
+function checkStatus(
+  response: Response,
+  what: string,
+  code: "MODEL_FETCH" | "BACKEND_UNAVAILABLE",
+  url: string | URL = response.url,
+): void {
+  if (response.ok) return;
+  const status = `${response.status} ${response.statusText}`.trim();
+  throw new AchadoError(code, `${what} is not at ${url}: the server answers ${status}`, {
+    url: String(url),
+    status: response.status,
+  });
+}
+
+/**
+ * The bytes of a model. They are the caller's own where the caller gave bytes: do not transfer them
+ * unless `owned`.
+ *
+ * @throws {AchadoError} MODEL_FETCH, MODEL_INTEGRITY, INVALID_OPTION
+ */
+export async function readModel(
+  source: ModelSource,
+  fetch: Fetch,
+  integrity: string | undefined,
+  signal: AbortSignal,
+  onProgress: (progress: Progress) => void,
+): Promise<{ bytes: Uint8Array<ArrayBuffer>; owned: boolean }> {
+  const progress = (loaded: number, total?: number) =>
+    onProgress(
+      total === undefined ? { phase: "model", loaded } : { phase: "model", loaded, total },
+    );
+
+  const { bytes, owned } = await open(source, fetch, signal, progress);
+  if (integrity !== undefined) await checkIntegrity(bytes, integrity);
+  return { bytes, owned };
+}
+
+type Report = (loaded: number, total?: number) => void;
+
+async function open(
+  source: ModelSource,
+  fetch: Fetch,
+  signal: AbortSignal,
+  progress: Report,
+): Promise<{ bytes: Uint8Array<ArrayBuffer>; owned: boolean }> {
+  if (typeof source === "string" || source instanceof URL) {
+    const response = await fetchOk(fetch, source, "the model", "MODEL_FETCH", signal);
+    return { bytes: await readResponse(response, source, signal, progress), owned: true };
+  }
+  if (isResponse(source)) {
+    checkStatus(source, "the model", "MODEL_FETCH");
+    if (source.bodyUsed) throw usedUp("Response");
+    return { bytes: await readResponse(source, source.url, signal, progress), owned: true };
+  }
+  if (source instanceof ReadableStream) {
+    if (source.locked) throw usedUp("ReadableStream");
+    return { bytes: await readStream(source, undefined, signal, progress), owned: true };
+  }
+  if (source instanceof Blob) {
+    return { bytes: await readStream(source.stream(), source.size, signal, progress), owned: true };
+  }
+  let bytes: Uint8Array | undefined;
+  if (source instanceof Uint8Array) bytes = source;
+  // An ArrayBuffer of another realm is no instance of this one's class.
+  if (Object.prototype.toString.call(source) === "[object ArrayBuffer]") {
+    bytes = new Uint8Array(source as ArrayBuffer);
+  }
+  if (!bytes) {
+    throw new AchadoError(
+      "INVALID_OPTION",
+      `model: needs a URL, ArrayBuffer, Uint8Array, Blob, Response or ReadableStream, is ${Object.prototype.toString.call(source)}`,
+      { option: "model" },
+    );
+  }
+  progress(bytes.byteLength, bytes.byteLength);
+  // Bytes in shared memory could change while they are read, and cannot be hashed.
+  const shared = !(bytes.buffer instanceof ArrayBuffer);
+  return shared
+    ? { bytes: new Uint8Array(bytes), owned: true }
+    : { bytes: bytes as Uint8Array<ArrayBuffer>, owned: false };
+}
+
+function usedUp(kind: string): AchadoError {
+  return new AchadoError(
+    "INVALID_OPTION",
+    `model: this ${kind} has been read already; give a fresh one`,
+    { option: "model" },
+  );
+}
+
+async function readResponse(
+  response: Response,
+  url: string | URL,
+  signal: AbortSignal,
+  progress: Report,
+): Promise<Uint8Array<ArrayBuffer>> {
+  // The length of compressed bytes says nothing about those that are counted here.
+  const encoded = response.headers.has("content-encoding");
+  const length = Number(response.headers.get("content-length") ?? Number.NaN);
+  const total = !encoded && Number.isSafeInteger(length) && length > 0 ? length : undefined;
+  const body = response.body ?? new Blob([]).stream();
+  const bytes = await readStream(body, total, signal, progress);
+  const type = response.headers.get("content-type") ?? "";
+  // Servers of single-page applications answer every wrong address with their index.html.
+  if (type.startsWith("text/html") && bytes[0] === 0x3c) {
+    throw new AchadoError(
+      "MODEL_FETCH",
+      `the model is not at ${url}: the server sends a web page (${type})`,
+      { url: String(url), status: response.status, type },
+    );
+  }
+  return bytes;
+}
+
+async function readStream(
+  stream: ReadableStream<Uint8Array>,
+  total: number | undefined,
+  signal: AbortSignal,
+  progress: Report,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = stream.getReader();
+  const stop = () => void reader.cancel(signal.reason).catch(() => {});
+  signal.addEventListener("abort", stop, { once: true });
+  const chunks: Uint8Array[] = [];
+  let loaded = 0;
+  try {
+    progress(0, total);
+    for (;;) {
+      const { done, value } = await reader.read();
+      signal.throwIfAborted();
+      if (done) break;
+      chunks.push(value);
+      loaded += value.byteLength;
+      progress(loaded, total === undefined ? undefined : Math.max(total, loaded));
+    }
+  } catch (cause) {
+    signal.throwIfAborted();
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AchadoError(
+      "MODEL_FETCH",
+      `the model broke off after ${loaded} bytes: ${reason}`,
+      { loaded, reason },
+      { cause },
+    );
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+  const bytes = new Uint8Array(loaded);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}
+
+async function checkIntegrity(bytes: Uint8Array<ArrayBuffer>, integrity: string): Promise<void> {
+  const wanted = /^sha256-([A-Za-z0-9+/]{43}=)$/.exec(integrity)?.[1];
+  if (!wanted) {
+    throw new AchadoError(
+      "INVALID_OPTION",
+      `integrity: needs "sha256-" and 44 characters of base64, is "${integrity}"`,
+      { option: "integrity" },
+    );
+  }
+  if (!globalThis.crypto?.subtle) {
+    throw new AchadoError(
+      "MODEL_INTEGRITY",
+      "the model's integrity cannot be checked: browsers hash only on https and localhost",
+    );
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const found = btoa(String.fromCharCode(...digest));
+  if (found !== wanted) {
+    throw new AchadoError(
+      "MODEL_INTEGRITY",
+      `the model is another file than was asked for: needs sha256-${wanted}, has sha256-${found}`,
+      { wanted: integrity, found: `sha256-${found}`, bytes: bytes.byteLength },
+    );
+  }
+}
+
+/**
+ * Class names by index.
+ *
+ * @throws {AchadoError} MODEL_FETCH
+ */
+export async function readLabels(
+  source: string[] | URL | string | undefined,
+  fetch: Fetch,
+  signal: AbortSignal,
+): Promise<string[] | undefined> {
+  if (source === undefined || Array.isArray(source)) return source;
+  const response = await fetchOk(fetch, source, "the label file", "MODEL_FETCH", signal);
+  const text = await response.text();
+  return parseLabels(text);
+}
+
+/** One name a line; the empty lines that end a file are no names. */
+export function parseLabels(text: string): string[] {
+  return text
+    .replace(/^\ufeff/, "")
+    .trimEnd()
+    .split(/\r?\n/);
+}

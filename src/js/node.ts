@@ -1,0 +1,68 @@
+// The same API in Node: files by path, pictures decoded by a wasm file of their own.
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { createOn, type Platform } from "./classifier.js";
+import { fromCore } from "./errors.js";
+import { checkRawImage, isRawImage, toFrame } from "./pixels.js";
+import type { ClassifierOptions, ImageClassifier, ImageInput, RawImage } from "./types.js";
+
+export { openCamera } from "./camera.js";
+export { defaultModel } from "./classifier.js";
+export { AchadoError } from "./errors.js";
+
+/** `fetch` for paths and `file:` URLs, too. */
+async function fetchAnything(url: string | URL, signal: AbortSignal): Promise<Response> {
+  const text = String(url);
+  // One letter and a colon is a drive of Windows.
+  if (/^[a-z][a-z0-9+.-]+:/i.test(text) && !text.startsWith("file:")) return fetch(url, { signal });
+  const file = text.startsWith("file:") ? fileURLToPath(text) : text;
+  const bytes = await readFile(file, { signal });
+  const headers = {
+    "content-length": String(bytes.byteLength),
+    ...(file.endsWith(".wasm") && { "content-type": "application/wasm" }),
+  };
+  return new Response(bytes, { headers });
+}
+
+type Decode = typeof import("./generated/decode/achado.js").decodeImage;
+let decoder: Promise<Decode> | undefined;
+
+/** Loaded with the first picture that is no array of pixels; a failure is not kept. */
+function loadDecoder(): Promise<Decode> {
+  decoder ??= (async () => {
+    const { decodeImage, initSync } = await import("./generated/decode/achado.js");
+    const bytes = await readFile(new URL("./decode.wasm", import.meta.url));
+    initSync({ module: await WebAssembly.compile(bytes) });
+    return decodeImage;
+  })().catch((error) => {
+    decoder = undefined;
+    throw error;
+  });
+  return decoder;
+}
+
+async function decode(file: Uint8Array): Promise<RawImage> {
+  const decodeImage = await loadDecoder();
+  try {
+    return decodeImage(file);
+  } catch (thrown) {
+    throw fromCore(thrown).error;
+  }
+}
+
+const node: Platform = {
+  fetch: fetchAnything,
+  async toFrame(image: ImageInput) {
+    if (image instanceof Uint8Array) return decode(image);
+    if (image instanceof Blob) return decode(new Uint8Array(await image.arrayBuffer()));
+    if (isRawImage(image)) return checkRawImage(image);
+    return toFrame(image);
+  },
+  hasWindow: false,
+  createWorker: undefined,
+};
+
+/** As in the browser. A string that is no URL is a path. */
+export function createClassifier(options: ClassifierOptions = {}): Promise<ImageClassifier> {
+  return createOn(node, options);
+}

@@ -1,0 +1,89 @@
+// Checks of options that JavaScript callers, unlike TypeScript's, can get wrong.
+import type { CoreOptions } from "./engine.js";
+import { AchadoError } from "./errors.js";
+import type { ClassifierOptions, ModelOptions } from "./types.js";
+
+/** A mistake in an option, named. */
+export function invalidOption(option: string, message: string): AchadoError {
+  return new AchadoError("INVALID_OPTION", `${option}: ${message}`, { option });
+}
+
+/** Options by name: a misspelt one would be silently without effect. */
+const KNOWN = new Set<string>([
+  "model",
+  "integrity",
+  "worker",
+  "wasm",
+  "warmup",
+  "signal",
+  "onProgress",
+  "preprocess",
+  "labels",
+  "maxResults",
+  "scoreThreshold",
+  "displayNamesLocale",
+  "categoryAllowlist",
+  "categoryDenylist",
+] satisfies (keyof ClassifierOptions)[]);
+
+/**
+ * Refuses options of an unknown name or a wrong kind; the core checks the values that it gets.
+ *
+ * @throws {AchadoError} INVALID_OPTION
+ */
+export function checkOptions(options: ClassifierOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw new AchadoError("INVALID_OPTION", "createClassifier needs an object of options");
+  }
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.has(name)) {
+      throw invalidOption(name, `there is no such option; there are ${[...KNOWN].join(", ")}`);
+    }
+  }
+  for (const name of ["worker", "warmup"] as const) {
+    const value: unknown = options[name];
+    if (value !== undefined && typeof value !== "boolean") {
+      throw invalidOption(name, `must be true or false, is ${String(value)}`);
+    }
+  }
+  if (options.onProgress !== undefined && typeof options.onProgress !== "function") {
+    throw invalidOption("onProgress", "must be a function");
+  }
+  const { labels } = options;
+  const list = Array.isArray(labels) && labels.every((label) => typeof label === "string");
+  if (labels !== undefined && typeof labels !== "string" && !(labels instanceof URL) && !list) {
+    throw invalidOption("labels", "must be a list of strings or the URL of a text file");
+  }
+}
+
+/**
+ * @throws {AchadoError} INVALID_OPTION
+ */
+export function checkRuns(runs: number): void {
+  if (!Number.isInteger(runs) || runs < 1 || runs > 10_000) {
+    throw invalidOption("runs", `must be a whole number from 1 to 10000, is ${runs}`);
+  }
+}
+
+/** The part of the options that goes to the core. */
+export function coreOptions(
+  {
+    preprocess,
+    maxResults,
+    scoreThreshold,
+    displayNamesLocale,
+    categoryAllowlist,
+    categoryDenylist,
+  }: ModelOptions,
+  labels: string[] | undefined,
+): CoreOptions {
+  return {
+    preprocess,
+    labels,
+    maxResults,
+    scoreThreshold,
+    displayNamesLocale,
+    categoryAllowlist,
+    categoryDenylist,
+  };
+}

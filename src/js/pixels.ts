@@ -1,0 +1,210 @@
+// From what a page has (elements, frames, files) to a frame for the engine, without drawing twice.
+import type { Frame } from "./engine.js";
+import { AchadoError } from "./errors.js";
+import type { ImageInput, RawImage } from "./types.js";
+
+/** The class's name, right also for objects of another window. */
+function kindOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+function invalid(message: string, detail: Record<string, unknown> = {}): AchadoError {
+  return new AchadoError("INVALID_INPUT", message, detail);
+}
+
+/** The longest side that is read, in pixels: larger canvases stay blank in some browsers. */
+const MAX_SIDE = 16_384;
+
+/** Whether something carries its pixels: `ImageData`, or an object like it. */
+export function isRawImage(image: unknown): image is RawImage {
+  return typeof image === "object" && image !== null && "data" in image && "width" in image;
+}
+
+/**
+ * Checks pixels that the caller gives.
+ *
+ * @throws {AchadoError} INVALID_INPUT
+ */
+export function checkRawImage({ data, width, height }: RawImage): RawImage {
+  if (!Number.isInteger(width) || !Number.isInteger(height) || width <= 0 || height <= 0) {
+    throw invalid(`the picture is ${width}x${height} pixels; both sides must be above 0`, {
+      width,
+      height,
+    });
+  }
+  if (!(data instanceof Uint8Array || kindOf(data) === "Uint8ClampedArray")) {
+    throw invalid("the picture's data must be a Uint8ClampedArray or Uint8Array of RGBA bytes");
+  }
+  const needed = width * height * 4;
+  if (data.length !== needed) {
+    throw invalid(
+      `a picture of ${width}x${height} pixels needs ${needed} bytes (RGBA), has ${data.length}`,
+      { width, height, needed, found: data.length },
+    );
+  }
+  // An object's other properties must not travel to the worker.
+  return { data, width, height };
+}
+
+/**
+ * Takes hold of a picture as it is now. A bitmap comes back for all that the browser has to draw:
+ * its pixels are read where the engine runs, so that the page does not wait for it.
+ *
+ * @throws {AchadoError} INVALID_INPUT, INPUT_NOT_READY, TAINTED_CANVAS
+ */
+export async function toFrame(image: ImageInput): Promise<Frame> {
+  if (image instanceof Uint8Array) {
+    // A copy: the caller may change the bytes, and a Blob takes none of shared memory.
+    return bitmapOf(new Blob([new Uint8Array(image)]), "encoded picture");
+  }
+  if (isRawImage(image)) {
+    const { data } = image;
+    // float16 pixels of wide-gamut canvases
+    if (kindOf(data) === "Float16Array") {
+      throw invalid("ImageData with float16 pixels; ask getImageData for rgba-unorm8");
+    }
+    return checkRawImage(image);
+  }
+  if (typeof createImageBitmap !== "function") {
+    throw invalid(
+      "there is no browser here to draw it: give the bytes of a picture file, or { data, width, height }",
+    );
+  }
+  const kind = kindOf(image);
+  checkReady(image, kind);
+  return bitmapOf(image as ImageBitmapSource, kind);
+}
+
+function checkReady(image: unknown, kind: string): void {
+  switch (kind) {
+    case "HTMLVideoElement": {
+      const { readyState, videoWidth, videoHeight } = image as HTMLVideoElement;
+      // 2 is HAVE_CURRENT_DATA.
+      if (readyState < 2 || videoWidth === 0 || videoHeight === 0) {
+        throw new AchadoError(
+          "INPUT_NOT_READY",
+          "the video has no frame yet; wait for its loadeddata event",
+          { readyState },
+        );
+      }
+      return;
+    }
+    case "HTMLImageElement": {
+      const { complete, naturalWidth, currentSrc, src } = image as HTMLImageElement;
+      const url = currentSrc || src;
+      if (url === "") throw new AchadoError("INPUT_NOT_READY", "the img element has no src yet");
+      if (!complete) {
+        throw new AchadoError(
+          "INPUT_NOT_READY",
+          `the img element has not loaded yet; await its decode(): ${url}`,
+          { url },
+        );
+      }
+      if (naturalWidth === 0) throw invalid(`the img element could not load ${url}`, { url });
+      return;
+    }
+    case "VideoFrame": {
+      const { codedWidth, format } = image as VideoFrame;
+      if (codedWidth === 0 && format === null) throw invalid("the VideoFrame is closed already");
+      return;
+    }
+    case "HTMLCanvasElement":
+    case "OffscreenCanvas":
+    case "ImageBitmap": {
+      const { width, height } = image as { width: number; height: number };
+      if (width === 0 || height === 0) {
+        throw invalid(
+          `the ${kind} is ${width}x${height} pixels; ${kind === "ImageBitmap" ? "was it closed or transferred?" : "both sides must be above 0"}`,
+          { width, height },
+        );
+      }
+      return;
+    }
+    case "Blob":
+    case "File":
+      return;
+    default:
+      throw invalid(
+        `${kind} is not a picture; give an img, canvas, video, ImageBitmap, ImageData, VideoFrame or Blob`,
+        { kind },
+      );
+  }
+}
+
+async function bitmapOf(source: ImageBitmapSource, kind: string): Promise<ImageBitmap> {
+  try {
+    return await createImageBitmap(source);
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === "InvalidStateError") {
+      throw new AchadoError(
+        "INVALID_INPUT",
+        source instanceof Blob
+          ? `the file is not a picture that this browser can decode${source.type && `: its type is ${source.type}`}`
+          : `the ${kind} cannot be drawn: ${cause.message}`,
+        { kind },
+        { cause },
+      );
+    }
+    throw inputError(cause);
+  }
+}
+
+/** What a failure to read pixels or to send them to the worker means. */
+export function inputError(cause: unknown): unknown {
+  const name = cause instanceof DOMException ? cause.name : "";
+  // Reading is a SecurityError; moving a bitmap of another origin to a worker a DataCloneError.
+  if (name === "SecurityError" || name === "DataCloneError") {
+    return new AchadoError(
+      "TAINTED_CANVAS",
+      'the picture comes from another origin that does not allow reading it; load it with crossorigin="anonymous" from a server that sends Access-Control-Allow-Origin',
+      {},
+      { cause },
+    );
+  }
+  if (cause instanceof AchadoError || !(cause instanceof Error)) return cause;
+  return new AchadoError(
+    "INVALID_INPUT",
+    `the picture cannot be read: ${cause.message}`,
+    {},
+    { cause },
+  );
+}
+
+/** Reused: making a canvas for each frame costs more than reading it. */
+let canvas: OffscreenCanvas | undefined;
+let context: OffscreenCanvasRenderingContext2D | null = null;
+
+/**
+ * The pixels of a bitmap, which is closed.
+ *
+ * @throws {AchadoError} TAINTED_CANVAS, INVALID_INPUT
+ */
+export function readBitmap(bitmap: ImageBitmap): RawImage {
+  const { width, height } = bitmap;
+  try {
+    if (Math.max(width, height) > MAX_SIDE) {
+      throw invalid(
+        `the picture is ${width}x${height} pixels; scale it down to ${MAX_SIDE} a side`,
+        {
+          width,
+          height,
+        },
+      );
+    }
+    canvas ??= new OffscreenCanvas(width, height);
+    context ??= canvas.getContext("2d", { willReadFrequently: true });
+    if (!context) throw invalid("this browser gives no 2D canvas to read pixels with");
+    if (canvas.width !== width) canvas.width = width;
+    if (canvas.height !== height) canvas.height = height;
+    context.globalCompositeOperation = "copy";
+    context.drawImage(bitmap, 0, 0);
+    return context.getImageData(0, 0, width, height);
+  } catch (cause) {
+    // A canvas that was drawn on from another origin stays unreadable.
+    canvas = undefined;
+    context = null;
+    throw inputError(cause);
+  } finally {
+    bitmap.close();
+  }
+}

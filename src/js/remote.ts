@@ -1,0 +1,140 @@
+// The engine in a worker, as the page sees it.
+import type {
+  Answers,
+  CoreOptions,
+  Engine,
+  Frame,
+  FrameGeometry,
+  Phase,
+  Request,
+  Response,
+} from "./engine.js";
+import { AchadoError, fromWire } from "./errors.js";
+import { inputError } from "./pixels.js";
+import type { ClassifierResult, ModelMetadata, OperatorProfile } from "./types.js";
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+  onPhase?: ((phase: Phase, done: boolean) => void) | undefined;
+}
+
+/** A model in a worker of its own: closing or crashing takes nothing else with it. */
+export class RemoteEngine implements Engine {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
+  #metadata: ModelMetadata | undefined;
+  #memoryBytes = 0;
+  #failure: Error | undefined;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.onmessage = ({ data }: MessageEvent<Response>) => this.#receive(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.close(
+        new AchadoError("INTERNAL", `achado's worker failed, please report it: ${event.message}`),
+      );
+    };
+  }
+
+  /**
+   * Starts the worker's script and takes hold of it.
+   *
+   * @throws {Error} why no worker can be had here
+   */
+  static async start(create: () => Worker): Promise<RemoteEngine> {
+    const worker = create();
+    await new Promise<void>((resolve, reject) => {
+      worker.onmessage = () => resolve();
+      worker.onerror = (event) => {
+        event.preventDefault?.();
+        worker.terminate();
+        // Browsers hide why a worker's script did not load.
+        reject(new Error(event.message || "its script did not load"));
+      };
+    });
+    return new RemoteEngine(worker);
+  }
+
+  /** Compiles a model over there. The bytes are moved, not copied, if `owned`. */
+  async open(
+    module: WebAssembly.Module,
+    model: Uint8Array<ArrayBuffer>,
+    owned: boolean,
+    options: CoreOptions,
+    warmup: boolean,
+    onPhase: (phase: Phase, done: boolean) => void,
+  ): Promise<void> {
+    const transfer = owned ? [model.buffer] : [];
+    await this.#ask({ call: "open", module, model, options, warmup }, transfer, onPhase);
+  }
+
+  get metadata(): ModelMetadata {
+    if (!this.#metadata) throw new Error("no model was opened");
+    return this.#metadata;
+  }
+
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  classify(frame: Frame, geometry: FrameGeometry): Promise<ClassifierResult> {
+    const transfer = "data" in frame ? [] : [frame];
+    return this.#ask({ call: "classify", frame, geometry }, transfer);
+  }
+
+  async setOptions(options: CoreOptions): Promise<void> {
+    await this.#ask({ call: "setOptions", options });
+  }
+
+  profile(runs: number): Promise<OperatorProfile[]> {
+    return this.#ask({ call: "profile", runs });
+  }
+
+  close(error: Error): void {
+    this.#failure ??= error;
+    this.#worker.terminate();
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+
+  #ask<C extends Request["call"]>(
+    request: Extract<Request, { call: C }> extends infer R ? Omit<R, "id"> & { call: C } : never,
+    transfer: Transferable[] = [],
+    onPhase?: (phase: Phase, done: boolean) => void,
+  ): Promise<Answers[C]> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const id = this.#nextId++;
+    return new Promise<unknown>((resolve, reject) => {
+      try {
+        this.#worker.postMessage({ ...request, id }, transfer);
+      } catch (cause) {
+        return reject(inputError(cause));
+      }
+      this.#pending.set(id, { resolve, reject, onPhase });
+    }) as Promise<Answers[C]>;
+  }
+
+  #receive(response: Response): void {
+    if ("ready" in response) return;
+    const pending = this.#pending.get(response.id);
+    if (!pending) return;
+    if ("phase" in response) return pending.onPhase?.(response.phase, response.done);
+    this.#pending.delete(response.id);
+    if ("error" in response) {
+      const error = fromWire(response.error);
+      pending.reject(error);
+      if (response.crashed) this.close(error);
+      return;
+    }
+    this.#memoryBytes = response.memoryBytes;
+    if (response.metadata) this.#metadata = response.metadata;
+    pending.resolve(response.value);
+  }
+}

@@ -1,0 +1,78 @@
+//! JavaScript's options as those of the rooms below, which check their values.
+
+use achado_model::Result;
+use achado_vision::{
+    Channels, ClassifierOptions, Fit, FrameOptions, Preprocess, Region, Resize, integer_option,
+};
+use wasm_bindgen::JsValue;
+
+use crate::object::Fields;
+
+/// `CoreOptions` of `js/engine.ts`.
+pub fn classifier_options(value: &JsValue) -> Result<ClassifierOptions> {
+    let fields = Fields::of(value);
+    Ok(ClassifierOptions {
+        preprocess: preprocess(&fields)?,
+        labels: fields.strings("labels")?,
+        max_results: integer(&fields, "maxResults")?,
+        // Thresholds are f32 below: JavaScript's double is rounded to the nearest.
+        score_threshold: fields.number("scoreThreshold")?.map(|threshold| threshold as f32),
+        display_names_locale: fields.string("displayNamesLocale")?,
+        category_allowlist: fields.strings("categoryAllowlist")?.unwrap_or_default(),
+        category_denylist: fields.strings("categoryDenylist")?.unwrap_or_default(),
+    })
+}
+
+fn preprocess(options: &Fields<'_>) -> Result<Preprocess> {
+    let Some(value) = options.object("preprocess")? else { return Ok(Preprocess::default()) };
+    let fields = Fields::nested(&value, "preprocess.");
+    Ok(Preprocess {
+        fit: fields.choice(
+            "fit",
+            &[
+                ("stretch", Fit::Stretch),
+                ("centerCrop", Fit::CenterCrop),
+                ("contain", Fit::Contain),
+            ],
+        )?,
+        resize: fields.choice(
+            "resize",
+            &[("bilinear", Resize::Bilinear), ("nearest", Resize::Nearest), ("area", Resize::Area)],
+        )?,
+        mean: fields.numbers("mean")?,
+        std: fields.numbers("std")?,
+        channels: fields.choice(
+            "channels",
+            &[("RGB", Channels::Rgb), ("BGR", Channels::Bgr), ("GRAY", Channels::Gray)],
+        )?,
+        crop_fraction: fields.number("cropFraction")?.map(|fraction| fraction as f32),
+    })
+}
+
+/// `FrameGeometry` of `js/engine.ts`.
+pub fn frame_options(value: &JsValue) -> Result<FrameOptions> {
+    let fields = Fields::of(value);
+    let region = match fields.object("regionOfInterest")? {
+        None => None,
+        Some(value) => {
+            let sides = Fields::nested(&value, "regionOfInterest.");
+            // A side that is missing is not a number, which the checks below refuse by name.
+            let side = |name| Ok(sides.number(name)?.unwrap_or(f64::NAN));
+            Some(Region {
+                left: side("left")?,
+                top: side("top")?,
+                right: side("right")?,
+                bottom: side("bottom")?,
+            })
+        }
+    };
+    Ok(FrameOptions {
+        region,
+        rotation_degrees: integer(&fields, "rotationDegrees")?.unwrap_or(0),
+        mirror: fields.boolean("mirror")?.unwrap_or(false),
+    })
+}
+
+fn integer(fields: &Fields<'_>, name: &str) -> Result<Option<i32>> {
+    fields.number(name)?.map(|value| integer_option(name, value)).transpose()
+}
