@@ -1,4 +1,5 @@
 // The classifier that users hold: loads what it needs, queues calls, survives a crashed worker.
+import { defaultModel } from "./default-model.js";
 import type { CoreOptions, Engine, Frame, FrameGeometry, Phase } from "./engine.js";
 import { AchadoError, abortable } from "./errors.js";
 import { type Fetch, readLabels, readModel } from "./fetching.js";
@@ -28,12 +29,6 @@ export interface Platform {
   readonly hasWindow: boolean;
   readonly createWorker: (() => Worker) | undefined;
 }
-
-/** The model that comes with the package: EfficientNet-Lite0, int8, 1000 classes of ImageNet. */
-export const defaultModel: URL = new URL(
-  "../models/efficientnet-lite0-int8.tflite",
-  import.meta.url,
-);
 
 /** A running engine and what was learnt on the way to it. */
 interface Opened {

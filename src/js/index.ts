@@ -14,7 +14,7 @@ import { toFrame } from "./pixels.js";
 import type { ClassifierOptions, ImageClassifier } from "./types.js";
 
 export { openCamera } from "./camera.js";
-export { defaultModel } from "./classifier.js";
+export { defaultModel } from "./default-model.js";
 export { AchadoError, type ErrorCode } from "./errors.js";
 export type {
   Camera,

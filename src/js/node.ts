@@ -2,13 +2,13 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { createOn, type Platform } from "./classifier.js";
-import { fromCore } from "./errors.js";
+import { AchadoError, fromCore } from "./errors.js";
 import { checkRawImage, isRawImage, toFrame } from "./pixels.js";
 import type { ClassifierOptions, ImageClassifier, ImageInput, RawImage } from "./types.js";
 
 export { openCamera } from "./camera.js";
-export { defaultModel } from "./classifier.js";
-export { AchadoError } from "./errors.js";
+export { defaultModel } from "./default-model.js";
+export { AchadoError };
 
 /** `fetch` for paths and `file:` URLs, too. */
 async function fetchAnything(url: string | URL, signal: AbortSignal): Promise<Response> {
@@ -46,7 +46,10 @@ async function decode(file: Uint8Array): Promise<RawImage> {
   try {
     return decodeImage(file);
   } catch (thrown) {
-    throw fromCore(thrown).error;
+    if (!(thrown instanceof Error) || thrown instanceof WebAssembly.RuntimeError) {
+      throw fromCore(thrown).error;
+    }
+    throw new AchadoError("INVALID_INPUT", thrown.message);
   }
 }
 

@@ -3,30 +3,24 @@
 use js_sys::{Object, Reflect, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
 
-/// Decodes a picture: `{ data: Uint8ClampedArray, width, height }`, as an `ImageData`.
+/// Decodes a picture: `{ data, width, height }`, as an `ImageData`.
 ///
 /// # Errors
-/// Throws `{ code, message }`.
-#[wasm_bindgen(js_name = decodeImage, unchecked_return_type = "{ data: Uint8ClampedArray; width: number; height: number }")]
-pub fn decode_image(file: &[u8]) -> Result<Object, Object> {
-    let picture = crate::decode(file).map_err(|error| {
-        object(&[
-            ("code", error.code.as_str().into()),
-            ("message", error.message.as_ref().into()),
-        ])
-    })?;
-    Ok(object(&[
+/// Throws an `Error` whose message says why; its code is always `INVALID_INPUT`.
+#[wasm_bindgen(
+    js_name = decodeImage,
+    unchecked_return_type = "{ data: Uint8ClampedArray; width: number; height: number }"
+)]
+pub fn decode_image(file: &[u8]) -> Result<Object, JsError> {
+    let picture = crate::decode(file).map_err(|error| JsError::new(&error.message))?;
+    let image = Object::new();
+    for (key, value) in [
         ("data", Uint8ClampedArray::from(picture.pixels.as_slice()).into()),
-        ("width", picture.width.into()),
-        ("height", picture.height.into()),
-    ]))
-}
-
-fn object(entries: &[(&str, JsValue)]) -> Object {
-    let object = Object::new();
-    for (key, value) in entries {
-        // Setting a fresh plain object's property cannot fail.
-        let _ = Reflect::set(&object, &JsValue::from_str(key), value);
+        ("width", JsValue::from(picture.width)),
+        ("height", JsValue::from(picture.height)),
+    ] {
+        // A fresh plain object refuses no property.
+        let _ = Reflect::set(&image, &JsValue::from_str(key), &value);
     }
-    object
+    Ok(image)
 }
