@@ -29,13 +29,16 @@ impl<'a> Rules<'a> {
         let (found, results) = (self.node.inputs.len(), self.node.outputs.len());
         if !inputs.contains(&found) || results != outputs {
             let (least, most) = inputs.into_inner();
-            let inputs = match most {
+            let needed = match most {
                 usize::MAX => format!("{least} or more inputs"),
-                _ if least == most => format!("{least} inputs"),
+                _ if least == most => plural(least, "input"),
                 _ => format!("{least} to {most} inputs"),
             };
             return Err(self.error(format!(
-                "has {found} inputs and {results} outputs, needs {inputs} and {outputs} outputs"
+                "has {} and {}, needs {needed} and {}",
+                plural(found, "input"),
+                plural(results, "output"),
+                plural(outputs, "output")
             )));
         }
         Ok(())
@@ -153,4 +156,8 @@ impl<'a> Operand<'a> {
     pub fn fixed_shape(self) -> Option<&'a [usize]> {
         self.shape().filter(|_| !self.tensor.dynamic.contains(&true))
     }
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

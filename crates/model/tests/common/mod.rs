@@ -148,6 +148,14 @@ pub struct MetadataSpec {
     pub identifier: Option<&'static str>,
 }
 
+/// `SignatureDef` of the main subgraph: names with tensor indices.
+#[derive(Clone, Debug, Default)]
+pub struct SignatureSpec {
+    pub key: &'static str,
+    pub inputs: Vec<(&'static str, u32)>,
+    pub outputs: Vec<(&'static str, u32)>,
+}
+
 /// `Model`.
 #[derive(Clone, Debug)]
 pub struct ModelSpec {
@@ -157,7 +165,7 @@ pub struct ModelSpec {
     pub nodes: Vec<NodeSpec>,
     pub inputs: Vec<i32>,
     pub outputs: Vec<i32>,
-    pub signature: Option<(&'static str, Vec<(&'static str, u32)>, Vec<(&'static str, u32)>)>,
+    pub signature: Option<SignatureSpec>,
     pub metadata: Option<MetadataSpec>,
     /// Empty subgraphs behind the main one.
     pub further_subgraphs: usize,
@@ -398,7 +406,7 @@ impl ModelSpec {
             let entry = fbb.end_table(table);
             fbb.create_vector(&[entry])
         });
-        let signatures = self.signature.as_ref().map(|(key, inputs, outputs)| {
+        let signatures = self.signature.as_ref().map(|SignatureSpec { key, inputs, outputs }| {
             let inputs = tensor_maps(&mut fbb, inputs);
             let outputs = tensor_maps(&mut fbb, outputs);
             let key = fbb.create_string(key);

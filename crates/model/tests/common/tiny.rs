@@ -2,7 +2,8 @@
 
 use super::zip::{self, Entry};
 use super::{
-    FileSpec, INT8, INT32, MetadataSpec, ModelSpec, NodeSpec, TensorMetadataSpec, TensorSpec, Value,
+    FileSpec, INT8, INT32, MetadataSpec, ModelSpec, NodeSpec, SignatureSpec, TensorMetadataSpec,
+    TensorSpec, Value,
 };
 
 /// Weights of no meaning, the same in every run.
@@ -93,7 +94,11 @@ pub fn spec() -> ModelSpec {
         nodes,
         inputs: vec![INPUT],
         outputs: vec![13],
-        signature: Some(("serving_default", vec![("image", 0)], vec![("scores", 13)])),
+        signature: Some(SignatureSpec {
+            key: "serving_default",
+            inputs: vec![("image", 0)],
+            outputs: vec![("scores", 13)],
+        }),
         metadata: Some(metadata),
         ..ModelSpec::default()
     }
