@@ -6,6 +6,7 @@ use std::sync::Arc;
 use achado_model::{DataType, Error, Metadata, Result, Tensor};
 
 use crate::labels::Names;
+use crate::metadata::tensor_name;
 use crate::options::{ClassifierOptions, invalid};
 
 /// One class with its score.
@@ -148,10 +149,8 @@ impl Postprocessor {
                 }
                 (None, None) => Names::default(),
             };
-            let name = described.map_or("", |described| described.name.as_str());
-            let name = if name.is_empty() { tensor.name.as_str() } else { name };
             heads.push(Head {
-                name: Arc::from(name),
+                name: Arc::from(tensor_name(tensor, described)),
                 classes,
                 scores: Scores::of(index, tensor)?,
                 allowed: None,
@@ -174,6 +173,11 @@ impl Postprocessor {
             max_results: max_results.unwrap_or(usize::MAX),
             no_name: Arc::from(""),
         })
+    }
+
+    /// How many classes of the first output have a name.
+    pub fn labels(&self) -> usize {
+        self.heads.first().map_or(0, |head| head.names.category.len())
     }
 
     /// The categories of every output; `bytes(i)` gives the elements of output `i`, little-endian.
