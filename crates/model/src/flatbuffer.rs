@@ -50,6 +50,8 @@ impl<'a> Buffer<'a> {
         Self { bytes, start }
     }
 
+    #[cold]
+    #[inline(never)]
     fn beyond(&self, what: &str, at: usize, needed: usize) -> Error {
         let offset = self.start.saturating_add(at);
         let end = self.start.saturating_add(self.bytes.len());
@@ -165,19 +167,24 @@ impl<'a> Table<'a> {
         what: &'static str,
         element_size: usize,
     ) -> Result<Vector<'a, T>> {
-        let (at, count) = match self.place(field)? {
-            Some(at) => {
-                let at = self.buffer.follow(at, what)?;
-                (at.saturating_add(4), self.buffer.scalar::<u32>(at, what)?)
-            }
-            None => (0, 0),
-        };
-        let size = usize::try_from(count)
-            .ok()
-            .and_then(|count| count.checked_mul(element_size))
-            .ok_or_else(|| self.buffer.beyond(what, at, usize::MAX))?;
-        let bytes = if size == 0 { &[] } else { self.buffer.cut(at, size, what)? };
+        let (at, bytes) = self.element_bytes(field, what, element_size)?;
         Ok(Vector { buffer: self.buffer, at, bytes, what, element: PhantomData })
+    }
+
+    /// Where a vector's elements begin, and their bytes.
+    fn element_bytes(
+        &self,
+        field: u16,
+        what: &'static str,
+        element_size: usize,
+    ) -> Result<(usize, &'a [u8])> {
+        let Some(at) = self.place(field)? else { return Ok((0, &[])) };
+        let at = self.buffer.follow(at, what)?;
+        let count = self.buffer.scalar::<u32>(at, what)?;
+        let at = at.saturating_add(4);
+        let size = usize::try_from(count).ok().and_then(|count| count.checked_mul(element_size));
+        let bytes = self.buffer.cut(at, size.unwrap_or(usize::MAX), what)?;
+        Ok((at, bytes))
     }
 
     /// A string; bytes that are not UTF-8 become U+FFFD. Empty where it is absent.

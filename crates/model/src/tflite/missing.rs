@@ -16,40 +16,43 @@ const MAX_LISTED: usize = 40;
 impl<'a> Reader<'a> {
     /// Refuses the model if operators are missing here, naming each once.
     pub(super) fn check_operators(&mut self) -> Result<()> {
-        struct Missing {
+        struct Missing<'a> {
+            code: Code<'a>,
             first: usize,
             output: Option<usize>,
             count: usize,
         }
-        let mut missing: BTreeMap<(i32, Cow<'a, str>, i32), Missing> = BTreeMap::new();
+        let mut missing: Vec<Missing<'a>> = Vec::new();
+        let mut known: BTreeMap<(i32, Cow<'a, str>, i32), usize> = BTreeMap::new();
         for (index, table) in self.operators.iter().enumerate() {
             let table = table?;
             let code = self.code(index, table)?;
             if operators::supported(code.builtin).is_some_and(|(max, _)| code.version <= max) {
                 continue;
             }
-            let outputs =
-                table.vector::<i32>(schema::operator::OUTPUTS, "an operator's results")?;
-            let output = outputs.iter().next().and_then(|output| usize::try_from(output).ok());
-            // A map's node and a name that was not UTF-8 and so became owned.
-            self.budget.take_bytes(code.custom.len().saturating_add(128))?;
-            missing
-                .entry((code.builtin, code.custom, code.version))
-                .and_modify(|known| known.count = known.count.saturating_add(1))
-                .or_insert(Missing { first: index, output, count: 1 });
+            // Places in both collections, and a name that was not UTF-8 and so became owned.
+            self.budget.take_bytes(code.custom.len().saturating_mul(2).saturating_add(256))?;
+            let key = (code.builtin, code.custom.clone(), code.version);
+            let at = *known.entry(key).or_insert(missing.len());
+            match missing.get_mut(at) {
+                Some(place) => place.count = place.count.saturating_add(1),
+                None => {
+                    let outputs =
+                        table.vector::<i32>(schema::operator::OUTPUTS, "an operator's results")?;
+                    let output = outputs.iter().next().and_then(|id| usize::try_from(id).ok());
+                    missing.push(Missing { code, first: index, output, count: 1 });
+                }
+            }
         }
         if missing.is_empty() {
             return Ok(());
         }
         let mut message = String::from("the model needs operators that are not supported: ");
         let mut names: Vec<Cow<'static, str>> = Vec::new();
-        let mut missing: Vec<_> = missing.into_iter().collect();
-        missing.sort_by_key(|(_, place)| place.first);
         let mut error = Error::unsupported_operator("");
-        for (at, ((builtin, custom, version), place)) in missing.iter().take(MAX_LISTED).enumerate()
-        {
-            let code = Code { builtin: *builtin, custom: Cow::Borrowed(custom), version: *version };
-            let name = code.name();
+        for (at, place) in missing.iter().take(MAX_LISTED).enumerate() {
+            let version = place.code.version;
+            let name = place.code.name();
             let separator = if at == 0 { "" } else { "; " };
             let output = match place.output {
                 Some(output) => self.label(output),
@@ -61,7 +64,7 @@ impl<'a> Reader<'a> {
                 "{separator}{name} version {version} (operator {}, output {output}",
                 place.first
             );
-            if let Some((max, _)) = operators::supported(*builtin) {
+            if let Some((max, _)) = operators::supported(place.code.builtin) {
                 let _ = write!(message, ", versions up to {max} are supported");
             }
             if place.count > 1 {
@@ -72,7 +75,7 @@ impl<'a> Reader<'a> {
                 error = error
                     .with("operator", name.clone().into_owned())
                     .with("index", place.first)
-                    .with("version", f64::from(*version))
+                    .with("version", f64::from(version))
                     .with("tensor", output);
             }
             if names.last() != Some(&name) {
