@@ -90,3 +90,35 @@ fn onnx_models_are_named() {
     }
     assert!(seen >= 10, "{seen} ONNX models");
 }
+
+/// Damage to real models, as to the small one of `hostile.rs`, is an error or leaves a model.
+#[test]
+fn damaged_real_models_are_errors_or_models() {
+    let Some(shared) = shared() else {
+        println!("not run: no folder with real models (set ACHADO_SHARED)");
+        return;
+    };
+    let mut state = 1u64;
+    let mut random = move |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    for path in models(&shared.join("models/models")) {
+        let file = std::fs::read(&path).unwrap();
+        if file.len() > 1_000_000 {
+            continue;
+        }
+        for round in 0..100 {
+            let mut damaged = file.clone();
+            if round % 4 == 0 {
+                damaged.truncate(random(file.len()));
+            } else {
+                damaged[random(file.len())] ^= u8::try_from(random(255)).unwrap() + 1;
+            }
+            if let Ok(model) = tflite::read(Bytes::from(damaged)) {
+                model.validate().unwrap();
+            }
+        }
+    }
+}
