@@ -29,9 +29,14 @@ export async function fetchOk(
   } catch (cause) {
     signal.throwIfAborted();
     const reason = cause instanceof Error ? cause.message : String(cause);
+    // Browsers say no more than that: a TypeError.
+    const hint =
+      cause instanceof TypeError
+        ? "; check the address, the network, and for another origin CORS and the page's Content-Security-Policy"
+        : "";
     throw new AchadoError(
       code,
-      `${what} cannot be fetched from ${url}: ${reason}; check the address, the network, and for another origin CORS and the page's Content-Security-Policy`,
+      `${what} cannot be fetched from ${url}: ${reason}${hint}`,
       { url: String(url), reason },
       { cause },
     );

@@ -16,7 +16,9 @@ async function fetchAnything(url: string | URL, signal: AbortSignal): Promise<Re
   // One letter and a colon is a drive of Windows.
   if (/^[a-z][a-z0-9+.-]+:/i.test(text) && !text.startsWith("file:")) return fetch(url, { signal });
   const file = text.startsWith("file:") ? fileURLToPath(text) : text;
-  const bytes = await readFile(file, { signal });
+  const bytes = await readFile(file, { signal }).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === "ENOENT" ? new Error("there is no such file") : error;
+  });
   const headers = {
     "content-length": String(bytes.byteLength),
     ...(file.endsWith(".wasm") && { "content-type": "application/wasm" }),
