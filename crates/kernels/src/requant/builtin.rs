@@ -45,6 +45,17 @@ impl FixedMultiplier {
         round_shift(high_mul(x.wrapping_shl(left), self.fraction), right)
     }
 
+    /// `x` times the multiplier, with both roundings half upwards: as the vector instructions do
+    /// (`vqrdmulh`, `vrshl`), which some built-in kernels use for their blocks of 16 elements.
+    #[inline]
+    pub fn apply_half_up(self, x: i32) -> i32 {
+        let left = self.shift.max(0) as u32;
+        let right = (-self.shift).max(0) as u32;
+        let product = i64::from(x.wrapping_shl(left)) * i64::from(self.fraction);
+        let high = ((product + (1 << 30)) >> 31).min(i64::from(i32::MAX));
+        ((high + (1i64 << right >> 1)) >> right) as i32
+    }
+
     /// The fraction in 16 bits, rounded half up (`DownScaleInt32ToInt16Multiplier`).
     pub fn fraction_i16(self) -> i16 {
         ((i64::from(self.fraction) + (1 << 15)) >> 16).min(i64::from(i16::MAX)) as i16
@@ -131,7 +142,8 @@ impl Average {
 }
 
 /// From one scale and type to another: QUANTIZE between 8-bit tensors in the built-in kernel
-/// (`reference/requantize.h`), and RELU, RELU6, RELU_N1_TO_1 (`reference_ops.h`, `ReluX`).
+/// (`Requantize` in `optimized_ops.h`; the same for all elements, though it rounds ties of the last
+/// few of a tensor another way), and RELU, RELU6, RELU_N1_TO_1 (`ReluX` in `reference_ops.h`).
 #[derive(Clone, Copy, Debug)]
 pub struct BuiltinRescale {
     /// The ratio of the scales.
@@ -142,13 +154,15 @@ pub struct BuiltinRescale {
     pub to_zero: i32,
     /// Least and greatest output.
     pub bounds: [i32; 2],
+    /// Whether to round as [`FixedMultiplier::apply_half_up`].
+    half_up: bool,
 }
 
 impl BuiltinRescale {
     /// For QUANTIZE, into elements of `T`. The ratio of the scales is taken in f64.
     pub fn quantize<T: Quantized>(from: Affine, to: Affine) -> BuiltinRescale {
         let ratio = f64::from(from.scale) / f64::from(to.scale);
-        Self::new(from, to, ratio, [T::MIN, T::MAX])
+        Self { half_up: true, ..Self::new(from, to, ratio, [T::MIN, T::MAX]) }
     }
 
     /// For an activation that clamps, with elements of `T` on both sides. The ratio of the scales
@@ -164,13 +178,17 @@ impl BuiltinRescale {
             from_zero: from.zero_point,
             to_zero: to.zero_point,
             bounds,
+            half_up: false,
         }
     }
 
     /// The rescaled element.
     #[inline]
     pub fn apply<T: Quantized>(&self, element: i32) -> T {
-        let scaled = self.multiplier.apply(element - self.from_zero).saturating_add(self.to_zero);
+        let x = element - self.from_zero;
+        let scaled =
+            if self.half_up { self.multiplier.apply_half_up(x) } else { self.multiplier.apply(x) };
+        let scaled = scaled.saturating_add(self.to_zero);
         // Not `clamp`: a zero point outside the type may put the bounds out of order.
         T::saturated(scaled.max(self.bounds[0]).min(self.bounds[1]))
     }

@@ -1,0 +1,399 @@
+"""Records what TensorFlow Lite answers for single operators, for crates/kernels/tests/litert.rs.
+
+    python3 -m venv .venv && .venv/bin/pip install ai-edge-litert==2.3.0 numpy flatbuffers
+    .venv/bin/python scripts/kernels/litert_cases.py crates/kernels/tests/litert
+
+Each case is a model of one operator, run as users get it: the XNNPACK delegate takes what it can,
+the built-in kernels the rest. A case is a line `operator key=value ...`, lines `<` for inputs and
+`>` for outputs: type, shape, scale and zero point where quantised, elements. Scales are the bits of
+a float, elements little-endian bytes, all in hexadecimal.
+"""
+
+import pathlib
+import sys
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as tfl
+from ai_edge_litert.interpreter import Interpreter
+
+TYPES = {
+    "float32": tfl.TensorType.FLOAT32,
+    "int8": tfl.TensorType.INT8,
+    "uint8": tfl.TensorType.UINT8,
+    "int16": tfl.TensorType.INT16,
+    "int32": tfl.TensorType.INT32,
+    "int64": tfl.TensorType.INT64,
+    "bool": tfl.TensorType.BOOL,
+}
+ACTIVATIONS = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3}
+RANDOM = np.random.default_rng(1)
+
+
+class Tensor:
+    """A tensor of a case; `constant` ones are stored in the model."""
+
+    def __init__(self, shape, dtype, scale=None, zero=None, values=None, constant=False, axis=0):
+        self.shape, self.dtype, self.scale, self.zero = tuple(shape), dtype, scale, zero
+        self.constant, self.axis = constant, axis
+        self.values = None if values is None else np.asarray(values, dtype).reshape(self.shape)
+
+    def line(self, mark, values):
+        shape = "x".join(map(str, self.shape)) or "-"
+        quantisation = ""
+        if self.scale is not None:
+            scales = np.atleast_1d(np.asarray(self.scale, np.float32)).view(np.uint32)
+            quantisation = " " + ",".join(f"{s:08x}" for s in scales) + f" {self.zero}"
+        data = np.ascontiguousarray(values).astype(np.dtype(self.dtype).newbyteorder("<"))
+        return f"{mark} {self.dtype} {shape}{quantisation} {data.tobytes().hex() or '-'}"
+
+
+def real(shape, low=-4.0, high=4.0):
+    return Tensor(shape, "float32", values=RANDOM.uniform(low, high, shape))
+
+
+def quantised(shape, dtype, scale, zero, values=None, **more):
+    limits = np.iinfo(dtype)
+    if values is None:
+        values = RANDOM.integers(limits.min, limits.max + 1, shape)
+    return Tensor(shape, dtype, np.float32(scale), zero, values, **more)
+
+
+def constant(values, dtype="int32"):
+    values = np.asarray(values, dtype)
+    return Tensor(values.shape, dtype, values=values, constant=True)
+
+
+def model(code, options, inputs, outputs, version):
+    """The bytes of a model of one operator."""
+    result, graph, operator = tfl.ModelT(), tfl.SubGraphT(), tfl.OperatorT()
+    result.version, result.buffers, result.description = 3, [tfl.BufferT()], ""
+    operator_code = tfl.OperatorCodeT()
+    operator_code.builtinCode, operator_code.version = code, version
+    operator_code.deprecatedBuiltinCode = min(code, 127)
+    result.operatorCodes, result.subgraphs = [operator_code], [graph]
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = [], [], [], [operator]
+    operator.inputs, operator.outputs = [], []
+    if options is not None:
+        operator.builtinOptions = options
+        name = type(options).__name__.removesuffix("T")
+        operator.builtinOptionsType = getattr(tfl.BuiltinOptions, name)
+    for tensor in inputs + outputs:
+        entry = tfl.TensorT()
+        entry.shape, entry.type = list(tensor.shape), TYPES[tensor.dtype]
+        entry.name, entry.buffer = str(len(graph.tensors)), 0
+        if tensor.scale is not None:
+            entry.quantization = tfl.QuantizationParametersT()
+            entry.quantization.scale = np.atleast_1d(np.asarray(tensor.scale, np.float32))
+            zeros = np.full(entry.quantization.scale.shape, tensor.zero, np.int64)
+            entry.quantization.zeroPoint = zeros
+            entry.quantization.quantizedDimension = tensor.axis
+        if tensor.constant:
+            buffer = tfl.BufferT()
+            buffer.data = np.frombuffer(tensor.values.tobytes(), np.uint8)
+            entry.buffer = len(result.buffers)
+            result.buffers.append(buffer)
+        index = len(graph.tensors)
+        graph.tensors.append(entry)
+        is_input = index < len(inputs)
+        (operator.inputs if is_input else operator.outputs).append(index)
+        if not is_input:
+            graph.outputs.append(index)
+        elif not tensor.constant:
+            graph.inputs.append(index)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(result.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def options_of(name, **fields):
+    result = getattr(tfl, name + "OptionsT")()
+    for field, value in fields.items():
+        setattr(result, field, value)
+    return result
+
+
+class Cases:
+    """The cases of one file."""
+
+    def __init__(self, folder, name):
+        self.path, self.lines = folder / f"{name}.txt", []
+
+    def add(self, operator, options, inputs, outputs, version=1, **keys):
+        code = getattr(tfl.BuiltinOperator, operator)
+        interpreter = Interpreter(
+            model_content=model(code, options, inputs, outputs, version), num_threads=1
+        )
+        interpreter.allocate_tensors()
+        fed = [tensor for tensor in inputs if not tensor.constant]
+        for detail, tensor in zip(interpreter.get_input_details(), fed):
+            interpreter.set_tensor(detail["index"], tensor.values)
+        interpreter.invoke()
+        keys = "".join(f" {key}={value}" for key, value in keys.items())
+        self.lines.append(operator.lower() + keys)
+        self.lines += [tensor.line("<", tensor.values) for tensor in inputs]
+        for detail, tensor in zip(interpreter.get_output_details(), outputs):
+            values = interpreter.get_tensor(detail["index"])
+            tensor.shape = values.shape
+            self.lines.append(tensor.line(">", values))
+
+    def write(self):
+        self.path.write_text("\n".join(self.lines) + "\n")
+        print(self.path, len(self.lines), "lines", self.path.stat().st_size, "bytes")
+
+
+SHAPES = [
+    ((2, 3, 5, 7), (2, 3, 5, 7)),
+    ((2, 3, 5, 7), (7,)),
+    ((1, 3, 4, 9), (1, 1, 1, 9)),
+    ((2, 1, 1, 8), (2, 3, 2, 8)),
+    ((5, 3), (1,)),
+    ((4, 1, 6), (1, 3, 1)),
+]
+
+
+def broadcast(first, second):
+    return np.broadcast_shapes(first, second)
+
+
+def elementwise(folder):
+    for operator, name in [("ADD", "Add"), ("SUB", "Sub"), ("MUL", "Mul")]:
+        cases = Cases(folder, operator.lower())
+        for i, (first, second) in enumerate(SHAPES):
+            for activation in ["none", "relu", "relu6", "relu_n1_to_1"][: 4 if i == 0 else 1]:
+                options = options_of(name, fusedActivationFunction=ACTIVATIONS[activation])
+                out = broadcast(first, second)
+                cases.add(operator, options, [real(first), real(second)],
+                          [Tensor(out, "float32")], act=activation)
+                for dtype in ["int8", "uint8"]:
+                    z = 0 if dtype == "int8" else 128
+                    inputs = [quantised(first, dtype, 0.031, z + 11),
+                              quantised(second, dtype, 0.047, z - 90)]
+                    scale = 0.043 if operator != "MUL" else 0.11
+                    cases.add(operator, options, inputs,
+                              [Tensor(out, dtype, scale, z - 20)], 2, act=activation)
+        # Scales far apart: some are beyond what XNNPACK takes. Operands stay near the zero point,
+        # because the built-in kernels wrap in 16 bits where the result is far outside the type.
+        for dtype in ["int8", "uint8"]:
+            for scales in [(1.0, 0.9, 0.003), (1e-5, 0.05, 0.04), (0.3, 7e-4, 0.2), (0.001, 0.25, 1.7),
+                           (2e-3, 2e-3, 0.9), (3.0, 2.0, 0.01)]:
+                z = 5 if dtype == "int8" else 133
+                options = options_of(name, fusedActivationFunction=0)
+                inputs = [quantised((40,), dtype, scales[0], z, z + RANDOM.integers(-5, 6, 40)),
+                          quantised((40,), dtype, scales[1], z + 3,
+                                    z + 3 + RANDOM.integers(-5, 6, 40))]
+                cases.add(operator, options, inputs, [Tensor((40,), dtype, scales[2], z - 9)], 2,
+                          act="none")
+        cases.write()
+
+
+def pooling(folder):
+    cases = Cases(folder, "pooling")
+    for operator in ["AVERAGE_POOL_2D", "MAX_POOL_2D"]:
+        for (h, w, c), (kh, kw), (sh, sw), padding, activation in [
+            ((7, 7, 17), (7, 7), (1, 1), 1, "none"),
+            ((6, 5, 3), (2, 3), (2, 1), 0, "none"),
+            ((5, 8, 9), (3, 3), (2, 2), 0, "relu6"),
+            ((4, 4, 5), (2, 2), (2, 2), 1, "relu"),
+        ]:
+            options = options_of("Pool2D", padding=padding, strideH=sh, strideW=sw, filterHeight=kh,
+                                 filterWidth=kw,
+                                 fusedActivationFunction=ACTIVATIONS[activation])
+            size = [-(-h // sh), -(-w // sw)] if padding == 0 else [(h - kh) // sh + 1,
+                                                                   (w - kw) // sw + 1]
+            keys = {"kernel": f"{kh}x{kw}", "stride": f"{sh}x{sw}",
+                    "padding": ["same", "valid"][padding], "act": activation}
+            shape, out = (2, h, w, c), (2, *size, c)
+            cases.add(operator, options, [real(shape)], [Tensor(out, "float32")], **keys)
+            for dtype, z in [("int8", -4), ("uint8", 119)]:
+                cases.add(operator, options, [quantised(shape, dtype, 0.037, z)],
+                          [Tensor(out, dtype, np.float32(0.037), z)], 2, **keys)
+    cases.write()
+
+
+def reductions(folder):
+    cases = Cases(folder, "reductions")
+    for operator in ["MEAN", "SUM"]:
+        for shape, axes in [((2, 7, 7, 9), (1, 2)), ((3, 4, 5), (2,)), ((3, 4, 5), (0,)),
+                            ((2, 3, 4, 5), (1, 3)), ((6, 5), (0, 1)), ((2, 3, 4, 5), (0, -2))]:
+            options = options_of("Reducer", keepDims=False)
+            out = np.zeros(shape).mean(axis=axes).shape
+            keys = {"axes": ",".join(str(a) for a in axes)}
+            cases.add(operator, options, [real(shape), constant(axes)], [Tensor(out, "float32")],
+                      **keys)
+            count = np.prod([shape[a] for a in axes])
+            for dtype, z in [("int8", -14), ("uint8", 100)]:
+                scale = 0.021 if operator == "MEAN" else 0.02 * np.sqrt(count)
+                cases.add(operator, options,
+                          [quantised(shape, dtype, 0.029, z), constant(axes)],
+                          [Tensor(out, dtype, np.float32(scale), z + 7)], 2, **keys)
+    cases.write()
+
+
+def unary(folder):
+    cases = Cases(folder, "unary")
+    for operator, options, types in [
+        ("LOGISTIC", None, ["int8", "uint8"]),
+        ("TANH", None, ["int8", "uint8"]),
+        ("RELU", None, ["int8", "uint8"]),
+        ("RELU6", None, ["int8", "uint8"]),
+        ("RELU_N1_TO_1", None, ["int8", "uint8"]),
+        ("HARD_SWISH", options_of("HardSwish"), ["int8", "uint8"]),
+        ("LEAKY_RELU", options_of("LeakyRelu", alpha=0.3), ["int8", "uint8"]),
+        ("ELU", None, ["int8"]),
+        ("ABS", options_of("Abs"), []),
+        ("NEG", options_of("Neg"), []),
+        ("EXP", options_of("Exp"), []),
+        ("GELU", options_of("Gelu", approximate=False), []),
+        ("GELU", options_of("Gelu", approximate=True), []),
+        ("FLOOR", None, []),
+        ("CEIL", None, []),
+        ("ROUND", None, []),
+        ("SIN", None, []),
+        ("COS", options_of("Cos"), []),
+        ("SQUARE", options_of("Square"), []),
+        ("LOG", None, []),
+        ("SQRT", None, []),
+        ("RSQRT", None, []),
+    ]:
+        keys = {key: getattr(options, key) for key in ["alpha", "approximate"]
+                if hasattr(options, key)}
+        low = 0.01 if operator in ["LOG", "SQRT", "RSQRT"] else -9.0
+        cases.add(operator, options, [real((50,), low, 9.0)], [Tensor((50,), "float32")], **keys)
+        for dtype in types:
+            limits = np.iinfo(dtype)
+            values = np.arange(limits.min, limits.max + 1)
+            for scale, z, out in [(0.05, 3, 0.041), (0.023, -60, 0.023), (0.2, 90, 0.07)]:
+                z = z if dtype == "int8" else z + 128
+                out_z = z - 5
+                if operator == "LOGISTIC":
+                    out, out_z = 1 / 256, limits.min
+                elif operator == "TANH":
+                    out, out_z = 1 / 128, limits.min + 128
+                elif operator == "RELU" and scale == out:
+                    out_z = z
+                cases.add(operator, options, [quantised((256,), dtype, scale, z, values)],
+                          [Tensor((256,), dtype, np.float32(out), out_z)],
+                          1 if operator in ["RELU_N1_TO_1", "HARD_SWISH", "ELU"] else 2, **keys)
+    # Ratios of scales that XNNPACK does not take.
+    for scale, out in [(1.0, 0.005), (0.001, 0.9)]:
+        options = options_of("LeakyRelu", alpha=0.1)
+        cases.add("LEAKY_RELU", options, [quantised((256,), "int8", scale, 4, np.arange(-128, 128))],
+                  [Tensor((256,), "int8", np.float32(out), -3)], 2, alpha=0.1)
+    cases.write()
+
+
+def conversions(folder):
+    cases = Cases(folder, "conversions")
+    options = options_of("Quantize")
+    for dtype, z in [("int8", -17), ("uint8", 90)]:
+        limits = np.iinfo(dtype)
+        every = np.arange(limits.min, limits.max + 1)
+        ties = Tensor((64,), "float32", values=(np.arange(64) - 32) * 0.125)
+        cases.add("QUANTIZE", options, [ties], [Tensor((64,), dtype, 0.25, z)])
+        cases.add("QUANTIZE", options, [real((200,), -9, 9)], [Tensor((200,), dtype, 0.037, z)])
+        cases.add("DEQUANTIZE", options_of("Dequantize"),
+                  [quantised((256,), dtype, 0.0371, z, every)], [Tensor((256,), "float32")], 2)
+        for other, to in [("int8", 5), ("uint8", 133)]:
+            for scales in [(0.05, 0.041), (0.05, 0.05), (0.05, 0.11), (1.0, 0.005), (0.001, 0.3)]:
+                cases.add("QUANTIZE", options, [quantised((256,), dtype, scales[0], z, every)],
+                          [Tensor((256,), other, np.float32(scales[1]), to)], 2)
+    cross = [("uint8", 128, "int8", 0), ("int8", 0, "uint8", 128)]
+    for dtype, z, other, to in cross:
+        cases.add("QUANTIZE", options, [quantised((64,), dtype, 0.05, z)],
+                  [Tensor((64,), other, np.float32(0.05), to)], 2)
+    cases.write()
+
+
+def moves(folder):
+    cases = Cases(folder, "moves")
+    for dtype, z in [("float32", None), ("int8", -9), ("uint8", 77)]:
+        def tensor(shape, scale=0.1, zero=z):
+            return real(shape) if dtype == "float32" else quantised(shape, dtype, scale, zero)
+
+        def output(shape):
+            return Tensor(shape, dtype, None if z is None else np.float32(0.1), z)
+
+        cases.add("PAD", options_of("Pad"),
+                  [tensor((2, 3, 4, 5)), constant([[0, 1], [2, 0], [1, 1], [0, 3]])],
+                  [output((3, 5, 6, 8))])
+        options = options_of("Concatenation", axis=3, fusedActivationFunction=0)
+        cases.add("CONCATENATION", options,
+                  [tensor((1, 2, 3, 4)), tensor((1, 2, 3, 1)), tensor((1, 2, 3, 2))],
+                  [output((1, 2, 3, 7))], axis=3)
+        options = options_of("Concatenation", axis=1, fusedActivationFunction=0)
+        cases.add("CONCATENATION", options, [tensor((2, 2, 3)) for _ in range(6)],
+                  [output((2, 12, 3))], axis=1)
+    options = options_of("Concatenation", axis=1, fusedActivationFunction=0)
+    every = np.arange(256)
+    cases.add("CONCATENATION", options,
+              [quantised((1, 256), "uint8", 0.1, 77, every),
+               quantised((1, 256), "uint8", 0.073, 120, every),
+               quantised((1, 256), "uint8", 0.3, 10, every)],
+              [Tensor((1, 768), "uint8", np.float32(0.1), 77)], axis=1)
+    cases.write()
+
+
+def softmax(folder):
+    cases = Cases(folder, "softmax")
+    for beta in [1.0, 0.5]:
+        options = options_of("Softmax", beta=beta)
+        for shape in [(3, 10), (1, 1001)]:
+            cases.add("SOFTMAX", options, [real(shape)], [Tensor(shape, "float32")], beta=beta)
+            for dtype, z in [("int8", -128), ("uint8", 0)]:
+                for scale in [0.1, 0.02, 0.6]:
+                    cases.add("SOFTMAX", options, [quantised(shape, dtype, scale, 3)],
+                              [Tensor(shape, dtype, np.float32(1 / 256), z)], 2, beta=beta)
+    cases.write()
+
+
+def convolutions(folder):
+    cases = Cases(folder, "convolutions")
+    for dtype, weights, z in [("int8", "int8", 13), ("uint8", "uint8", 140)]:
+        scales = RANDOM.uniform(0.002, 0.006, 9).astype(np.float32) if dtype == "int8" else 0.004
+        zero = 0 if dtype == "int8" else 117
+
+        def weight(shape, axis):
+            scale = scales if np.ndim(scales) == 0 else scales[: shape[axis]]
+            values = RANDOM.integers(np.iinfo(weights).min + 1, np.iinfo(weights).max + 1, shape)
+            return Tensor(shape, weights, scale, zero, values, constant=True, axis=axis)
+
+        def bias(channels):
+            scale = np.float32(0.05) * (scales if np.ndim(scales) == 0 else scales[:channels])
+            values = RANDOM.integers(-3000, 3000, channels)
+            return Tensor((channels,), "int32", scale, 0, values, constant=True)
+
+        for activation in ["none", "relu6"]:
+            common = {"padding": 0, "strideH": 2, "strideW": 1,
+                      "fusedActivationFunction": ACTIVATIONS[activation],
+                      "dilationHFactor": 1, "dilationWFactor": 1}
+            keys = {"stride": "2x1", "padding": "same", "act": activation}
+            cases.add("CONV_2D", options_of("Conv2D", **common),
+                      [quantised((1, 5, 6, 4), dtype, 0.05, z), weight((9, 3, 3, 4), 0), bias(9)],
+                      [Tensor((1, 3, 6, 9), dtype, 0.09, z - 30)], 3, **keys)
+            keys["multiplier"] = 3
+            keys["stride"] = "2x2"
+            common["strideW"] = 2
+            cases.add("DEPTHWISE_CONV_2D",
+                      options_of("DepthwiseConv2D", depthMultiplier=3, **common),
+                      [quantised((1, 5, 6, 3), dtype, 0.05, z), weight((1, 3, 3, 9), 3), bias(9)],
+                      [Tensor((1, 3, 3, 9), dtype, 0.03, z - 30)], 3, **keys)
+            if dtype == "int8":
+                continue
+        options = options_of("FullyConnected", fusedActivationFunction=ACTIVATIONS["relu"],
+                             weightsFormat=0, keepNumDims=False)
+        scales = 0.004
+        cases.add("FULLY_CONNECTED", options,
+                  [quantised((2, 20), dtype, 0.05, z), weight((9, 20), 0), bias(9)],
+                  [Tensor((2, 9), dtype, 0.07, z - 30)], 4, act="relu")
+    cases.write()
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for suite in [elementwise, pooling, reductions, unary, conversions, moves, softmax, convolutions]:
+        suite(folder)
+
+
+main()
