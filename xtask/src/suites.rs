@@ -185,7 +185,7 @@ fn wasm_pack_test(place: &[&str], environment: &[(&str, &Path)]) -> Result<Outco
             command.args(["--log-level", "warn", "test", "--mode", "no-install"]).args(place);
             command.arg(&crate_folder).arg("--locked");
             command.args(binary.cargo_arguments);
-            binary.configure(&mut command, &path);
+            binary.configure(&mut command, &path)?;
             // Whole networks run in one test; twenty seconds are the default.
             command.env("WASM_BINDGEN_TEST_TIMEOUT", "600").envs(environment.iter().copied());
             add(&mut outcome, &mut command, of_rust)?;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::shell::{path_with, run, say};
+use crate::shell::{output_of, path_with, run, say};
 use crate::tools::{WASM_TARGET, WasmTools};
 
 /// One wasm file with its glue, built into `src/js/generated/<name>/`.
@@ -78,19 +78,21 @@ pub const BINARIES: &[Binary] = &[
 
 impl Binary {
     /// RUSTFLAGS in cargo's form for flags that may hold spaces.
-    pub fn encoded_rust_flags(&self) -> String {
+    pub fn encoded_rust_flags(&self) -> Result<String> {
         let features = format!("-Ctarget-feature={}", self.target_features.join(","));
         let mut flags = vec![features];
         flags.extend(self.rust_flags.iter().map(|&flag| flag.to_owned()));
-        flags.join("\u{1f}")
+        flags.extend(path_flags()?);
+        Ok(flags.join("\u{1f}"))
     }
 
     /// Sets what cargo needs to know to build for this file.
-    pub fn configure(&self, command: &mut Command, path: &OsString) {
+    pub fn configure(&self, command: &mut Command, path: &OsString) -> Result<()> {
         command
             .env("PATH", path)
-            .env("CARGO_ENCODED_RUSTFLAGS", self.encoded_rust_flags())
+            .env("CARGO_ENCODED_RUSTFLAGS", self.encoded_rust_flags()?)
             .envs(self.environment.iter().copied());
+        Ok(())
     }
 
     /// Builds the file and its glue.
@@ -107,7 +109,7 @@ impl Binary {
             .arg(&out)
             .args(["--", "--locked"])
             .args(self.cargo_arguments);
-        self.configure(&mut pack, &path);
+        self.configure(&mut pack, &path)?;
         run(&mut pack)?;
         // wasm-pack's own .gitignore; the repository's covers the folder.
         std::fs::remove_file(out.join(".gitignore")).ok();
@@ -125,6 +127,31 @@ impl Binary {
         run(wasm_opt.arg(&file).arg("-o").arg(&smaller))?;
         std::fs::rename(&smaller, &file).context("the optimised wasm file cannot be moved")
     }
+}
+
+/// Panic messages hold paths of source files: short ones, the same whoever builds.
+fn path_flags() -> Result<Vec<String>> {
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
+        let home = std::env::var_os("HOME")?;
+        Some(PathBuf::from(home).join(".cargo"))
+    });
+    let mut prefixes = vec![(crate::shell::root(), ".".to_owned())];
+    // The standard library's sources, where they are installed, as they are called elsewhere.
+    let sysroot = output_of(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let version = output_of(Command::new("rustc").arg("-vV"))?;
+    if let Some(commit) = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")) {
+        let sources = PathBuf::from(sysroot.trim()).join("lib/rustlib/src/rust");
+        prefixes.push((sources, format!("/rustc/{commit}")));
+    }
+    // One folder for each registry.
+    let registries = cargo_home.and_then(|home| home.join("registry/src").read_dir().ok());
+    let folders = registries.into_iter().flatten().flatten().map(|entry| entry.path());
+    prefixes.extend(folders.map(|folder| (folder, "crates".to_owned())));
+    // In a settled order: cargo builds all anew when the flags change.
+    prefixes.sort();
+    let flag =
+        |(from, to): &(PathBuf, String)| format!("--remap-path-prefix={}={to}", from.display());
+    prefixes.iter().map(flag).collect()
 }
 
 /// Builds every file.
@@ -151,7 +178,7 @@ pub fn clippy(binary: &Binary) -> Result<()> {
     command
         .args(["clippy", "--locked", "--workspace", "--exclude", "xtask", "--lib"])
         .args(["--target", WASM_TARGET, "--", "-D", "warnings"])
-        .env("CARGO_ENCODED_RUSTFLAGS", binary.encoded_rust_flags());
+        .env("CARGO_ENCODED_RUSTFLAGS", binary.encoded_rust_flags()?);
     run(&mut command)
 }
 
@@ -163,7 +190,8 @@ mod tests {
     fn every_binary_has_a_name_of_its_own_and_as_many_wasm_opt_features() {
         for (index, binary) in BINARIES.iter().enumerate() {
             assert!(BINARIES[..index].iter().all(|other| other.name != binary.name));
-            assert!(binary.encoded_rust_flags().starts_with("-Ctarget-feature=+simd128,"));
+            let flags = binary.encoded_rust_flags().unwrap();
+            assert!(flags.starts_with("-Ctarget-feature=+simd128,"), "{flags}");
             assert!(binary.wasm_opt_features.len() >= binary.target_features.len());
         }
         assert!(BINARIES.iter().any(|binary| binary.tested));

@@ -1,0 +1,109 @@
+// The packed package in plain Node and TypeScript projects.
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { project, repository, run, tarball } from "./support.mjs";
+
+test("the tarball holds what the manifest names, and nothing private", async () => {
+  const { files } = await tarball();
+  const paths = new Set(files.map((file) => file.path));
+  const manifest = JSON.parse(await readFile(path.join(repository, "pkg/package.json"), "utf8"));
+  const { "./*.wasm": wasm, "./models/*": models, ...exact } = manifest.exports;
+  assert.equal(wasm, "./dist/*.wasm");
+  assert.equal(models, "./models/*");
+  const named = Object.values(exact).flatMap((one) =>
+    typeof one === "string" ? [one] : Object.values(one),
+  );
+  named.push(manifest.main, manifest.browser, manifest.types, ...Object.values(manifest.bin));
+  for (const name of named) assert.ok(paths.has(path.normalize(name)), `${name} is missing`);
+  for (const name of ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "dist/simd128.wasm"]) {
+    assert.ok(paths.has(name), `${name} is missing`);
+  }
+  for (const name of paths) assert.doesNotMatch(name, /generated|(?<!\.d)\.ts$|\.gitignore/);
+  const program = files.find((file) => file.path === "bin/achado.js");
+  assert.equal(program.mode & 0o111, 0o111, "bin/achado.js is not executable");
+  assert.equal(manifest.dependencies, undefined);
+});
+
+test("no file of the package names the machine that built it", async () => {
+  const { files } = await tarball();
+  const home = process.env.HOME ?? "/root";
+  for (const { path: name } of files) {
+    const bytes = await readFile(path.join(repository, "pkg", name));
+    for (const folder of [repository, `${home}/.cargo`, `${home}/.rustup`]) {
+      assert.ok(!bytes.includes(folder), `${name} holds the path ${folder}`);
+    }
+  }
+});
+
+test("a Node project imports, requires and runs it", async (t) => {
+  const folder = await project(t);
+  const categories = JSON.parse(await run("node", ["classify.mjs"], folder));
+  assert.equal(categories.length, 5);
+  for (const { score, displayName } of categories) {
+    assert.ok(score > 0 && score <= 1, `score ${score}`);
+    assert.notEqual(displayName, "");
+  }
+  await writeFile(
+    path.join(folder, "required.cjs"),
+    'import("achado").then(({ AchadoError }) => console.log(AchadoError.name));\n',
+  );
+  assert.equal(await run("node", ["required.cjs"], folder), "AchadoError\n");
+  const manifest = JSON.parse(await readFile(path.join(repository, "pkg/package.json"), "utf8"));
+  const version = await run("npx", ["--no-install", "achado", "--version"], folder);
+  assert.match(version, new RegExp(manifest.version.replaceAll(".", "\\.")));
+});
+
+test("the browser's entry can be imported where there is no browser", async (t) => {
+  const folder = await project(t);
+  const script =
+    'import("achado").then(({ createClassifier }) => console.log(typeof createClassifier))';
+  const output = await run("node", ["--conditions=browser", "--eval", script], folder);
+  assert.equal(output, "function\n");
+});
+
+for (const [module, moduleResolution] of [
+  ["esnext", "bundler"],
+  ["nodenext", "nodenext"],
+]) {
+  test(`strict TypeScript projects see the types (${moduleResolution})`, async (t) => {
+    const folder = await project(t);
+    await writeFile(path.join(folder, "package.json"), '{ "type": "module" }\n');
+    await writeFile(
+      path.join(folder, "user.ts"),
+      `import { AchadoError, createClassifier, type Category } from "achado";
+export async function best(image: ImageData): Promise<Category | null> {
+  await using classifier = await createClassifier({ maxResults: 1 });
+  try {
+    return (await classifier.classify(image)).top;
+  } catch (error) {
+    if (error instanceof AchadoError && error.code === "CLOSED") return null;
+    throw error;
+  }
+}
+// @ts-expect-error: a threshold is a number
+createClassifier({ scoreThreshold: "high" });
+`,
+    );
+    await writeFile(
+      path.join(folder, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          skipLibCheck: false,
+          noEmit: true,
+          target: "es2022",
+          lib: ["es2023", "dom", "dom.iterable", "dom.asynciterable", "esnext.disposable"],
+          types: [],
+          module,
+          moduleResolution,
+        },
+        files: ["user.ts"],
+      }),
+    );
+    const tsc = path.join(repository, "node_modules/typescript/bin/tsc");
+    await run("node", [tsc, "-p", folder], folder);
+  });
+}
