@@ -151,7 +151,7 @@ fn path_flags() -> Result<Vec<String>> {
     prefixes.sort();
     let flag =
         |(from, to): &(PathBuf, String)| format!("--remap-path-prefix={}={to}", from.display());
-    prefixes.iter().map(flag).collect()
+    Ok(prefixes.iter().map(flag).collect())
 }
 
 /// Builds every file.
