@@ -6,6 +6,7 @@
 pub mod add;
 pub mod aligned;
 pub mod average_pool_2d;
+mod blocks;
 pub mod broadcast;
 pub mod concatenation;
 pub mod conv2d;

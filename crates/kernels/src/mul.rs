@@ -1,7 +1,10 @@
 //! MUL, with a fused activation. Arithmetic: see [`reference::mul`](crate::reference::mul).
 
-use crate::broadcast::Broadcast;
-use crate::requant::{MulRequantize, Quantized, round_clamped};
+use crate::blocks::{Kernel, Lanes, row};
+use crate::broadcast::{Broadcast, Row};
+use crate::requant::{MulRequantize, Requantize};
+use crate::requant_vector::VectorRequantize;
+use crate::simd::{Element, Native, Simd};
 use crate::unary::clamp;
 
 /// What a quantised multiplication needs beside its operands.
@@ -15,27 +18,87 @@ pub struct MulQuantized {
     pub bounds: [i32; 2],
 }
 
+impl MulQuantized {
+    #[inline]
+    fn scalar<T: Element>(&self, first: T, second: T) -> T {
+        let [first_zero, second_zero, zero_point] = self.zero_points;
+        let (a, b): (i32, i32) = (first.into(), second.into());
+        let product = (a - first_zero) * (b - second_zero);
+        T::from_i32(self.requant.apply(product, zero_point, self.bounds))
+    }
+}
+
 /// Quantised multiplication.
-pub fn mul_quantized<T: Quantized>(
+pub fn mul_quantized<T: Element>(
     broadcast: &Broadcast,
     params: &MulQuantized,
     first: &[T],
     second: &[T],
     out: &mut [T],
 ) {
-    let MulQuantized { requant, zero_points: [first_zero, second_zero, zero_point], bounds } =
-        *params;
-    match requant {
-        MulRequantize::Float(scale) => broadcast.apply(first, second, out, |a: T, b: T| {
-            let (a, b): (i32, i32) = (a.into(), b.into());
-            let product = (a - first_zero) * (b - second_zero);
-            T::from_i32(round_clamped(product as f32 * scale, zero_point, bounds))
-        }),
-        MulRequantize::Builtin(_) => broadcast.apply(first, second, out, |a: T, b: T| {
-            let (a, b): (i32, i32) = (a.into(), b.into());
-            let product = (a - first_zero) * (b - second_zero);
-            T::from_i32(requant.apply(product, zero_point, bounds))
-        }),
+    mul_with::<Native, T>(broadcast, params, first, second, out);
+}
+
+fn mul_with<S: Simd, T: Element>(
+    broadcast: &Broadcast,
+    params: &MulQuantized,
+    first: &[T],
+    second: &[T],
+    out: &mut [T],
+) {
+    let MulRequantize::Float(scale) = params.requant else {
+        return broadcast.apply(first, second, out, |a, b| params.scalar(a, b));
+    };
+    let [first_zero, second_zero, zero_point] = params.zero_points;
+    let [min, max] = params.bounds;
+    let kernel = Float::<S> {
+        scalar: *params,
+        zeros: [first_zero, second_zero].map(|zero| S::i16x8_splat(zero as i16)),
+        none: S::i16x8_splat(0),
+        scale: S::f32x4_splat(scale),
+        requant: VectorRequantize::new(&Requantize { scale: &[], zero_point, min, max }),
+    };
+    let len = broadcast.row_len();
+    let [first_len, second_len] = match broadcast.row() {
+        Row::Both => [len, len],
+        Row::SecondScalar => [len, 1],
+        Row::FirstScalar => [1, len],
+    };
+    broadcast.for_each_row(|a, b, o| {
+        let (first, second) = (&first[a..a + first_len], &second[b..b + second_len]);
+        row(&kernel, params.bounds, first, second, &mut out[o..o + len]);
+    });
+}
+
+/// [`MulRequantize::Float`] in registers.
+struct Float<S: Simd> {
+    scalar: MulQuantized,
+    zeros: [S::V; 2],
+    none: S::V,
+    scale: S::V,
+    requant: VectorRequantize<S>,
+}
+
+impl<S: Simd, T: Element> Kernel<S, T> for Float<S> {
+    #[inline(always)]
+    fn vector(&self, first: [S::V; 2], second: [S::V; 2]) -> Lanes<S> {
+        let half = |a: S::V, b: S::V| {
+            let a = S::i16x8_sub(a, self.zeros[0]);
+            let b = S::i16x8_sub(b, self.zeros[1]);
+            // Beside zeros, the sum of a pair's products is one product, widened.
+            let of = |a: S::V, b: S::V| self.requant.apply(S::i32x4_dot_i16x8(a, b), self.scale);
+            [
+                of(S::i16x8_interleave_low(a, self.none), S::i16x8_interleave_low(b, self.none)),
+                of(S::i16x8_interleave_high(a, self.none), S::i16x8_interleave_high(b, self.none)),
+            ]
+        };
+        let ([a, b], [c, d]) = (half(first[0], second[0]), half(first[1], second[1]));
+        [a, b, c, d]
+    }
+
+    #[inline]
+    fn scalar(&self, first: T, second: T) -> T {
+        self.scalar.scalar(first, second)
     }
 }
 

@@ -123,18 +123,22 @@ fn exp_tail(r: f32) -> f32 {
     ((((C[0] * r + C[1]) * r + C[2]) * r + C[3]) * r + C[4]) * r + C[5]
 }
 
-/// `e^x` with a relative error of some 1e-7; 0 below -86.9.
+/// `e^x` with a relative error of some 1e-7, for `x` within [`EXP_RANGE`].
 #[inline]
-pub fn exp(x: f32) -> f32 {
-    let inside = clamp(x, EXP_RANGE);
-    let shifted = inside * core::f32::consts::LOG2_E + MAGIC;
+fn exp_inside(x: f32) -> f32 {
+    let shifted = x * core::f32::consts::LOG2_E + MAGIC;
     let n = shifted - MAGIC;
-    let r = inside - n * LN_2[0] - n * LN_2[1];
+    let r = x - n * LN_2[0] - n * LN_2[1];
     let digits = exp_tail(r) * r * r + r + 1.0;
     // Half of 2^n, as 2^128 has no float.
-    let exponent =
-        (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32).wrapping_add(126);
-    let value = digits * f32::from_bits((exponent as u32) << 23) * 2.0;
+    let exponent = shifted.to_bits().wrapping_sub(MAGIC.to_bits() - 126);
+    digits * f32::from_bits(exponent << 23) * 2.0
+}
+
+/// `e^x`; 0 below -86.9.
+#[inline]
+pub fn exp(x: f32) -> f32 {
+    let value = exp_inside(clamp(x, EXP_RANGE));
     let value = if x < EXP_RANGE[0] { 0.0 } else { value };
     if x > EXP_RANGE[1] { f32::INFINITY } else { value }
 }
@@ -149,7 +153,7 @@ fn exp_m1(x: f32) -> f32 {
 /// `1 / (1 + e^-x)`.
 #[inline]
 pub fn logistic(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+    1.0 / (1.0 + exp_inside(clamp(-x, EXP_RANGE)))
 }
 
 /// Hyperbolic tangent: an odd polynomial (Cephes' `tanhf`) near 0, else by [`exp`].
@@ -158,6 +162,6 @@ fn tanh(x: f32) -> f32 {
     const C: [f32; 5] = [-5.704_989e-3, 2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8];
     let z = x * x;
     let small = ((((C[0] * z + C[1]) * z + C[2]) * z + C[3]) * z + C[4]) * z * x + x;
-    let large = (1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0)).copysign(x);
+    let large = (1.0 - 2.0 / (exp_inside(clamp(2.0 * x.abs(), EXP_RANGE)) + 1.0)).copysign(x);
     if x.abs() < 0.625 { small } else { large }
 }

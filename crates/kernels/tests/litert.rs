@@ -13,6 +13,7 @@ use achado_kernels::requant::{
     AddRequantize, Affine, MulRequantize, Quantized, ReduceRequantize, Requantize,
 };
 use achado_kernels::shape::Window;
+use achado_kernels::simd::Element;
 use achado_kernels::unary::{Unary, unary_f32};
 use achado_kernels::{
     add, average_pool_2d, concatenation, dequantize, max_pool_2d, mean, mul, pad, quantize,
@@ -88,7 +89,7 @@ fn binary_float(case: &Case) {
     assert_near(case, "kernel", &out);
 }
 
-fn binary_quantized<T: Quantized>(case: &Case) {
+fn binary_quantized<T: Element>(case: &Case) {
     let [first, second] = [0, 1].map(|i| case.inputs[i].elements::<T>());
     let [a, b, o] = [&case.inputs[0], &case.inputs[1], case.out()].map(Tensor::affine);
     let (x, y) = (operand(&case.inputs[0], &first), operand(&case.inputs[1], &second));
