@@ -76,10 +76,12 @@ impl Core {
         #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').FrameGeometry")]
         frame: &JsValue,
     ) -> Result<JsValue, JsValue> {
-        let frame = options::frame_options(frame).map_err(error::thrown)?;
         let picture = Picture { pixels: &self.pixels, width, height, format: PixelFormat::Rgba8 };
-        let result = self.classifier.classify(&picture, &frame, &now_ms).map_err(error::thrown)?;
-        Ok(answer::result(&result))
+        let mut run = || {
+            let (smoothing, frame) = (options::smoothing(frame)?, options::frame_options(frame)?);
+            self.classifier.classify_smoothed(&picture, &frame, smoothing.as_ref(), &now_ms)
+        };
+        run().map(|result| answer::result(&result)).map_err(error::thrown)
     }
 
     /// Replaces all options.

@@ -2,7 +2,8 @@
 
 use achado_model::Result;
 use achado_vision::{
-    Channels, ClassifierOptions, Fit, FrameOptions, Preprocess, Region, Resize, integer_option,
+    Channels, ClassifierOptions, Fit, FrameOptions, Preprocess, Region, Resize, Smoothing,
+    integer_option,
 };
 use wasm_bindgen::JsValue;
 
@@ -71,6 +72,16 @@ pub fn frame_options(value: &JsValue) -> Result<FrameOptions> {
         rotation_degrees: integer(&fields, "rotationDegrees")?.unwrap_or(0),
         mirror: fields.boolean("mirror")?.unwrap_or(false),
     })
+}
+
+/// The `smoothing` of `FrameGeometry`.
+pub fn smoothing(value: &JsValue) -> Result<Option<Smoothing>> {
+    let Some(value) = Fields::of(value).object("smoothing")? else { return Ok(None) };
+    let fields = Fields::nested(&value, "smoothing.");
+    Ok(Some(Smoothing {
+        share: fields.number("share")?.unwrap_or(f64::NAN) as f32,
+        restart: fields.boolean("restart")?.unwrap_or(false),
+    }))
 }
 
 fn integer(fields: &Fields<'_>, name: &str) -> Result<Option<i32>> {

@@ -178,8 +178,12 @@ class Classifier implements ImageClassifier {
     options: StreamOptions = {},
   ): AsyncGenerator<ClassifierResult, void, void> {
     this.#checkOpen();
+    const share = options.smoothing ?? 0;
+    let restart = true;
     for await (const { image, timestampMs } of frames(source, options)) {
-      yield { ...(await this.#classify(image, options)), timestampMs };
+      const smoothing = share > 0 ? { share, restart } : undefined;
+      yield { ...(await this.#classify(image, options, smoothing)), timestampMs };
+      restart = false;
     }
   }
 
@@ -228,9 +232,13 @@ class Classifier implements ImageClassifier {
     return this.close();
   }
 
-  async #classify(image: ImageInput, options: StreamOptions): Promise<ClassifierResult> {
+  async #classify(
+    image: ImageInput,
+    options: FrameOptions,
+    smoothing?: FrameGeometry["smoothing"],
+  ): Promise<ClassifierResult> {
     this.#checkOpen();
-    const { signal, regionOfInterest, rotationDegrees, mirror, smoothing } = options;
+    const { signal, regionOfInterest, rotationDegrees, mirror } = options;
     signal?.throwIfAborted();
     const geometry: FrameGeometry = { regionOfInterest, rotationDegrees, mirror, smoothing };
     // Taken now, not when it is this call's turn: a video goes on meanwhile.

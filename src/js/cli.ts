@@ -155,8 +155,10 @@ function report(answer: Answer, several: boolean): void {
   }
   if (several) print(`${photo}\n`);
   const heads = answer.classifications;
-  for (const { headName, categories } of heads) {
+  for (const { headName, categories: all } of heads) {
     if (heads.length > 1) print(`  ${headName}\n`);
+    // A quantised score of exactly 0 says nothing: such categories stand in the order of labels.
+    const categories = all.filter(({ score }) => score !== 0);
     if (categories.length === 0) print("  no category has a score that high\n");
     for (const { score, displayName, categoryName, index } of categories) {
       const name = displayName || categoryName || `class ${index}`;

@@ -2,11 +2,11 @@
 import type { WireError } from "./errors.js";
 import type {
   ClassifierResult,
+  FrameOptions,
   ModelMetadata,
   ModelOptions,
   OperatorProfile,
   RawImage,
-  StreamOptions,
 } from "./types.js";
 
 /** A picture on its way to the engine: pixels, or a bitmap that becomes pixels over there. */
@@ -14,9 +14,12 @@ export type Frame = RawImage | ImageBitmap;
 
 /** The options of one frame that the core knows. */
 export type FrameGeometry = Pick<
-  StreamOptions,
-  "regionOfInterest" | "rotationDegrees" | "mirror" | "smoothing"
->;
+  FrameOptions,
+  "regionOfInterest" | "rotationDegrees" | "mirror"
+> & {
+  /** For the frames of a video: what is kept of the past, and whether there is none yet. */
+  smoothing?: { share: number; restart: boolean } | undefined;
+};
 
 /** The options that the core knows: labels are a list by now. */
 export type CoreOptions = Omit<ModelOptions, "labels"> & { labels?: string[] | undefined };

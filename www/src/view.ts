@@ -36,7 +36,8 @@ function scoreText(score: number): string {
 
 /** Shows the categories of a picture. `live` ones come many times a second. */
 export function showResult(result: ClassifierResult, totalMs: number, live: boolean): void {
-  const best = result.classifications[0]?.categories ?? [];
+  // A quantised score of exactly 0 says nothing: such categories stand in the order of the labels.
+  const best = (result.classifications[0]?.categories ?? []).filter(({ score }) => score !== 0);
   showOnly(best.length > 0 ? "categories" : "hint");
   hint.textContent = text("nothing");
   while (categories.children.length > best.length) categories.lastElementChild?.remove();
@@ -52,7 +53,8 @@ export function showResult(result: ClassifierResult, totalMs: number, live: bool
   timings.hidden = false;
   const { preprocess, inference, postprocess } = result.timings;
   for (const [id, ms] of Object.entries({ preprocess, inference, postprocess, total: totalMs })) {
-    element(`time-${id}`).textContent = `${format(ms, ms < 10 ? 2 : 1)} ms`;
+    // Browsers' clocks tick in tenths of a millisecond.
+    element(`time-${id}`).textContent = ms < 0.1 ? `< ${format(0.1, 1)} ms` : `${format(ms, 1)} ms`;
   }
   announce(best[0], live);
 }

@@ -9,6 +9,7 @@ use crate::metadata::ModelMetadata;
 use crate::options::ClassifierOptions;
 use crate::picture::Picture;
 use crate::preprocess::Preprocessor;
+use crate::smoothing::Smoothing;
 
 /// What a picture shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,13 +89,28 @@ impl Classifier {
         frame: &FrameOptions,
         clock: &dyn Fn() -> f64,
     ) -> Result<ClassifierResult> {
+        self.classify_smoothed(picture, frame, None, clock)
+    }
+
+    /// The same for a frame of a video, whose scores are blended with those of the frames before.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify`], and `INVALID_OPTION` for a share out of range.
+    pub fn classify_smoothed(
+        &mut self,
+        picture: &Picture<'_>,
+        frame: &FrameOptions,
+        smoothing: Option<&Smoothing>,
+        clock: &dyn Fn() -> f64,
+    ) -> Result<ClassifierResult> {
         let Self { session, pipeline, .. } = self;
         let start = clock();
         pipeline.preprocessor.run(picture, frame, session.input_bytes_mut(0)?)?;
         let prepared = clock();
         session.run()?;
         let inferred = clock();
-        let classifications = pipeline.postprocessor.run(|output| session.output_bytes(output))?;
+        let bytes = |output| session.output_bytes(output);
+        let classifications = pipeline.postprocessor.run(bytes, smoothing)?;
         let top = classifications.first().and_then(|head| head.categories.first()).cloned();
         let timings = Timings {
             preprocess: prepared - start,

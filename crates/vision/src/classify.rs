@@ -8,6 +8,7 @@ use achado_model::{DataType, Error, Metadata, Result, Tensor};
 use crate::labels::Names;
 use crate::metadata::tensor_name;
 use crate::options::{ClassifierOptions, invalid};
+use crate::smoothing::{Smoothed, Smoothing};
 
 /// One class with its score.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,7 @@ pub struct Postprocessor {
     ranking: Vec<(f32, usize)>,
     max_results: usize,
     no_name: Arc<str>,
+    smoothed: Smoothed,
 }
 
 #[derive(Debug)]
@@ -172,6 +174,7 @@ impl Postprocessor {
             ranking: Vec::new(),
             max_results: max_results.unwrap_or(usize::MAX),
             no_name: Arc::from(""),
+            smoothed: Smoothed::default(),
         })
     }
 
@@ -181,18 +184,23 @@ impl Postprocessor {
     }
 
     /// The categories of every output; `bytes(i)` gives the elements of output `i`, little-endian.
+    /// With `smoothing`, the scores are blended with those of the frames before.
     ///
     /// # Errors
-    /// Those of `bytes`.
+    /// Those of `bytes`; `INVALID_OPTION` for a share that is not from 0 to below 1.
     pub fn run<'a>(
         &mut self,
         bytes: impl Fn(usize) -> Result<&'a [u8]>,
+        smoothing: Option<&Smoothing>,
     ) -> Result<Vec<Classifications>> {
+        self.smoothed.start(self.heads.len(), smoothing)?;
         let mut classifications = Vec::with_capacity(self.heads.len());
         for (head_index, head) in self.heads.iter().enumerate() {
             let ranking = &mut self.ranking;
             ranking.clear();
+            let mut smooth = self.smoothed.head(head_index, smoothing);
             head.scores.read(bytes(head_index)?, |index, score| {
+                let score = smooth(index, score);
                 let allowed = head.allowed.as_ref().is_none_or(|allowed| allowed[index]);
                 // NaN is above no threshold.
                 if allowed && head.threshold.is_none_or(|threshold| score >= threshold) {
@@ -290,7 +298,7 @@ mod tests {
         let output = tensor(DataType::Float32, &[1, scores.len()], None);
         let mut post = Postprocessor::new(&[output], None, &options).unwrap();
         let bytes = floats(scores);
-        post.run(|_| Ok(&bytes)).unwrap().remove(0).categories
+        post.run(|_| Ok(&bytes), None).unwrap().remove(0).categories
     }
 
     fn refused(shape: &[usize], dtype: DataType, options: ClassifierOptions) -> Error {
@@ -343,7 +351,7 @@ mod tests {
             let output = tensor(dtype, &[1, 1, 1, 3], Some((1.0 / 256.0, zero_point)));
             let mut post =
                 Postprocessor::new(&[output], None, &ClassifierOptions::default()).unwrap();
-            let heads = post.run(|_| Ok(&bytes)).unwrap();
+            let heads = post.run(|_| Ok(&bytes), None).unwrap();
             let found: Vec<_> = heads[0].categories.iter().map(|c| (c.index, c.score)).collect();
             assert_eq!(found, expected);
             assert_eq!(&*heads[0].head_name, "x");
@@ -419,7 +427,7 @@ mod tests {
         let run = |options: &ClassifierOptions| {
             let mut post = Postprocessor::new(&outputs, Some(&metadata), options).unwrap();
             let bytes = [floats(&[0.25, 0.75]), vec![200, 100, 128]];
-            post.run(|i| Ok(&bytes[i])).unwrap()
+            post.run(|i| Ok(&bytes[i]), None).unwrap()
         };
         let options =
             ClassifierOptions { display_names_locale: Some("pt-BR".into()), ..Default::default() };

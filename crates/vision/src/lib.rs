@@ -13,6 +13,7 @@ mod metadata;
 mod options;
 mod picture;
 mod preprocess;
+mod smoothing;
 #[cfg(test)]
 mod testing;
 
@@ -23,3 +24,4 @@ pub use metadata::{ModelMetadata, TensorInfo};
 pub use options::{ClassifierOptions, integer_option};
 pub use picture::{MAX_SIDE, Picture, PixelFormat};
 pub use preprocess::{Channels, Fit, Preprocess, Preprocessor, Resize};
+pub use smoothing::Smoothing;
