@@ -41,9 +41,9 @@ test("a Node project imports, requires and runs it", async (t) => {
   const folder = await project(t);
   const categories = JSON.parse(await run("node", ["classify.mjs"], folder));
   assert.equal(categories.length, 5);
-  for (const { score, displayName } of categories) {
+  for (const { score, categoryName } of categories) {
     assert.ok(score > 0 && score <= 1, `score ${score}`);
-    assert.notEqual(displayName, "");
+    assert.notEqual(categoryName, "");
   }
   await writeFile(
     path.join(folder, "required.cjs"),
