@@ -1,14 +1,10 @@
 // Bytes of models and label files, from wherever they are.
 import { AchadoError } from "./errors.js";
+import { kindOf } from "./kind.js";
 import type { ModelSource, Progress } from "./types.js";
 
 /** Like the global `fetch`; in Node it also takes paths and `file:` URLs. */
 export type Fetch = (url: string | URL, signal: AbortSignal) => Promise<Response>;
-
-/** Whether something is a `Response`, also one of another realm or of a polyfill. */
-export function isResponse(value: unknown): value is Response {
-  return Object.prototype.toString.call(value) === "[object Response]";
-}
 
 /**
  * Fetches, with what can go wrong said in words.
@@ -94,7 +90,7 @@ async function open(
     const response = await fetchOk(fetch, source, "the model", "MODEL_FETCH", signal);
     return { bytes: await readResponse(response, source, signal, progress), owned: true };
   }
-  if (isResponse(source)) {
+  if (source instanceof Response) {
     checkStatus(source, "the model", "MODEL_FETCH");
     if (source.bodyUsed) throw usedUp("Response");
     return { bytes: await readResponse(source, source.url, signal, progress), owned: true };
@@ -109,13 +105,13 @@ async function open(
   let bytes: Uint8Array | undefined;
   if (source instanceof Uint8Array) bytes = source;
   // An ArrayBuffer of another realm is no instance of this one's class.
-  if (Object.prototype.toString.call(source) === "[object ArrayBuffer]") {
+  if (kindOf(source) === "ArrayBuffer") {
     bytes = new Uint8Array(source as ArrayBuffer);
   }
   if (!bytes) {
     throw new AchadoError(
       "INVALID_OPTION",
-      `model: needs a URL, ArrayBuffer, Uint8Array, Blob, Response or ReadableStream, is ${Object.prototype.toString.call(source)}`,
+      `model: needs a URL, ArrayBuffer, Uint8Array, Blob, Response or ReadableStream, is ${kindOf(source)}`,
       { option: "model" },
     );
   }

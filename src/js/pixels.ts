@@ -1,12 +1,8 @@
 // From what a page has (elements, frames, files) to a frame for the engine, without drawing twice.
 import type { Frame } from "./engine.js";
 import { AchadoError } from "./errors.js";
+import { kindOf } from "./kind.js";
 import type { ImageInput, RawImage } from "./types.js";
-
-/** The class's name, right also for objects of another window. */
-function kindOf(value: unknown): string {
-  return Object.prototype.toString.call(value).slice(8, -1);
-}
 
 function invalid(message: string, detail: Record<string, unknown> = {}): AchadoError {
   return new AchadoError("INVALID_INPUT", message, detail);

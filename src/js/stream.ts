@@ -1,5 +1,6 @@
 // Frames of a video or camera, always the newest.
 import { AchadoError, abortable } from "./errors.js";
+import { kindOf } from "./kind.js";
 import { invalidOption } from "./options.js";
 import type { StreamOptions } from "./types.js";
 
@@ -44,7 +45,7 @@ export async function* frames(
 }
 
 function isVideo(source: FrameSource): source is HTMLVideoElement {
-  const kind = Object.prototype.toString.call(source).slice(8, -1);
+  const kind = kindOf(source);
   if (kind === "HTMLVideoElement") return true;
   if (kind === "MediaStream") return false;
   throw new AchadoError(

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use achado_model::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 /// The longest side that is decoded, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -41,6 +41,10 @@ pub fn decode(file: &[u8]) -> Result<Decoded> {
     limits.max_alloc = Some(MAX_ALLOCATION_BYTES);
     reader.limits(limits);
 
+    if format == ImageFormat::Jpeg && !is_whole_jpeg(file) {
+        // The decoder would fill the rest with grey; browsers refuse such a file, too.
+        return Err(Error::invalid_input("the Jpeg picture cannot be decoded: it is cut off"));
+    }
     let failed = |error: ImageError| {
         Error::invalid_input(format!("the {format:?} picture cannot be decoded: {error}"))
             .with("format", format.to_mime_type())
@@ -61,13 +65,34 @@ pub fn decode(file: &[u8]) -> Result<Decoded> {
     Ok(Decoded { pixels: rgba.into_raw(), width, height })
 }
 
+/// Whether an end-of-image marker comes after the first scan begins. (ITU-T T.81, annex B: segments
+/// are `FF`, a marker, and a length of 2 bytes that counts itself; SOS is `DA`, EOI `D9`. Thumbnails
+/// in segments have an end of their own, so segments are skipped, not searched.)
+fn is_whole_jpeg(file: &[u8]) -> bool {
+    let mut rest = file.get(2..).unwrap_or_default();
+    loop {
+        match rest {
+            [0xff, 0xda, scan @ ..] => return scan.windows(2).any(|pair| pair == [0xff, 0xd9]),
+            // Fill bytes may stand before a marker.
+            [0xff, 0xff, ..] => rest = &rest[1..],
+            &[0xff, _, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                let Some(next) = rest.get(2 + length..) else { return false };
+                rest = next;
+            }
+            // Damaged in another way, which the decoder names.
+            _ => return !rest.is_empty(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use achado_model::ErrorCode;
     use image::{ImageEncoder, Rgba, RgbaImage};
 
-    fn encoded(picture: &DynamicImage, format: image::ImageFormat) -> Vec<u8> {
+    fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut file = Cursor::new(Vec::new());
         picture.write_to(&mut file, format).unwrap();
         file.into_inner()
@@ -76,7 +101,7 @@ mod tests {
     #[test]
     fn lossless_formats_give_the_pixels_back() {
         let picture = RgbaImage::from_fn(5, 3, |x, y| Rgba([x as u8 * 40, y as u8 * 80, 7, 255]));
-        for format in [image::ImageFormat::Png, image::ImageFormat::Bmp, image::ImageFormat::WebP] {
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
             let decoded = decode(&encoded(&picture.clone().into(), format)).unwrap();
             assert_eq!((decoded.width, decoded.height), (5, 3), "{format:?}");
             assert_eq!(decoded.pixels, *picture.as_raw(), "{format:?}");
@@ -86,14 +111,14 @@ mod tests {
     #[test]
     fn invisible_pixels_lose_their_colour_as_on_a_canvas() {
         let picture = RgbaImage::from_raw(2, 1, vec![9, 9, 9, 0, 9, 9, 9, 1]).unwrap();
-        let decoded = decode(&encoded(&picture.into(), image::ImageFormat::Png)).unwrap();
+        let decoded = decode(&encoded(&picture.into(), ImageFormat::Png)).unwrap();
         assert_eq!(decoded.pixels, [0, 0, 0, 0, 9, 9, 9, 1]);
     }
 
     #[test]
     fn sixteen_bits_a_channel_become_eight() {
         let picture = image::ImageBuffer::from_raw(1, 1, vec![0xffff_u16, 0x8000, 0]).unwrap();
-        let file = encoded(&DynamicImage::ImageRgb16(picture), image::ImageFormat::Png);
+        let file = encoded(&DynamicImage::ImageRgb16(picture), ImageFormat::Png);
         assert_eq!(decode(&file).unwrap().pixels, [255, 128, 0, 255]);
     }
 
@@ -132,14 +157,19 @@ mod tests {
             assert_eq!(error.code, ErrorCode::InvalidInput);
             assert!(error.message.contains("BMP, GIF, JPEG, PNG or WebP"), "{error}");
         }
-        let png = encoded(&DynamicImage::new_rgb8(9, 9), image::ImageFormat::Png);
+        let png = encoded(&DynamicImage::new_rgb8(9, 9), ImageFormat::Png);
         let error = decode(&png[..png.len() / 2]).err().unwrap();
         assert!(error.message.contains("Png"), "{error}");
+        let jpeg = jpeg_with_orientation(1);
+        for length in [jpeg.len() - 2, jpeg.len() / 2, 30, 4] {
+            assert!(decode(&jpeg[..length]).is_err(), "{length} of {} bytes", jpeg.len());
+        }
+        assert!(decode(&[&jpeg[..], b"more after the end"].concat()).is_ok());
     }
 
     #[test]
     fn a_header_that_claims_too_much_is_refused_before_allocation() {
-        let mut bmp = encoded(&DynamicImage::new_rgb8(2, 2), image::ImageFormat::Bmp);
+        let mut bmp = encoded(&DynamicImage::new_rgb8(2, 2), ImageFormat::Bmp);
         bmp[18..22].copy_from_slice(&100_000_i32.to_le_bytes());
         bmp[22..26].copy_from_slice(&100_000_i32.to_le_bytes());
         assert_eq!(decode(&bmp).err().unwrap().code, ErrorCode::InvalidInput);

@@ -1,0 +1,114 @@
+// The command line, as a user calls it.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const program = path.join(root, "pkg/bin/achado.js");
+const photo = (name) => path.join(root, "tests/fixtures/photos", name);
+
+function achado(...argv) {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...argv], (error, stdout, stderr) =>
+      resolve({ status: error ? error.code : 0, stdout, stderr }),
+    );
+  });
+}
+
+test("names photos in a table", async () => {
+  const one = await achado("classify", photo("cat.jpg"));
+  assert.equal(one.status, 0, one.stderr);
+  const lines = one.stdout.trimEnd().split("\n");
+  assert.match(lines[0], /^ +\d+\.\d %  Egyptian cat$/);
+  assert.match(lines.at(-1), /^ +[\d.]+ ms$/);
+  assert.ok(lines.length <= 6);
+
+  const two = await achado("classify", photo("coffee.jpg"), photo("camera.jpg"), "--top", "1");
+  assert.match(two.stdout, /coffee\.jpg\n.* espresso\n.*ms\n.*camera\.jpg\n.* tripod\n.*ms\n$/);
+});
+
+test("--json gives score, index, name and timings", async () => {
+  const { status, stdout } = await achado(
+    ...["classify", photo("cat.jpg"), photo("coffee.jpg"), "--json", "--top", "3"],
+  );
+  assert.equal(status, 0);
+  const answers = JSON.parse(stdout);
+  assert.deepEqual(
+    answers.map((answer) => answer.top.categoryName),
+    ["Egyptian cat", "espresso"],
+  );
+  const [{ photo: name, classifications, timings }] = answers;
+  assert.equal(name, photo("cat.jpg"));
+  assert.equal(classifications[0].categories.length, 3);
+  const { index, score } = classifications[0].categories[0];
+  assert.equal(index, 285);
+  assert.ok(score > 0.3 && score < 1);
+  assert.deepEqual(Object.keys(timings), ["preprocess", "inference", "postprocess"]);
+});
+
+test("--model, --labels and --min-score", async () => {
+  const model = path.join(root, "pkg/models/efficientnet-lite0-int8.tflite");
+  const own = await achado("classify", photo("cat.jpg"), "--model", model, "--min-score", "0.9");
+  assert.match(own.stdout, /no category has a score that high/);
+  const labels = await achado("classify", photo("cat.jpg"), "--labels", program);
+  assert.equal(labels.status, 1);
+  assert.match(labels.stderr, /labels: the model has 1000 classes, the list has 2 names/);
+});
+
+test("a photo that fails does not stop the others", async () => {
+  const nothing = photo("nothing.jpg");
+  const text = await achado("classify", nothing, photo("cat.jpg"), photo("README.md"));
+  assert.equal(text.status, 1);
+  assert.match(text.stdout, /Egyptian cat/);
+  assert.match(text.stderr, /nothing\.jpg: there is no file/);
+  assert.match(text.stderr, /README\.md: the file is not a picture/);
+
+  const json = await achado("classify", nothing, photo("cat.jpg"), "--json");
+  assert.equal(json.status, 1);
+  const [failed, worked] = JSON.parse(json.stdout);
+  assert.equal(failed.error.code, "INVALID_INPUT");
+  assert.equal(worked.top.index, 285);
+});
+
+test("models that do not work say why", async () => {
+  const missing = await achado("classify", photo("cat.jpg"), "--model", "nowhere.tflite");
+  assert.equal(missing.status, 1);
+  assert.match(
+    missing.stderr,
+    /^achado: the model cannot be fetched from nowhere\.tflite: there is no such file\n$/,
+  );
+  const picture = await achado("classify", photo("cat.jpg"), "--model", photo("cat.jpg"));
+  assert.equal(picture.status, 1);
+  assert.match(picture.stderr, /not a \.tflite model/);
+});
+
+test("a wrong command line is status 2 and points to --help", async () => {
+  for (const [argv, words] of [
+    [[], /what shall be done/],
+    [["clasify", "x.jpg"], /there is no command "clasify"/],
+    [["classify"], /classify needs a photo/],
+    [["classify", "x.jpg", "--top", "none"], /--top needs a whole number above 0, has "none"/],
+    [["classify", "x.jpg", "--top", "0"], /--top/],
+    [["classify", "x.jpg", "--min-score", "low"], /--min-score needs a number, has "low"/],
+    [["classify", "x.jpg", "--modle", "m"], /--modle/],
+  ]) {
+    const { status, stdout, stderr } = await achado(...argv);
+    assert.equal(status, 2, argv.join(" "));
+    assert.equal(stdout, "");
+    assert.match(stderr, words);
+    assert.match(stderr, /achado --help says more/);
+  }
+});
+
+test("--help and --version", async () => {
+  const help = await achado("--help");
+  assert.equal(help.status, 0);
+  for (const option of ["--model", "--labels", "--locale", "--top", "--min-score", "--json"]) {
+    assert.ok(help.stdout.includes(option), option);
+  }
+  const { version } = JSON.parse(await readFile(path.join(root, "pkg/package.json"), "utf8"));
+  assert.equal((await achado("--version")).stdout, `achado ${version}\n`);
+});
