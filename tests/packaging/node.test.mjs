@@ -47,7 +47,7 @@ test("a Node project imports, requires and runs it", async (t) => {
   }
   await writeFile(
     path.join(folder, "required.cjs"),
-    'import("achado").then(({ AchadoError }) => console.log(AchadoError.name));\n',
+    'const { AchadoError } = require("achado");\nconsole.log(AchadoError.name);\n',
   );
   assert.equal(await run("node", ["required.cjs"], folder), "AchadoError\n");
   const manifest = JSON.parse(await readFile(path.join(repository, "pkg/package.json"), "utf8"));

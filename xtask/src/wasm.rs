@@ -154,16 +154,18 @@ fn path_flags() -> Result<Vec<String>> {
     Ok(prefixes.iter().map(flag).collect())
 }
 
-/// Builds every file.
+/// Builds every file, and forgets those that are no longer in the list.
 pub fn build_all(tools: &WasmTools, names: bool) -> Result<()> {
-    for binary in BINARIES.iter().filter(|binary| is_there(binary.crate_folder)) {
+    for entry in Path::new("src/js/generated").read_dir().into_iter().flatten() {
+        let entry = entry?;
+        if !BINARIES.iter().any(|binary| entry.file_name() == binary.name) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    for binary in BINARIES {
         binary.build(tools, names)?;
     }
     Ok(())
-}
-
-fn is_there(crate_folder: &str) -> bool {
-    PathBuf::from(crate_folder).join("Cargo.toml").is_file()
 }
 
 fn wasm_opt() -> Command {
