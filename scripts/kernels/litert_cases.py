@@ -334,6 +334,61 @@ def moves(folder):
     cases.write()
 
 
+def resizing(folder):
+    cases = Cases(folder, "resizing")
+    for operator, name in [("RESIZE_BILINEAR", "ResizeBilinear"),
+                           ("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighbor")]:
+        for shape, size in [((1, 3, 4, 5), (7, 9)), ((2, 8, 7, 1), (3, 4)), ((1, 1, 1, 18), (3, 2)),
+                            ((1, 5, 5, 2), (10, 1))]:
+            for align, half in [(False, False), (True, False), (False, True)]:
+                options = options_of(name, alignCorners=align, halfPixelCenters=half)
+                keys = {"align": int(align), "half": int(half)}
+                out = (shape[0], *size, shape[3])
+                cases.add(operator, options, [real(shape), constant(size)],
+                          [Tensor(out, "float32")], 3, **keys)
+                for dtype, z in [("int8", -9), ("uint8", 77)]:
+                    cases.add(operator, options,
+                              [quantised(shape, dtype, 0.1, z), constant(size)],
+                              [Tensor(out, dtype, np.float32(0.1), z)], 3, **keys)
+    cases.write()
+
+
+def movement(folder):
+    cases = Cases(folder, "movement")
+
+    def numbers(shape):
+        return Tensor(shape, "float32", values=np.arange(np.prod(shape)))
+
+    def out(shape):
+        return Tensor(shape, "float32")
+
+    shape = (2, 3, 4, 5)
+    cases.add("TRANSPOSE", options_of("Transpose"),
+              [numbers(shape), constant([2, 0, 3, 1])], [out((4, 2, 5, 3))])
+    for mode in [0, 1]:
+        cases.add("MIRROR_PAD", options_of("MirrorPad", mode=mode),
+                  [numbers(shape), constant([[1, 0], [2, 1], [0, 3], [2, 2]])],
+                  [out((3, 6, 7, 9))], symmetric=mode)
+    cases.add("REVERSE_V2", options_of("ReverseV2"), [numbers(shape), constant([2])],
+              [out(shape)], axes="2")
+    cases.add("BROADCAST_TO", options_of("BroadcastTo"), [numbers((3, 1, 5)), constant([2, 3, 4, 5])],
+              [out((2, 3, 4, 5))], 2)
+    cases.add("TILE", options_of("Tile"), [numbers((2, 3)), constant([3, 2])], [out((6, 6))])
+    cases.add("SLICE", options_of("Slice"),
+              [numbers(shape), constant([1, 0, 2, 1]), constant([1, 2, 2, 3])], [out((1, 2, 2, 3))])
+    cases.add("SPACE_TO_DEPTH", options_of("SpaceToDepth", blockSize=2), [numbers((2, 4, 6, 3))],
+              [out((2, 2, 3, 12))], block=2)
+    cases.add("DEPTH_TO_SPACE", options_of("DepthToSpace", blockSize=2), [numbers((2, 2, 3, 12))],
+              [out((2, 4, 6, 3))], block=2)
+    cases.add("SPACE_TO_BATCH_ND", options_of("SpaceToBatchND"),
+              [numbers((2, 3, 4, 2)), constant([2, 3]), constant([[1, 0], [1, 1]])],
+              [out((12, 2, 2, 2))])
+    cases.add("BATCH_TO_SPACE_ND", options_of("BatchToSpaceND"),
+              [numbers((12, 2, 2, 2)), constant([2, 3]), constant([[1, 0], [1, 1]])],
+              [out((2, 3, 4, 2))])
+    cases.write()
+
+
 def softmax(folder):
     cases = Cases(folder, "softmax")
     for beta in [1.0, 0.5]:
@@ -392,7 +447,8 @@ def convolutions(folder):
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for suite in [elementwise, pooling, reductions, unary, conversions, moves, softmax, convolutions]:
+    for suite in [elementwise, pooling, reductions, unary, conversions, moves, resizing, movement,
+                  softmax, convolutions]:
         suite(folder)
 
 

@@ -43,7 +43,7 @@ impl Broadcast {
                 return None;
             }
             let moved = [if a == 1 { 0 } else { strides[0] }, if b == 1 { 0 } else { strides[1] }];
-            rows.surround(if a == 1 { b } else { a }, moved);
+            rows.surround(if a == 1 { b } else { a }, moved)?;
             strides = [strides[0] * a, strides[1] * b];
         }
         let row = rows.take_innermost();

@@ -30,32 +30,36 @@ impl<const N: usize> Loops<N> {
         Self { loops: [Loop { len: 1, strides: [0; N] }; MAX_RANK], depth: 0 }
     }
 
-    /// Puts a loop around those there are.
-    ///
-    /// # Panics
-    /// Where more than [`MAX_RANK`] loops cannot be merged: callers check the rank.
-    pub fn surround(&mut self, len: usize, strides: [usize; N]) {
+    /// Puts a loop around those there are; `None` where that makes more than [`MAX_RANK`].
+    #[must_use]
+    pub fn surround(&mut self, len: usize, strides: [usize; N]) -> Option<()> {
         if len == 1 {
-            return;
+            return Some(());
         }
         if let Some(last) = self.loops[..self.depth].last_mut() {
             let continues = |i: usize| strides[i] == last.strides[i].wrapping_mul(last.len);
             if (0..N).all(continues) {
                 last.len *= len;
-                return;
+                return Some(());
             }
         }
-        self.loops[self.depth] = Loop { len, strides };
+        *self.loops.get_mut(self.depth)? = Loop { len, strides };
         self.depth += 1;
+        Some(())
     }
 
     /// Takes the innermost loop out; one of length 1 where there is none.
     pub fn take_innermost(&mut self) -> Loop<N> {
-        let innermost = self.loops[0];
-        self.loops.copy_within(1.., 0);
-        self.loops[MAX_RANK - 1] = Loop { len: 1, strides: [0; N] };
-        self.depth = self.depth.saturating_sub(1);
-        innermost
+        self.take(|_| true).unwrap_or(Loop { len: 1, strides: [0; N] })
+    }
+
+    /// Takes out the innermost loop for which `wanted` is true.
+    pub fn take(&mut self, wanted: impl Fn(&Loop<N>) -> bool) -> Option<Loop<N>> {
+        let at = self.loops[..self.depth].iter().position(wanted)?;
+        let found = self.loops[at];
+        self.loops.copy_within(at + 1.., at);
+        self.depth -= 1;
+        Some(found)
     }
 
     /// The innermost loop.

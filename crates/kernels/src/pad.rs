@@ -22,7 +22,7 @@ impl Pad {
         let mut runs = Loops::new();
         let (mut in_stride, mut out_stride, mut origin) = (1usize, 1usize, 0);
         for (&len, &[before, after]) in shape.iter().zip(padding).rev() {
-            runs.surround(len, [in_stride, out_stride]);
+            runs.surround(len, [in_stride, out_stride])?;
             origin += before.checked_mul(out_stride)?;
             in_stride = in_stride.checked_mul(len)?;
             out_stride = out_stride.checked_mul(before.checked_add(len)?.checked_add(after)?)?;

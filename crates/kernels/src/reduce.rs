@@ -29,9 +29,9 @@ impl Reduction {
         let (mut in_stride, mut out_stride) = (1, 1);
         for (&len, &is_reduced) in shape.iter().zip(is_reduced).rev() {
             if is_reduced {
-                reduced.surround(len, [in_stride]);
+                reduced.surround(len, [in_stride])?;
             } else {
-                kept.surround(len, [in_stride, out_stride]);
+                kept.surround(len, [in_stride, out_stride])?;
                 out_stride *= len;
             }
             in_stride *= len;

@@ -8,7 +8,7 @@ use achado_kernels::broadcast::Broadcast;
 use achado_kernels::reduce::Reduction;
 use achado_kernels::reference::conv2d::Conv2dShape;
 use achado_kernels::reference::depthwise_conv2d::DepthwiseShape;
-use achado_kernels::reference::{self, Operand, QuantizedWeights};
+use achado_kernels::reference::{self, QuantizedWeights};
 use achado_kernels::requant::{
     AddRequantize, Affine, MulRequantize, Quantized, ReduceRequantize, Requantize,
 };
@@ -19,56 +19,9 @@ use achado_kernels::{
     add, average_pool_2d, concatenation, dequantize, max_pool_2d, mean, mul, pad, quantize,
     softmax, table,
 };
-use cases::{Case, Tensor, parse};
+use cases::{Case, Tensor, assert_equal, assert_near, parse};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
-
-/// XNNPACK's float functions and ours each err by some 1e-6.
-const FLOAT_TOLERANCE: f32 = 1e-5;
-
-/// The recorded elements and those found must be equal.
-#[track_caller]
-fn assert_equal<T: Quantized>(case: &Case, what: &str, found: &[T]) {
-    let expected = case.out().elements::<T>();
-    let at = expected.iter().zip(found).position(|(e, f)| e != f);
-    assert!(
-        at.is_none() && expected.len() == found.len(),
-        "{what} of {}: at {at:?}: {:?} is not {:?}",
-        case.name(),
-        found[at.unwrap_or(0)],
-        expected[at.unwrap_or(0)],
-    );
-}
-
-/// The recorded floats and those found must agree but for rounding.
-#[track_caller]
-fn assert_near(case: &Case, what: &str, found: &[f32]) {
-    let expected = case.out().floats();
-    assert_eq!(expected.len(), found.len(), "{what} of {}", case.name());
-    for (at, (e, f)) in expected.iter().zip(found).enumerate() {
-        let error = (e - f).abs();
-        assert!(
-            e == f || error <= FLOAT_TOLERANCE * e.abs().max(1.0),
-            "{what} of {}: at {at}: {f} is not {e}",
-            case.name()
-        );
-    }
-}
-
-/// Calls `$body::<T>($case)` for the 8-bit type of a case's first input.
-macro_rules! each_type {
-    ($case:expr, $body:ident) => {
-        match $case.inputs[0].dtype {
-            "int8" => $body::<i8>($case),
-            "uint8" => $body::<u8>($case),
-            other => panic!("{other}"),
-        }
-    };
-}
-
-fn operand<'a, T>(tensor: &'a Tensor, values: &'a [T]) -> Operand<'a, T> {
-    Operand { shape: &tensor.shape, values }
-}
 
 fn binary_float(case: &Case) {
     let [first, second] = [0, 1].map(|i| case.inputs[i].floats());
@@ -76,7 +29,7 @@ fn binary_float(case: &Case) {
         "sub" => second.iter().map(|x| -x).collect(),
         _ => second,
     };
-    let (a, b) = (operand(&case.inputs[0], &first), operand(&case.inputs[1], &second));
+    let (a, b) = (case.inputs[0].operand(&first), case.inputs[1].operand(&second));
     let (is_mul, activation) = (case.operator == "mul", case.activation());
     let mut out = vec![0.0; case.out().floats().len()];
     let reference = if is_mul { reference::mul::mul_f32 } else { reference::add::add_f32 };
@@ -92,7 +45,7 @@ fn binary_float(case: &Case) {
 fn binary_quantized<T: Element>(case: &Case) {
     let [first, second] = [0, 1].map(|i| case.inputs[i].elements::<T>());
     let [a, b, o] = [&case.inputs[0], &case.inputs[1], case.out()].map(Tensor::affine);
-    let (x, y) = (operand(&case.inputs[0], &first), operand(&case.inputs[1], &second));
+    let (x, y) = (case.inputs[0].operand(&first), case.inputs[1].operand(&second));
     let broadcast = Broadcast::new(x.shape, y.shape).unwrap();
     let mut out = vec![T::default(); broadcast.out_len()];
     let xnnpack = o.activation_bounds::<T>(case.activation());
@@ -227,7 +180,7 @@ fn reduced(case: &Case) -> Vec<bool> {
 
 fn reduce_quantized<T: Quantized>(case: &Case) {
     let (input, reduced) = (case.inputs[0].elements::<T>(), reduced(case));
-    let operand = operand(&case.inputs[0], &input);
+    let operand = case.inputs[0].operand(&input);
     let reduction = Reduction::new(operand.shape, &reduced).unwrap();
     let make = if case.operator == "mean" { ReduceRequantize::mean } else { ReduceRequantize::sum };
     let requant = make(case.inputs[0].affine(), case.out().affine(), reduction.count());
@@ -241,7 +194,7 @@ fn reduce_quantized<T: Quantized>(case: &Case) {
 
 fn reduce_float(case: &Case) {
     let (input, reduced) = (case.inputs[0].floats(), reduced(case));
-    let operand = operand(&case.inputs[0], &input);
+    let operand = case.inputs[0].operand(&input);
     let reduction = Reduction::new(operand.shape, &reduced).unwrap();
     let mut out = vec![0.0; reduction.out_len()];
     if case.operator == "mean" {
@@ -386,14 +339,14 @@ fn moves_of<T: Copy + Default + PartialEq + core::fmt::Debug>(
         let paddings = case.inputs[1].ints();
         let pads: Vec<[usize; 2]> =
             paddings.chunks_exact(2).map(|p| [p[0] as usize, p[1] as usize]).collect();
-        let input = operand(&case.inputs[0], &inputs[0]);
+        let input = case.inputs[0].operand(&inputs[0]);
         reference::pad::pad(&pads, zero, input, &mut out);
         assert_eq!(out, expected, "{}", case.name());
         pad::Pad::new(input.shape, &pads).unwrap().apply(zero, input.values, &mut out);
     } else {
         let axis: usize = case.key("axis").parse().unwrap();
         let operands: Vec<_> =
-            case.inputs.iter().zip(&inputs).map(|(t, values)| operand(t, values)).collect();
+            case.inputs.iter().zip(&inputs).map(|(t, values)| t.operand(values)).collect();
         reference::concatenation::concatenation(axis, &operands, &mut out);
         assert_eq!(out, expected, "{}", case.name());
         out.fill(T::default());

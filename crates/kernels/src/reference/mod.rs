@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod average_pool_2d;
+pub mod broadcast_to;
 pub mod concatenation;
 pub mod conv2d;
 pub mod depthwise_conv2d;
@@ -9,10 +10,17 @@ pub mod dequantize;
 pub mod fully_connected;
 pub mod max_pool_2d;
 pub mod mean;
+pub mod mirror_pad;
 pub mod mul;
 pub mod pad;
 pub mod quantize;
+pub mod resize_bilinear;
+pub mod resize_nearest_neighbor;
 pub mod softmax;
+pub mod space_to_batch_nd;
+pub mod space_to_depth;
+pub mod strided_slice;
+pub mod transpose;
 pub mod unary;
 pub mod unary_quantized;
 
@@ -131,6 +139,23 @@ fn for_each_pooled(
                     at += 1;
                 }
             }
+        }
+    }
+}
+
+/// Fills `out`, of this shape, with the input elements that `from` names by their indexes; places
+/// for which it has none are left as they are.
+fn moved<T: Copy>(
+    out_shape: &[usize],
+    input: Operand<T>,
+    out: &mut [T],
+    from: impl Fn(&[usize]) -> Option<Vec<usize>>,
+) {
+    for (offset, out) in out.iter_mut().enumerate() {
+        if let Some(at) = from(&indexes(out_shape, offset)) {
+            let offset =
+                at.iter().zip(input.shape).fold(0, |from, (index, len)| from * len + index);
+            *out = input.values[offset];
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Reads the recorded cases of `tests/litert/*.txt`: see `scripts/kernels/litert_cases.py`.
 
+#![allow(dead_code, reason = "each suite uses a part")]
+
+use achado_kernels::reference::Operand;
 use achado_kernels::requant::{Affine, Quantized};
 
 /// One operator run by TensorFlow Lite.
@@ -94,6 +97,10 @@ impl Case<'_> {
 }
 
 impl Tensor<'_> {
+    pub fn operand<'a, T>(&'a self, values: &'a [T]) -> Operand<'a, T> {
+        Operand { shape: &self.shape, values }
+    }
+
     pub fn affine(&self) -> Affine {
         Affine { scale: self.scales[0], zero_point: self.zero_point }
     }
@@ -117,4 +124,48 @@ impl Tensor<'_> {
         let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
         self.bytes.chunks_exact(4).map(word).collect()
     }
+}
+
+/// XNNPACK's float functions and ours each err by some 1e-6.
+const FLOAT_TOLERANCE: f32 = 1e-5;
+
+/// The recorded elements and those found must be equal.
+#[track_caller]
+pub fn assert_equal<T: Quantized>(case: &Case, what: &str, found: &[T]) {
+    let expected = case.out().elements::<T>();
+    let at = expected.iter().zip(found).position(|(e, f)| e != f);
+    assert!(
+        at.is_none() && expected.len() == found.len(),
+        "{what} of {}: at {at:?}: {:?} is not {:?}",
+        case.name(),
+        found[at.unwrap_or(0)],
+        expected[at.unwrap_or(0)],
+    );
+}
+
+/// The recorded floats and those found must agree but for rounding.
+#[track_caller]
+pub fn assert_near(case: &Case, what: &str, found: &[f32]) {
+    let expected = case.out().floats();
+    assert_eq!(expected.len(), found.len(), "{what} of {}", case.name());
+    for (at, (e, f)) in expected.iter().zip(found).enumerate() {
+        let error = (e - f).abs();
+        assert!(
+            e == f || error <= FLOAT_TOLERANCE * e.abs().max(1.0),
+            "{what} of {}: at {at}: {f} is not {e}",
+            case.name()
+        );
+    }
+}
+
+/// Calls `$body::<T>($case)` for the 8-bit type of a case's first input.
+#[macro_export]
+macro_rules! each_type {
+    ($case:expr, $body:ident) => {
+        match $case.inputs[0].dtype {
+            "int8" => $body::<i8>($case),
+            "uint8" => $body::<u8>($case),
+            other => panic!("{other}"),
+        }
+    };
 }
