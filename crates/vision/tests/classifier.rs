@@ -8,6 +8,8 @@ use achado_model::{DataType, ErrorCode, Metadata, Model, Node, Operator, Tensor,
 use achado_vision::{
     Classifier, ClassifierOptions, FrameOptions, Picture, PixelFormat, Preprocess, Region,
 };
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn tensor(name: &str, shape: &[usize]) -> Tensor {
     Tensor {

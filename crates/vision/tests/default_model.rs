@@ -1,5 +1,7 @@
 //! The default model from file to names, on pictures of this repository.
 
+#![cfg(not(target_arch = "wasm32"))]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -7,6 +7,8 @@ use achado_vision::{
     Channels, Fit, FrameOptions, Picture, PixelFormat, Preprocess, Preprocessor, Region, Resize,
 };
 use common::Random;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Owned {

@@ -7,6 +7,8 @@ use achado_model::DataType;
 use achado_vision::{
     Fit, FrameOptions, Picture, PixelFormat, Preprocess, Preprocessor, Region, Resize,
 };
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn pixels(width: usize, height: usize, channels: usize) -> Vec<u8> {
     let seed = width * 7919 + height * 104_729 + channels;

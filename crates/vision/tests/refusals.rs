@@ -5,6 +5,8 @@ mod common;
 use achado_model::metadata::Normalization;
 use achado_model::{DataType, ErrorCode, Result};
 use achado_vision::{Channels, FrameOptions, Picture, PixelFormat, Preprocess, Preprocessor};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn bad_picture(pixels: &[u8], width: usize, height: usize, format: PixelFormat) -> String {
     let tensor = common::tensor(DataType::UInt8, &[1, 2, 2, 3], None);

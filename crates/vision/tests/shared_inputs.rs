@@ -1,5 +1,7 @@
 //! Real pictures, resized as the recorded model inputs were (PIL bilinear, whole picture).
 
+#![cfg(not(target_arch = "wasm32"))]
+
 mod common;
 
 use std::path::Path;

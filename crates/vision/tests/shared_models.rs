@@ -1,5 +1,7 @@
 //! Real models on real pictures from file to categories, against the recorded answers of TFLite.
 
+#![cfg(not(target_arch = "wasm32"))]
+
 mod common;
 
 use std::fs;

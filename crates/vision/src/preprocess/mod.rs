@@ -1,6 +1,7 @@
 //! Pixels to tensor: region, rotation, mirror, fit, resize, normalise, quantise.
 
 mod geometry;
+mod passes;
 pub(crate) mod resample;
 mod table;
 

@@ -4,6 +4,10 @@
 //! between the passes) and of the nearest-neighbour scaling in its `Geometry.c`. Outputs come line
 //! by line, so no resized picture is stored: a ring holds the few rows that a line needs.
 
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use super::passes::SplitFour;
+use super::passes::{PRECISION_BITS, across_rows, along_row};
+
 /// How pixels are resampled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Resize {
@@ -16,26 +20,29 @@ pub enum Resize {
     Area,
 }
 
-const PRECISION_BITS: u32 = 32 - 8 - 2;
+/// The coefficient 1 in fixed point.
 const ONE: i32 = 1 << PRECISION_BITS;
-const HALF: i32 = ONE / 2;
 
 /// The stretch of a source axis that one output pixel is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Span {
+pub(super) struct Span {
     /// The first source pixel.
-    start: usize,
-    /// The place of its coefficient in [`Axis::taps`].
-    first_tap: usize,
+    pub start: usize,
     /// How many source pixels; 1 or more.
-    count: usize,
+    pub count: usize,
+    /// The place of its coefficients in [`Axis::taps`].
+    first_tap: usize,
 }
 
 /// The coefficients of one axis. Planning again reuses the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Axis {
     spans: Vec<Span>,
+    /// Each span's coefficients, with zeros up to a multiple of four.
     taps: Vec<i32>,
+    /// The same, four to an entry.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    fours: Vec<SplitFour>,
     weights: Vec<f64>,
     max_count: usize,
     reversed: bool,
@@ -68,6 +75,11 @@ impl Axis {
                 self.plan_filter(range, 0.5, |x| f64::from(u8::from(x > -0.5 && x <= 0.5)))
             }
             Resize::Nearest => self.plan_nearest(range),
+        }
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        {
+            self.fours.clear();
+            self.fours.extend(self.taps.as_chunks().0.iter().map(SplitFour::new));
         }
     }
 
@@ -126,7 +138,8 @@ impl Axis {
             self.taps[first_tap..].reverse();
         }
         self.max_count = self.max_count.max(count);
-        self.spans.push(Span { start, first_tap, count });
+        self.spans.push(Span { start, count, first_tap });
+        self.taps.resize(first_tap + count.next_multiple_of(4), 0);
     }
 
     /// Output pixels.
@@ -141,8 +154,21 @@ impl Axis {
         (start, end)
     }
 
-    fn taps(&self, span: Span) -> &[i32] {
+    /// One for each output.
+    pub(super) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// The coefficients of a span.
+    pub(super) fn taps(&self, span: Span) -> &[i32] {
         &self.taps[span.first_tap..span.first_tap + span.count]
+    }
+
+    /// The coefficients of a span in fours; those beyond it are 0.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    pub(super) fn fours(&self, span: Span) -> &[SplitFour] {
+        let first = span.first_tap / 4;
+        &self.fours[first..first + span.count.div_ceil(4)]
     }
 
     /// Outputs in the order in which their source pixels ascend.
@@ -212,9 +238,12 @@ pub(crate) fn resample<const C: usize>(
                     along_row::<C>(source.row(next), 0, x, &mut rows[slot..slot + length]);
                     next += 1;
                 }
+                let first = span.start % slots;
                 let row = |tap: usize| {
-                    let slot = (span.start + tap) % slots * length;
-                    &rows[slot..slot + length]
+                    // A division here would cost as much as the sums.
+                    let slot = first + tap;
+                    let slot = if slot < slots { slot } else { slot - slots };
+                    &rows[slot * length..][..length]
                 };
                 across_rows(row, y.taps(span), line);
                 emit(output, line);
@@ -230,48 +259,5 @@ pub(crate) fn resample<const C: usize>(
                 emit(output, line);
             }
         }
-    }
-}
-
-fn clip8(sum: i32) -> u8 {
-    // Coefficients are never negative here, so only the upper end can be passed.
-    (sum >> PRECISION_BITS).min(255) as u8
-}
-
-/// Resamples one row along x. `row` begins with source pixel `origin`.
-fn along_row<const C: usize>(row: &[u8], origin: usize, axis: &Axis, out: &mut [u8]) {
-    let pixels = row.as_chunks::<C>().0;
-    for (&span, out) in axis.spans.iter().zip(out.as_chunks_mut::<C>().0) {
-        let start = span.start - origin;
-        let mut sums = [HALF; C];
-        for (pixel, &tap) in pixels[start..start + span.count].iter().zip(axis.taps(span)) {
-            for (sum, &byte) in sums.iter_mut().zip(pixel) {
-                *sum += i32::from(byte) * tap;
-            }
-        }
-        *out = sums.map(clip8);
-    }
-}
-
-/// The weighted sum of rows, column by column; `row(i)` has `taps[i]`. Sums stay in registers for
-/// a block of columns while the rows pass by.
-fn across_rows<'a>(row: impl Fn(usize) -> &'a [u8], taps: &[i32], out: &mut [u8]) {
-    const BLOCK: usize = 16;
-    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
-    for (block, out) in blocks.iter_mut().enumerate() {
-        let mut sums = [HALF; BLOCK];
-        for (i, &tap) in taps.iter().enumerate() {
-            let bytes = &row(i)[block * BLOCK..][..BLOCK];
-            for (sum, &byte) in sums.iter_mut().zip(bytes) {
-                *sum += i32::from(byte) * tap;
-            }
-        }
-        *out = sums.map(clip8);
-    }
-    let start = blocks.len() * BLOCK;
-    for (column, out) in rest.iter_mut().enumerate() {
-        let products =
-            taps.iter().enumerate().map(|(i, tap)| i32::from(row(i)[start + column]) * tap);
-        *out = clip8(HALF + products.sum::<i32>());
     }
 }
