@@ -60,6 +60,9 @@ fn inputs_that_are_no_pictures() {
     assert!(error.message.contains("left open"), "{error}");
     open.dynamic = vec![true, false, false, false];
     assert!(Preprocessor::new(&open, None, &default).is_ok());
+    let mut sized = common::tensor(DataType::UInt8, &[1, 8, 8, 3], None);
+    sized.dynamic = vec![true, true, true, false];
+    assert!(Preprocessor::new(&sized, None, &default).is_ok());
 }
 
 #[test]

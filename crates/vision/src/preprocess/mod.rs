@@ -97,6 +97,11 @@ fn option(name: &str, message: String) -> Error {
 
 /// Fills one input tensor `[1, height, width, channels]` from pictures.
 ///
+/// float32 tensors get `(x - mean) / std`, by the caller's values or by the metadata's. uint8
+/// tensors get the pixel bytes themselves, as in MediaPipe, and int8 tensors get `x - 128`, where
+/// that is within one step of normalising and quantising; a caller who gives `mean` or `std` gets
+/// exactly `round((x - mean) / std / scale) + zero_point`, clamped.
+///
 /// Axes are planned once for each size of picture and kept while it repeats; then a call allocates
 /// nothing.
 #[derive(Debug)]
@@ -365,8 +370,11 @@ fn picture_shape(tensor: &Tensor) -> Result<(usize, usize, usize)> {
         ))
         .with("tensor", name.as_str())
     };
-    if tensor.dynamic.iter().skip(1).any(|&dynamic| dynamic) {
-        return Err(refuse(" of which more than the batch is left open"));
+    // A side that is left open has its size in the file all the same; 1 only holds its place.
+    let open =
+        |side: usize| tensor.dynamic.get(side) == Some(&true) && tensor.shape.get(side) == Some(&1);
+    if open(1) || open(2) {
+        return Err(refuse(" with its height or width left open"));
     }
     match tensor.shape[..] {
         [1, height, width, depth @ (1 | 3)] if height > 0 && width > 0 => {
