@@ -1,0 +1,294 @@
+// What can go wrong while the package loads or runs, and what the user is told.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import binaryen from "binaryen";
+import { launch, PACKAGE, startServer } from "./support.mjs";
+
+const mounts = {
+  "/fixtures/": new URL("../fixtures/", import.meta.url),
+  "/test/": new URL("./", import.meta.url),
+};
+const html = (body = "<!doctype html><title>test") => ({
+  headers: { "Content-Type": "text/html" },
+  body,
+});
+const wasm = await readFile(new URL("dist/simd128.wasm", PACKAGE));
+const modelPath = "/models/efficientnet-lite0-int8.tflite";
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/**
+ * Serves the package with some answers changed, and classifies a photo in a page.
+ *
+ * @returns {Promise<{ outcome: object, requests: object[] }>} What `classify` gave, or the failure.
+ */
+async function attempt(t, { overrides = {}, headers, options = {}, before, twice } = {}) {
+  const answers = { "/": html(), ...overrides };
+  const server = await startServer({ root: PACKAGE, mounts, overrides: answers, headers });
+  t.after(() => server.close());
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const page = await context.newPage();
+  if (before) await page.addInitScript(before);
+  await page.goto(server.url);
+  const run = () =>
+    page.evaluate(async (options) => {
+      const { achado, failure, inputs } = await import("/test/in-page.mjs");
+      const progress = [];
+      const onProgress = ({ phase, loaded, total }) => progress.push([phase, loaded, total]);
+      let classifier;
+      const failed = await failure(
+        achado.createClassifier({ ...options, onProgress }).then((made) => {
+          classifier = made;
+        }),
+      );
+      if (!classifier) return { ...failed, progress };
+      const { blob } = await inputs("/fixtures/photos/cat.jpg");
+      const { top } = await classifier.classify(blob);
+      const { runtime } = classifier;
+      await classifier.close();
+      return { top, runtime, progress };
+    }, options);
+  const outcome = await run();
+  if (!twice) return { outcome, requests: server.requests };
+  Object.assign(answers, twice);
+  return { outcome, again: await run(), requests: server.requests };
+}
+
+/** Asserts what a failed attempt says. */
+function says({ outcome }, code, words) {
+  assert.equal(outcome.code, code, outcome.message);
+  assert.match(outcome.message, words);
+  assert.equal(outcome.name, "AchadoError");
+}
+
+/** Asserts that it worked after all. */
+function names({ outcome }) {
+  assert.equal(outcome.top?.categoryName, "Egyptian cat", JSON.stringify(outcome));
+  return outcome.runtime;
+}
+
+test("progress tells each phase, and the model's bytes", async (t) => {
+  const { outcome } = await attempt(t);
+  names({ outcome });
+  const phases = outcome.progress.map(([phase]) => phase);
+  assert.deepEqual([...new Set(phases)].sort(), ["compile", "model", "warmup", "wasm"]);
+  const model = outcome.progress.filter(([phase]) => phase === "model");
+  const size = (await readFile(new URL(`.${modelPath}`, PACKAGE))).length;
+  assert.deepEqual(model[0], ["model", 0, size]);
+  assert.deepEqual(model.at(-1), ["model", size, size]);
+  assert.deepEqual(outcome.progress.slice(-2), [
+    ["warmup", 0, 1],
+    ["warmup", 1, 1],
+  ]);
+});
+
+test("a wasm file that is not there, and then is", async (t) => {
+  const { outcome, again } = await attempt(t, {
+    overrides: { "/dist/simd128.wasm": { status: 404, body: "gone" } },
+    twice: { "/dist/simd128.wasm": undefined },
+  });
+  says({ outcome }, "BACKEND_UNAVAILABLE", /wasm file is not at .*simd128\.wasm: .* 404/);
+  assert.equal(outcome.detail.status, 404);
+  names({ outcome: again });
+});
+
+test("a wasm file of the wrong MIME type works, and is mentioned", async (t) => {
+  for (const type of ["application/octet-stream", ""]) {
+    const answer = { headers: type ? { "Content-Type": type } : {}, body: wasm };
+    const runtime = names(await attempt(t, { overrides: { "/dist/simd128.wasm": answer } }));
+    assert.equal(runtime.fallbacks.length, 1);
+    assert.match(runtime.fallbacks[0].reason, /^WASM_MIME: .*application\/wasm/);
+  }
+});
+
+test("a web page in place of the wasm file is WASM_MIME", async (t) => {
+  const overrides = { "/dist/simd128.wasm": html("<!doctype html><h1>not found</h1>") };
+  says(await attempt(t, { overrides }), "WASM_MIME", /not WebAssembly: .* text\/html/);
+});
+
+test("a damaged wasm file does not compile", async (t) => {
+  const body = Buffer.from(wasm);
+  body.fill(0xff, 60, 90);
+  const overrides = {
+    "/dist/simd128.wasm": { headers: { "Content-Type": "application/wasm" }, body },
+  };
+  says(await attempt(t, { overrides }), "BACKEND_UNAVAILABLE", /does not compile/);
+});
+
+test("a Content-Security-Policy without 'wasm-unsafe-eval' is named", async (t) => {
+  const headers = { "Content-Security-Policy": "script-src 'self' 'unsafe-inline'" };
+  says(await attempt(t, { headers }), "CSP_BLOCKED", /add 'wasm-unsafe-eval' to script-src/);
+});
+
+test("'self' and 'wasm-unsafe-eval' are enough of a policy", async (t) => {
+  const headers = {
+    "Content-Security-Policy":
+      "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src blob:",
+  };
+  const runtime = names(await attempt(t, { headers }));
+  assert.equal(runtime.worker, true);
+});
+
+test("a browser without SIMD gets a plain sentence", async (t) => {
+  const before = () => {
+    WebAssembly.validate = () => false;
+  };
+  const { outcome } = await attempt(t, { before });
+  says({ outcome }, "WASM_UNSUPPORTED", /no WebAssembly SIMD; achado needs Chrome/);
+});
+
+test("a policy without workers, or a missing script: the main thread works, and says why", async (t) => {
+  const headers = { "Content-Security-Policy": "worker-src 'none'" };
+  const overrides = { "/dist/worker.js": { status: 404 } };
+  for (const place of [{ headers }, { overrides }]) {
+    const runtime = names(await attempt(t, place));
+    assert.equal(runtime.worker, false);
+    assert.equal(runtime.fallbacks.length, 1);
+    assert.match(runtime.fallbacks[0].reason, /^no worker: ./);
+  }
+});
+
+test("a package on another origin works, in the main thread", async (t) => {
+  const cors = { "Access-Control-Allow-Origin": "*" };
+  const elsewhere = await startServer({ root: PACKAGE, headers: cors });
+  t.after(() => elsewhere.close());
+  const server = await startServer({ root: PACKAGE, mounts, overrides: { "/": html() } });
+  t.after(() => server.close());
+  const page = await browser.newPage();
+  t.after(() => page.close());
+  await page.goto(server.url);
+  const { top, runtime } = await page.evaluate(async (origin) => {
+    const { createClassifier } = await import(`${origin}/dist/index.js`);
+    const classifier = await createClassifier();
+    const photo = await (await fetch("/fixtures/photos/cat.jpg")).blob();
+    return { top: (await classifier.classify(photo)).top, runtime: classifier.runtime };
+  }, elsewhere.url);
+  assert.equal(top.categoryName, "Egyptian cat");
+  assert.equal(runtime.worker, false);
+  assert.match(runtime.fallbacks[0].reason, /no worker/);
+});
+
+test("models that are not there, or are something else", async (t) => {
+  const model = (answer) => ({ overrides: { [modelPath]: answer } });
+  const missing = await attempt(t, model({ status: 404 }));
+  says(missing, "MODEL_FETCH", /the model is not at .*\.tflite: the server answers 404/);
+  assert.equal(missing.outcome.detail.status, 404);
+  says(await attempt(t, model(html())), "MODEL_FETCH", /the server sends a web page/);
+  says(await attempt(t, model({ body: "no model at all" })), "MODEL_FORMAT", /not a \.tflite/);
+  const onnx = Buffer.from("\x08\x07\x12\x07pytorch\x1a\x031.9:\x10\x0a\x0e", "latin1");
+  says(await attempt(t, model({ body: onnx })), "MODEL_FORMAT", /ONNX/);
+  const cut = (_, response) => {
+    response.writeHead(200, { "Content-Length": 5_000_000 });
+    response.write(Buffer.alloc(1000));
+    setTimeout(() => response.destroy(), 100);
+  };
+  says(await attempt(t, model(cut)), "MODEL_FETCH", /broke off after 1000 bytes/);
+  const unreachable = await attempt(t, { options: { model: "http://127.0.0.1:1/m.tflite" } });
+  says(unreachable, "MODEL_FETCH", /cannot be fetched from http:\/\/127\.0\.0\.1:1.*CORS/);
+});
+
+test("a wrong model address stops the other downloads", async (t) => {
+  const stalled = { file: new URL("dist/simd128.wasm", PACKAGE), delayMs: 5000 };
+  const start = performance.now();
+  const overrides = { [modelPath]: { status: 404 }, "/dist/simd128.wasm": stalled };
+  says(await attempt(t, { overrides }), "MODEL_FETCH", /404/);
+  assert.ok(performance.now() - start < 4500);
+});
+
+/** The core, changed so that classifying a picture 13 pixels wide is a trap. */
+function trappingWasm() {
+  const module = binaryen.readBinary(wasm);
+  const { SIMD128, BulkMemory, ReferenceTypes, Multivalue, NontrappingFPToInt, SignExt } =
+    binaryen.Features;
+  module.setFeatures(
+    SIMD128 | BulkMemory | ReferenceTypes | Multivalue | NontrappingFPToInt | SignExt,
+  );
+  const exported = module.getExport("core_classify");
+  const name = binaryen.getExportInfo(exported).value;
+  const info = binaryen.getFunctionInfo(module.getFunction(name));
+  // (this, width, height, options)
+  const width = module.local.get(1, binaryen.i32);
+  const trap = module.if(module.i32.eq(width, module.i32.const(13)), module.unreachable());
+  binaryen.Function(module.getFunction(name)).body = module.block(null, [trap, info.body]);
+  return Buffer.from(module.emitBinary());
+}
+
+test("after a trap the call rejects with a code, and the next call has a new worker", async (t) => {
+  const server = await startServer({ root: PACKAGE, mounts, overrides: { "/": html() } });
+  t.after(() => server.close());
+  const page = await browser.newPage();
+  t.after(() => page.close());
+  await page.goto(server.url);
+  const bytes = trappingWasm().toString("base64");
+  for (const worker of [true, false]) {
+    const { trapped, queued, next, other } = await page.evaluate(
+      async ({ bytes, worker }) => {
+        const { achado, failure, inputs } = await import("/test/in-page.mjs");
+        const wasm = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
+        const options = { wasm, worker, maxResults: 1, categoryDenylist: ["Egyptian cat"] };
+        const classifier = await achado.createClassifier(options);
+        const another = await achado.createClassifier(options);
+        const { blob } = await inputs("/fixtures/photos/cat.jpg");
+        const first = classifier.classify(new ImageData(13, 1));
+        const second = classifier.classify(blob);
+        const name = async (call) => {
+          const failed = await failure(call);
+          return failed.code === "none" ? (await call).top.categoryName : failed;
+        };
+        return {
+          trapped: await failure(first),
+          queued: await name(second),
+          next: await name(classifier.classify(blob)),
+          other: await name(another.classify(blob)),
+        };
+      },
+      { bytes, worker },
+    );
+    assert.equal(trapped.code, "OUT_OF_MEMORY", trapped.message);
+    assert.doesNotMatch(trapped.message, /unreachable/);
+    if (worker) {
+      assert.equal(queued, "tiger cat");
+      assert.equal(next, "tiger cat", "the new worker has the options of the old one");
+    } else {
+      assert.equal(queued.code, "OUT_OF_MEMORY");
+      assert.match(next.message, /broke in an earlier call, create a new one/);
+    }
+    assert.equal(other, "tiger cat", "another classifier is not touched");
+  }
+});
+
+test("a picture that is too large for memory is refused, and the next one works", async (t) => {
+  const server = await startServer({ root: PACKAGE, mounts, overrides: { "/": html() } });
+  t.after(() => server.close());
+  const page = await browser.newPage();
+  t.after(() => page.close());
+  await page.goto(server.url);
+  const { codes, top, small } = await page.evaluate(async () => {
+    const { achado, failure, inputs } = await import("/test/in-page.mjs");
+    // The page has 4 GB of numbers in name only: nothing is ever read from it.
+    const huge = Object.defineProperty(new Uint8Array(0), "length", { value: 30000 * 30000 * 4 });
+    const classifier = await achado.createClassifier({ worker: false });
+    const image = { data: huge, width: 30000, height: 30000 };
+    const codes = [(await failure(classifier.classify(image))).code];
+    const { blob } = await inputs("/fixtures/photos/cat.jpg");
+    // One large photo must not hold its memory for ever: 64 MB, then small ones.
+    const large = new ImageData(4096, 4096);
+    await classifier.classify(large);
+    const before = classifier.runtime.memoryBytes;
+    for (let i = 0; i < 3; i++) await classifier.classify(large);
+    return {
+      codes,
+      top: (await classifier.classify(blob)).top,
+      small: classifier.runtime.memoryBytes - before,
+    };
+  });
+  assert.deepEqual(codes, ["OUT_OF_MEMORY"]);
+  assert.equal(top.categoryName, "Egyptian cat");
+  assert.equal(small, 0, "the memory grows from picture to picture");
+});
