@@ -99,7 +99,7 @@ fn run() -> Result<bool> {
                     other => return Err(other.unexpected().into()),
                 }
             }
-            return suites::test(&only);
+            return suites::test(&only, false);
         }
         "ready" => {
             no_more(&mut arguments)?;

@@ -73,7 +73,9 @@ pub fn list() {
 
 /// Runs the suites with these names, or all of them, and prints the sum on the last line. Whether
 /// nothing failed.
-pub fn test(only: &[String]) -> Result<bool> {
+///
+/// The package is built when the first suite needs it, unless the caller already `built` it.
+pub fn test(only: &[String], built: bool) -> Result<bool> {
     if let Some(unknown) = only.iter().find(|name| SUITES.iter().all(|s| s.name != **name)) {
         let names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
         bail!("there is no suite `{unknown}`; there are {}", names.join(", "));
@@ -84,7 +86,7 @@ pub fn test(only: &[String]) -> Result<bool> {
         .collect();
 
     let mut rows = Vec::new();
-    let mut built: Option<Result<(), String>> = None;
+    let mut built = built.then_some(Ok(()));
     for suite in chosen {
         let start = Instant::now();
         let ready = if suite.needs_package {
@@ -277,7 +279,7 @@ mod tests {
 
     #[test]
     fn only_known_suites_can_be_chosen() {
-        let message = test(&["nativ".into()]).unwrap_err().to_string();
+        let message = test(&["nativ".into()], false).unwrap_err().to_string();
         assert!(message.contains("no suite `nativ`") && message.contains("native"), "{message}");
     }
 
