@@ -26,6 +26,8 @@ pub(crate) trait Scalar: Copy {
     const SIZE: usize;
     /// Reads `SIZE` bytes; the caller has cut them.
     fn from_le(bytes: &[u8]) -> Self;
+    /// Its `SIZE` bytes.
+    fn to_le(self) -> Vec<u8>;
 }
 
 macro_rules! scalar {
@@ -34,6 +36,10 @@ macro_rules! scalar {
             const SIZE: usize = size_of::<$type>();
             fn from_le(bytes: &[u8]) -> Self {
                 bytes.try_into().map_or_else(|_| Self::default(), Self::from_le_bytes)
+            }
+
+            fn to_le(self) -> Vec<u8> {
+                self.to_le_bytes().to_vec()
             }
         }
     )*};

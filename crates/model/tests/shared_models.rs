@@ -50,7 +50,8 @@ fn summary(model: &Model) -> String {
     format!("{} -> {}, {operators:?}{metadata}", ends(&model.inputs), ends(&model.outputs))
 }
 
-/// Every real model is read, or is refused for an operator that is missing.
+/// Every real model is read, and comes back when it is written, or is refused for an operator that
+/// is missing.
 #[test]
 fn real_models_are_read_or_refused_by_operator() {
     let Some(shared) = shared() else {
@@ -63,7 +64,12 @@ fn real_models_are_read_or_refused_by_operator() {
     for path in paths {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         match tflite::read(Bytes::from(std::fs::read(&path).unwrap())) {
-            Ok(model) => println!("read    {name}: {}", summary(&model)),
+            Ok(model) => {
+                println!("read    {name}: {}", summary(&model));
+                let written = tflite::write(&model).unwrap();
+                let again = tflite::read(Bytes::from(written)).unwrap();
+                assert!(again == model, "{name} is another model when it is written and read");
+            }
             Err(error) => {
                 println!("refused {name}: {error}");
                 assert_eq!(error.code, ErrorCode::UnsupportedOperator, "{name}: {error}");

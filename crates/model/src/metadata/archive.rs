@@ -9,11 +9,11 @@ use std::borrow::Cow;
 use crate::limits::{Budget, MAX_ASSOCIATED_FILE_BYTES};
 use crate::{Error, Result};
 
-const END: &[u8; 4] = b"PK\x05\x06";
+pub(super) const END: &[u8; 4] = b"PK\x05\x06";
 const END_SIZE: usize = 22;
-const DIRECTORY_ENTRY: &[u8; 4] = b"PK\x01\x02";
+pub(super) const DIRECTORY_ENTRY: &[u8; 4] = b"PK\x01\x02";
 const DIRECTORY_ENTRY_SIZE: usize = 46;
-const LOCAL_HEADER: &[u8; 4] = b"PK\x03\x04";
+pub(super) const LOCAL_HEADER: &[u8; 4] = b"PK\x03\x04";
 const LOCAL_HEADER_SIZE: usize = 30;
 /// The comment at the end has a 16-bit length.
 const MAX_COMMENT: usize = 0xffff;
@@ -183,7 +183,7 @@ impl<'a> Archive<'a> {
 
 /// CRC-32 of ISO 3309 (reflected polynomial 0xedb88320), four bits at a time: label files are
 /// short, and a 64-byte table keeps the download small.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 16] = {
         let mut table = [0u32; 16];
         let mut index = 0;

@@ -1,10 +1,15 @@
 //! TFLite Model Metadata: what the pixels mean, what the scores are called.
 
 mod archive;
+mod archive_writer;
 mod labels;
 mod reader;
+mod schema;
+mod writer;
 
+pub(crate) use archive_writer::Files;
 pub(crate) use reader::read;
+pub(crate) use writer::write;
 
 /// What a model says about itself, beyond its graph.
 #[derive(Clone, Debug, Default, PartialEq)]

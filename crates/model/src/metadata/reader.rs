@@ -4,55 +4,18 @@
 use std::ops::Range;
 
 use super::archive::Archive;
+use super::schema::{
+    IDENTIFIER, associated_file, model_metadata, process_unit, subgraph_metadata, tensor_metadata,
+};
 use super::{Labels, Metadata, Normalization, TensorMetadata, labels};
 use crate::flatbuffer::{Buffer, Table};
 use crate::limits::Budget;
 use crate::{Bytes, Error, Result};
 
-const IDENTIFIER: &[u8; 4] = b"M001";
 /// Files that the metadata of one model may name.
 const MAX_ASSOCIATED_FILES: usize = 256;
 /// Channels of a normalisation.
 const MAX_CHANNELS: usize = 1024;
-
-mod model_metadata {
-    pub const NAME: u16 = 0;
-    pub const DESCRIPTION: u16 = 1;
-    pub const VERSION: u16 = 2;
-    pub const SUBGRAPH_METADATA: u16 = 3;
-    pub const AUTHOR: u16 = 4;
-    pub const LICENSE: u16 = 5;
-}
-
-mod subgraph_metadata {
-    pub const INPUT_TENSOR_METADATA: u16 = 2;
-    pub const OUTPUT_TENSOR_METADATA: u16 = 3;
-}
-
-mod tensor_metadata {
-    pub const NAME: u16 = 0;
-    pub const DESCRIPTION: u16 = 1;
-    pub const PROCESS_UNITS: u16 = 4;
-    pub const ASSOCIATED_FILES: u16 = 6;
-}
-
-mod process_unit {
-    pub const OPTIONS_TYPE: u16 = 0;
-    pub const OPTIONS: u16 = 1;
-    // The union `ProcessUnitOptions`.
-    pub const NORMALIZATION: u8 = 1;
-    pub const SCORE_CALIBRATION: u8 = 2;
-    pub const SCORE_THRESHOLDING: u8 = 3;
-}
-
-mod associated_file {
-    pub const NAME: u16 = 0;
-    pub const TYPE: u16 = 2;
-    pub const LOCALE: u16 = 3;
-    // The enum `AssociatedFileType`.
-    pub const TENSOR_AXIS_LABELS: i8 = 2;
-    pub const TENSOR_VALUE_LABELS: i8 = 3;
-}
 
 struct Reader<'a> {
     file: &'a [u8],

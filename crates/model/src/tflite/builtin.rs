@@ -220,6 +220,9 @@ pub(crate) fn name(code: i32) -> Option<&'static str> {
     usize::try_from(code).ok().and_then(|code| NAMES.get(code).copied())
 }
 
+/// What the old field of an operator code holds where the code does not fit it.
+pub(crate) const BEYOND_OLD_FIELD: i8 = 127;
+
 pub(crate) const ADD: i32 = 0;
 pub(crate) const AVERAGE_POOL_2D: i32 = 1;
 pub(crate) const CONCATENATION: i32 = 2;

@@ -1,4 +1,4 @@
-//! Reading `.tflite` files (schema v3).
+//! Reading and writing `.tflite` files (schema v3).
 
 mod builtin;
 mod missing;
@@ -7,6 +7,7 @@ mod reader;
 mod schema;
 mod sniff;
 mod tensors;
+mod writer;
 
 use crate::{Bytes, Model, Result};
 
@@ -31,4 +32,20 @@ pub fn read(bytes: Bytes) -> Result<Model> {
     let model = reader::Reader::open(&bytes)?.read()?;
     model.validate()?;
     Ok(model)
+}
+
+/// Writes a model with its metadata; the label files go into a zip at the end. The same model gives
+/// the same bytes, and [`read`] gives the model back.
+///
+/// [`crate::Padding::Explicit`], which the format lacks, is written as a PAD before a convolution with
+/// VALID padding.
+///
+/// # Errors
+/// - `MODEL_FORMAT`: the model is not valid ([`Model::validate`]).
+/// - `UNSUPPORTED_OPERATOR`: a pool with explicit padding.
+/// - `INVALID_OPTION`: a label list that cannot be a file, such as a name of two lines.
+/// - `OUT_OF_MEMORY`: the file would be larger than 2 GiB.
+pub fn write(model: &Model) -> Result<Vec<u8>> {
+    model.validate()?;
+    writer::write(model)
 }

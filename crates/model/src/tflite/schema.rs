@@ -30,6 +30,7 @@ pub(crate) mod subgraph {
     pub const INPUTS: u16 = 1;
     pub const OUTPUTS: u16 = 2;
     pub const OPERATORS: u16 = 3;
+    pub const NAME: u16 = 4;
 }
 
 pub(crate) mod tensor {
