@@ -409,15 +409,15 @@ fn depthwise_macs(shape: &DepthwiseShape) -> u64 {
 
 impl<T: Element> Step for Packed<DepthwiseQuantized, T> {
     fn kernel(&self) -> &'static str {
-        "depthwise i16 pairs"
+        self.kernel.kernel()
     }
 
     fn run(&self, operands: &mut Operands) {
         let input = bytemuck::cast_slice(operands.inputs[0]);
         let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
-        let channels = self.kernel.shape().in_c;
-        operands.pool.split(out, channels, 1, operands.scratch, |pixels, out, scratch| {
-            self.kernel.run::<Native, T>(input, pixels, out, scratch);
+        let row_len = self.kernel.shape().window.out_w * self.kernel.shape().in_c;
+        operands.pool.split(out, row_len, 1, operands.scratch, |rows, out, scratch| {
+            self.kernel.run::<Native, T>(input, rows, out, scratch);
         });
     }
 
@@ -436,15 +436,15 @@ impl<T: Element> Step for Packed<DepthwiseQuantized, T> {
 
 impl Step for Packed<DepthwiseFloat, f32> {
     fn kernel(&self) -> &'static str {
-        "depthwise f32"
+        self.kernel.kernel()
     }
 
     fn run(&self, operands: &mut Operands) {
         let input = bytemuck::cast_slice(operands.inputs[0]);
         let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
-        let channels = self.kernel.shape().in_c;
-        operands.pool.split(out, channels, 1, operands.scratch, |pixels, out, scratch| {
-            self.kernel.run::<Native>(input, pixels, out, scratch);
+        let row_len = self.kernel.shape().window.out_w * self.kernel.shape().in_c;
+        operands.pool.split(out, row_len, 1, operands.scratch, |rows, out, scratch| {
+            self.kernel.run::<Native>(input, rows, out, scratch);
         });
     }
 

@@ -1,0 +1,82 @@
+//! DEPTHWISE_CONV_2D with a multiplier of 1, row by row.
+//!
+//! Windows of 3x3 and 5x5 with strides of 1 and 2 walk along a padded copy of their rows two
+//! output pixels at a time, so that the columns that both see are loaded once. Other windows go
+//! tap by tap through pointers, a pixel of zero points standing in for the padding.
+
+mod float;
+mod quantized;
+mod ring;
+
+pub use float::DepthwiseFloat;
+pub use quantized::DepthwiseQuantized;
+
+use crate::reference::depthwise_conv2d::DepthwiseShape;
+use crate::shape::Window;
+
+/// Windows up to this many taps have their pointers on the stack.
+pub const MAX_TAPS: usize = 81;
+
+/// Whether the fast kernels take this shape: a multiplier of 1, at most [`MAX_TAPS`] taps.
+pub fn fits(shape: &DepthwiseShape) -> bool {
+    shape.multiplier == 1 && shape.window.kernel_h * shape.window.kernel_w <= MAX_TAPS
+}
+
+/// Writes `$body` once for each literal, as the constant `$i`: so that conditions on it cost
+/// nothing, and elements of arrays stay in registers.
+macro_rules! unrolled {
+    ($i:ident in $($n:literal)* $body:block) => {$(
+        {
+            const $i: usize = $n;
+            $body
+        }
+    )*};
+}
+use unrolled;
+
+/// Output pixels that the row kernels compute together.
+const PIXELS: usize = 2;
+
+/// Windows that the row kernels are made for: `(size, stride)`.
+fn row_kernel(window: &Window) -> Option<(usize, usize)> {
+    let Window { kernel_h, kernel_w, stride, dilation, .. } = *window;
+    let is_plain = kernel_h == kernel_w && stride[0] == stride[1] && dilation == [1, 1];
+    (is_plain && matches!(kernel_h, 3 | 5) && matches!(stride[0], 1 | 2))
+        .then_some((kernel_h, stride[0]))
+}
+
+/// Picture and row of output row `row` of `[n * out_h]`.
+fn picture_row(window: &Window, row: usize) -> [usize; 2] {
+    [row / window.out_h, row % window.out_h]
+}
+
+/// Pointers to the input pixels of each tap of output pixel `x` of row `[n, y]`; `padding`, which
+/// holds a pixel's channels, where a tap has none.
+#[inline(always)]
+fn tap_pointers<T>(
+    shape: &DepthwiseShape,
+    input: &[T],
+    [n, y]: [usize; 2],
+    x: usize,
+    padding: &[T],
+    taps: &mut [*const T],
+) {
+    let window = &shape.window;
+    let channels = shape.in_c;
+    for ky in 0..window.kernel_h {
+        let taps = &mut taps[ky * window.kernel_w..][..window.kernel_w];
+        let Some(row) = window.input_row(y, ky) else {
+            taps.fill(padding.as_ptr());
+            continue;
+        };
+        for (kx, tap) in taps.iter_mut().enumerate() {
+            *tap = match window.input_column(x, kx) {
+                Some(column) => {
+                    let at = ((n * window.in_h + row) * window.in_w + column) * channels;
+                    input[at..at + channels].as_ptr()
+                }
+                None => padding.as_ptr(),
+            };
+        }
+    }
+}
