@@ -13,7 +13,7 @@ mod wasm;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use lexopt::prelude::*;
 
 const USAGE: &str = "\
@@ -79,7 +79,12 @@ fn run() -> Result<bool> {
             let mut options = serve::Options::default();
             while let Some(argument) = arguments.next()? {
                 match argument {
-                    Long("port") => options.port = arguments.value()?.parse()?,
+                    Long("port") => {
+                        let port = arguments.value()?.string()?;
+                        options.port = port.parse().map_err(|_| {
+                            anyhow!("--port needs a number from 0 to 65535, has `{port}`")
+                        })?;
+                    }
                     Long("isolated") => options.isolated = true,
                     Long("no-build") => options.build = false,
                     other => return Err(other.unexpected().into()),
