@@ -11,11 +11,13 @@ a float, elements little-endian bytes, all in hexadecimal.
 
 import pathlib
 import sys
+import zlib
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 from ai_edge_litert.interpreter import Interpreter
+from flatbuffers import flexbuffers
 
 TYPES = {
     "float32": tfl.TensorType.FLOAT32,
@@ -74,7 +76,11 @@ def model(code, options, inputs, outputs, version):
     result.operatorCodes, result.subgraphs = [operator_code], [graph]
     graph.tensors, graph.inputs, graph.outputs, graph.operators = [], [], [], [operator]
     operator.inputs, operator.outputs = [], []
-    if options is not None:
+    if isinstance(options, dict):
+        operator_code.customCode = options["code"]
+        packed = flexbuffers.Dumps(options["attributes"])
+        operator.customOptions = np.frombuffer(packed, np.uint8)
+    elif options is not None:
         operator.builtinOptions = options
         name = type(options).__name__.removesuffix("T")
         operator.builtinOptionsType = getattr(tfl.BuiltinOptions, name)
@@ -118,6 +124,9 @@ class Cases:
 
     def __init__(self, folder, name):
         self.path, self.lines = folder / f"{name}.txt", []
+        # The same numbers whichever files are written before.
+        fresh = np.random.default_rng(zlib.crc32(name.encode()))
+        RANDOM.bit_generator.state = fresh.bit_generator.state
 
     def add(self, operator, options, inputs, outputs, version=1, **keys):
         code = getattr(tfl.BuiltinOperator, operator)
@@ -185,6 +194,169 @@ def elementwise(folder):
                 cases.add(operator, options, inputs, [Tensor((40,), dtype, scales[2], z - 9)], 2,
                           act="none")
         cases.write()
+
+
+def binary(folder):
+    cases = Cases(folder, "binary")
+    first, second = (2, 3, 4), (3, 1)
+    out = broadcast(first, second)
+
+    def pair(dtype):
+        if dtype == "float32":
+            return [real(first), real(second)]
+        values = [RANDOM.integers(-20, 21, first), RANDOM.integers(1, 4, second)]
+        return [Tensor(s, dtype, values=v) for s, v in zip([first, second], values)]
+
+    for operator, name, types in [
+        ("SUB", "Sub", ["float32", "int32", "int64"]),
+        ("DIV", "Div", ["float32", "int32"]),
+        ("MAXIMUM", "MaximumMinimum", ["float32", "int32", "int64"]),
+        ("MINIMUM", "MaximumMinimum", ["float32", "int32", "int64"]),
+        ("SQUARED_DIFFERENCE", "SquaredDifference", ["float32", "int32"]),
+        ("POW", "Pow", ["int32"]),
+        ("FLOOR_DIV", "FloorDiv", ["float32", "int32"]),
+        ("FLOOR_MOD", "FloorMod", ["float32", "int32", "int64"]),
+        ("PRELU", None, ["float32"]),
+        ("EQUAL", "Equal", ["float32", "int32"]),
+        ("NOT_EQUAL", "NotEqual", ["int32"]),
+        ("LESS", "Less", ["float32", "int32"]),
+        ("LESS_EQUAL", "LessEqual", ["int32"]),
+        ("GREATER", "Greater", ["float32"]),
+        ("GREATER_EQUAL", "GreaterEqual", ["int32"]),
+    ]:
+        for dtype in types:
+            options = name and options_of(name)
+            inputs = pair(dtype)
+            if operator == "PRELU":
+                inputs[1].constant = True
+            result = "bool" if operator.split("_")[-1] in ["EQUAL", "LESS", "GREATER"] else dtype
+            cases.add(operator, options, inputs, [Tensor(out, result)],
+                      2 if dtype in ["int64"] else 1)
+    powers = [Tensor(first, "float32", values=RANDOM.uniform(0.1, 3, first)), real(second)]
+    cases.add("POW", options_of("Pow"), powers, [Tensor(out, "float32")])
+    for dtype, z in [("int8", 4), ("uint8", 130)]:
+        for operator, name in [("MAXIMUM", "MaximumMinimum"), ("MINIMUM", "MaximumMinimum")]:
+            cases.add(operator, options_of(name),
+                      [quantised(first, dtype, 0.1, z), quantised(second, dtype, 0.1, z)],
+                      [Tensor(out, dtype, np.float32(0.1), z)], 2)
+        for scales in [(0.05, 0.04, 0.06), (0.05, 0.01, 0.2)]:
+            inputs = [quantised((4, 50), dtype, scales[0], z),
+                      quantised((1, 50), dtype, scales[1], z - 9)]
+            cases.add("PRELU", None, inputs, [Tensor((4, 50), dtype, np.float32(scales[2]), z + 2)])
+            if dtype == "int8":
+                cases.add("SQUARED_DIFFERENCE", options_of("SquaredDifference"), inputs,
+                          [Tensor((4, 50), dtype, np.float32(scales[2] * 30), z + 2)], 2)
+    condition = Tensor((3, 1), "bool", values=[[1], [0], [1]])
+    cases.add("SELECT_V2", options_of("SelectV2"), [condition, real((2, 3, 4)), real((4,))],
+              [Tensor((2, 3, 4), "float32")])
+    cases.write()
+
+
+def arranging(folder):
+    cases = Cases(folder, "arranging")
+    for operator, name in [("ARG_MAX", "ArgMax"), ("ARG_MIN", "ArgMin")]:
+        for axis in [0, 1, 2]:
+            for dtype in ["float32", "uint8", "int8"]:
+                shape = (4, 6, 5)
+                inner = tuple(n for i, n in enumerate(shape) if i != axis)
+                # Few values, so that some are equal.
+                values = RANDOM.integers(0, 5, shape)
+                scale = None if dtype == "float32" else np.float32(0.1)
+                data = Tensor(shape, dtype, scale, 0, values)
+                to = "int64" if axis == 1 else "int32"
+                options = options_of(name, outputType=TYPES[to])
+                cases.add(operator, options, [data, constant([axis])], [Tensor(inner, to)],
+                          2, axis=axis)
+    for k in [1, 4, 9]:
+        values = RANDOM.integers(0, 6, (3, 9))
+        cases.add("TOPK_V2", options_of("TopKV2"),
+                  [Tensor((3, 9), "float32", values=values), constant(k)],
+                  [Tensor((3, k), "float32"), Tensor((3, k), "int32")])
+    for axis in [0, 1, 2]:
+        shape = [4, 6, 5]
+        out = [*shape[:axis], 3, *shape[axis + 1:]]
+        cases.add("GATHER", options_of("Gather", axis=axis), [real(shape), constant([3, 0, 3])],
+                  [Tensor(out, "float32")], axis=axis)
+    cases.add("GATHER_ND", options_of("GatherNd"),
+              [real((4, 6, 5)), constant([[3, 0], [1, 5], [2, 2]])], [Tensor((3, 5), "float32")])
+    for exclusive in [False, True]:
+        for reverse in [False, True]:
+            options = options_of("Cumsum", exclusive=exclusive, reverse=reverse)
+            cases.add("CUMSUM", options, [real((2, 5, 3)), constant(1)],
+                      [Tensor((2, 5, 3), "float32")], exclusive=int(exclusive),
+                      reverse=int(reverse))
+    for operator in ["REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD"]:
+        for dtype in ["float32", "int32"]:
+            data = real((2, 3, 5), -2, 2)
+            if dtype == "int32":
+                data = Tensor((2, 3, 5), dtype, values=RANDOM.integers(-3, 4, (2, 3, 5)))
+            cases.add(operator, options_of("Reducer", keepDims=False), [data, constant([1])],
+                      [Tensor((2, 5), dtype)], 2)
+        if operator == "REDUCE_PROD":
+            continue
+        for dtype, z in [("int8", 4), ("uint8", 130)]:
+            cases.add(operator, options_of("Reducer", keepDims=False),
+                      [quantised((2, 3, 5), dtype, 0.1, z), constant([1])],
+                      [Tensor((2, 5), dtype, np.float32(0.1), z)], 2)
+    cases.write()
+
+
+def transposed_convolutions(folder):
+    cases = Cases(folder, "transpose_conv")
+    for (h, w), (kh, kw), stride, padding, out in [
+        ((3, 4), (3, 3), 2, 0, (6, 8)),
+        ((3, 4), (3, 2), 2, 1, (7, 8)),
+        ((2, 2), (2, 2), 2, 0, (4, 4)),
+        ((3, 3), (4, 4), 1, 0, (3, 3)),
+        ((2, 3), (5, 5), 3, 0, (5, 8)),
+    ]:
+        keys = {"stride": f"{stride}x{stride}", "padding": ["same", "valid"][padding]}
+        options = options_of("TransposeConv", padding=padding, strideH=stride, strideW=stride,
+                             fusedActivationFunction=0)
+        size = constant([2, *out, 3])
+        weights = real((3, kh, kw, 10), -1, 1)
+        bias = real((3,))
+        weights.constant = bias.constant = True
+        cases.add("TRANSPOSE_CONV", options, [size, weights, real((2, h, w, 10)), bias],
+                  [Tensor((2, *out, 3), "float32")], 3, **keys)
+        scales = np.array([0.01, 0.013, 0.004], np.float32)
+        for dtype, z, zero, scale in [("int8", 4, 0, scales), ("uint8", 130, 119, np.float32(0.01))]:
+            limits = np.iinfo(dtype)
+            values = RANDOM.integers(limits.min + 1, limits.max + 1, (3, kh, kw, 10))
+            weights = Tensor((3, kh, kw, 10), dtype, scale, zero, values, constant=True)
+            bias = Tensor((3,), "int32", scale * np.float32(0.05), 0,
+                          RANDOM.integers(-3000, 3000, 3), constant=True)
+            cases.add("TRANSPOSE_CONV", options,
+                      [size, weights, quantised((2, h, w, 10), dtype, 0.05, z), bias],
+                      [Tensor((2, *out, 3), dtype, np.float32(0.06), z)], 3, **keys)
+    cases.write()
+
+
+def detection(folder):
+    cases = Cases(folder, "detection")
+    boxes, classes = 40, 3
+    grid = RANDOM.uniform(0.2, 0.8, (boxes, 2))
+    anchors = np.concatenate([grid, RANDOM.uniform(0.2, 0.4, (boxes, 2))], 1)
+    for regular in [False, True]:
+        for per_detection in [1, 2]:
+            if regular and per_detection > 1:
+                continue
+            attributes = {
+                "max_detections": 6, "max_classes_per_detection": per_detection,
+                "detections_per_class": 4, "use_regular_nms": regular,
+                "nms_score_threshold": 0.2, "nms_iou_threshold": 0.4, "num_classes": classes,
+                "y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0,
+            }
+            count = 6 * per_detection
+            scores = RANDOM.uniform(0, 1, (1, boxes, classes + 1)) ** 3
+            cases.add(
+                "CUSTOM", {"code": "TFLite_Detection_PostProcess", "attributes": attributes},
+                [real((1, boxes, 4), -2, 2), Tensor(scores.shape, "float32", values=scores),
+                 Tensor((boxes, 4), "float32", values=anchors)],
+                [Tensor((1, count, 4), "float32"), Tensor((1, count), "float32"),
+                 Tensor((1, count), "float32"), Tensor((1,), "float32")],
+                regular=int(regular), classes=per_detection)
+    cases.write()
 
 
 def pooling(folder):
@@ -447,7 +619,7 @@ def convolutions(folder):
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for suite in [elementwise, pooling, reductions, unary, conversions, moves, resizing, movement,
+    for suite in [elementwise, binary, arranging, transposed_convolutions, detection, pooling, reductions, unary, conversions, moves, resizing, movement,
                   softmax, convolutions]:
         suite(folder)
 

@@ -5,13 +5,16 @@
 
 pub mod add;
 pub mod aligned;
+pub mod arrange;
 pub mod average_pool_2d;
+pub mod binary;
 mod blocks;
 pub mod broadcast;
 pub mod concatenation;
 pub mod conv2d;
 pub mod depthwise_conv2d;
 pub mod dequantize;
+pub mod detection_postprocess;
 pub mod fully_connected;
 pub mod gemm;
 pub mod indexed_copy;
@@ -31,4 +34,5 @@ pub mod simd;
 pub mod softmax;
 pub mod strided_copy;
 pub mod table;
+pub mod transpose_conv;
 pub mod unary;

@@ -4,11 +4,14 @@ mod common;
 
 use achado_kernels::pad::Pad;
 use achado_kernels::reduce::Reduction;
-use achado_kernels::reference::{self, Operand};
+use achado_kernels::reference::transpose_conv::TransposeConvShape;
+use achado_kernels::reference::{self, FloatWeights, Operand, QuantizedWeights};
 use achado_kernels::requant::{Affine, Quantized, ReduceRequantize};
 use achado_kernels::shape::Window;
 use achado_kernels::softmax::SoftmaxTable;
-use achado_kernels::{average_pool_2d, concatenation, max_pool_2d, mean, softmax, table};
+use achado_kernels::{
+    average_pool_2d, concatenation, max_pool_2d, mean, softmax, table, transpose_conv,
+};
 use common::Random;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -235,4 +238,74 @@ fn softmax_equals_the_reference() {
         softmax::softmax_f32(0.7, depth, &input, &mut found);
         assert_near(&expected, &found, &(seed, depth, factor));
     }
+}
+
+/// A transposed convolution of some class.
+fn transposed(random: &mut Random) -> TransposeConvShape {
+    let kernel = [random.between(1, 4), random.between(1, 4)];
+    let stride = [random.between(1, 3), random.between(1, 3)];
+    let in_size = [random.between(1, 4), random.between(1, 4)];
+    let pad = [random.between(0, kernel[0] - 1), random.between(0, kernel[1] - 1)];
+    TransposeConvShape {
+        batch: random.between(1, 2),
+        in_size,
+        out_size: [0, 1].map(|i| {
+            let whole = (in_size[i] - 1) * stride[i] + kernel[i];
+            (whole + random.between(0, 1)).saturating_sub(pad[i]).max(1)
+        }),
+        kernel,
+        stride,
+        pad,
+        in_c: random.pick(&[1, 3, 8, 19]),
+        out_c: random.between(1, 3),
+    }
+}
+
+fn transpose_conv_of<T: Quantized>() {
+    for seed in 0..ROUNDS {
+        let mut random = Random::new(seed);
+        let shape = transposed(&mut random);
+        let inputs = shape.batch * shape.in_size[0] * shape.in_size[1] * shape.in_c;
+        let outputs = shape.batch * shape.out_size[0] * shape.out_size[1] * shape.out_c;
+        let input = random.elements::<T>(inputs);
+        let values = random.elements::<T>(shape.out_c * shape.weights_step());
+        let zero_point = random.zero_point::<T>();
+        let weights =
+            QuantizedWeights { values: &values, zero_point: random.zero_point::<T>(), bias: None };
+        let requant = random.requant::<T>(shape.out_c, shape.weights_step());
+        let mut expected = vec![T::default(); outputs];
+        let mut found = expected.clone();
+        reference::transpose_conv::transpose_conv_quantized(
+            &shape,
+            &input,
+            zero_point,
+            &weights,
+            &requant.get(),
+            &mut expected,
+        );
+        transpose_conv::transpose_conv_quantized(
+            &shape,
+            &input,
+            zero_point,
+            &weights,
+            &requant.get(),
+            &mut found,
+        );
+        assert_eq!(expected, found, "seed {seed}: {shape:?}");
+
+        let (input, values) = (random.floats(inputs), random.floats(values.len()));
+        let bias = random.floats(shape.out_c);
+        let weights =
+            FloatWeights { values: &values, bias: Some(&bias), activation: [-1.0, f32::INFINITY] };
+        let (mut expected, mut found) = (vec![0.0; outputs], vec![0.0; outputs]);
+        reference::transpose_conv::transpose_conv_f32(&shape, &input, &weights, &mut expected);
+        transpose_conv::transpose_conv_f32(&shape, &input, &weights, &mut found);
+        assert_near(&expected, &found, &(seed, shape));
+    }
+}
+
+#[test]
+fn transpose_conv_equals_the_reference() {
+    transpose_conv_of::<i8>();
+    transpose_conv_of::<u8>();
 }

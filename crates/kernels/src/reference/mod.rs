@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod average_pool_2d;
+pub mod binary_quantized;
 pub mod broadcast_to;
 pub mod concatenation;
 pub mod conv2d;
@@ -21,6 +22,7 @@ pub mod space_to_batch_nd;
 pub mod space_to_depth;
 pub mod strided_slice;
 pub mod transpose;
+pub mod transpose_conv;
 pub mod unary;
 pub mod unary_quantized;
 

@@ -120,6 +120,12 @@ impl Tensor<'_> {
         self.words().into_iter().map(|word| word as i32).collect()
     }
 
+    pub fn longs(&self) -> Vec<i64> {
+        assert_eq!(self.dtype, "int64");
+        let word = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap());
+        self.bytes.chunks_exact(8).map(word).collect()
+    }
+
     fn words(&self) -> Vec<u32> {
         let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
         self.bytes.chunks_exact(4).map(word).collect()
