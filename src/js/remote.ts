@@ -13,6 +13,23 @@ import { AchadoError, fromWire } from "./errors.js";
 import { inputError } from "./pixels.js";
 import type { ClassifierResult, ModelMetadata, OperatorProfile } from "./types.js";
 
+/** Whether a view shows all of a buffer that can be sent as it is. */
+function isWhole(view: Uint8Array | Uint8ClampedArray): boolean {
+  return view.buffer instanceof ArrayBuffer && view.byteLength === view.buffer.byteLength;
+}
+
+/** Why a request cannot be sent: options with functions in them, or a picture of another origin. */
+function sendError(cause: unknown, request: object): unknown {
+  const { frame: _, module: __, ...options } = request as Record<string, unknown>;
+  try {
+    structuredClone(options);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return new AchadoError("INVALID_OPTION", `an option is of a wrong kind: ${reason}`, { reason });
+  }
+  return inputError(cause);
+}
+
 interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
@@ -67,8 +84,10 @@ export class RemoteEngine implements Engine {
     warmup: boolean,
     onPhase: (phase: Phase, done: boolean) => void,
   ): Promise<void> {
-    const transfer = owned ? [model.buffer] : [];
-    await this.#ask({ call: "open", module, model, options, warmup }, transfer, onPhase);
+    // A view would take all of its buffer along.
+    const bytes = owned || isWhole(model) ? model : model.slice();
+    const transfer = bytes === model && !owned ? [] : [bytes.buffer];
+    await this.#ask({ call: "open", module, model: bytes, options, warmup }, transfer, onPhase);
   }
 
   get metadata(): ModelMetadata {
@@ -85,8 +104,13 @@ export class RemoteEngine implements Engine {
   }
 
   classify(frame: Frame, geometry: FrameGeometry): Promise<ClassifierResult> {
-    const transfer = "data" in frame ? [] : [frame];
-    return this.#ask({ call: "classify", frame, geometry }, transfer);
+    if (!("data" in frame)) return this.#ask({ call: "classify", frame, geometry }, [frame]);
+    const { data, width, height } = frame;
+    if (isWhole(data)) return this.#ask({ call: "classify", frame, geometry });
+    const own = data.slice();
+    return this.#ask({ call: "classify", frame: { data: own, width, height }, geometry }, [
+      own.buffer,
+    ]);
   }
 
   async setOptions(options: CoreOptions): Promise<void> {
@@ -115,7 +139,7 @@ export class RemoteEngine implements Engine {
       try {
         this.#worker.postMessage({ ...request, id }, transfer);
       } catch (cause) {
-        return reject(inputError(cause));
+        return reject(sendError(cause, request));
       }
       this.#pending.set(id, { resolve, reject, onPhase });
     }) as Promise<Answers[C]>;

@@ -72,7 +72,7 @@ for (const worker of [true, false]) {
       worker,
     );
     const expected = await recorded("cat");
-    assert.equal(Object.keys(kinds).length, 20);
+    assert.equal(Object.keys(kinds).length, 22);
     for (const [kind, found] of Object.entries(kinds)) assert.deepEqual(found, expected, kind);
     const { memoryBytes, ...rest } = runtime;
     assert.deepEqual(rest, { backend: "wasm", simd: "simd128", threads: 1, worker, fallbacks: [] });
@@ -139,6 +139,7 @@ for (const worker of [true, false]) {
         failures.rotation = await failure(
           classifier.classify(new ImageData(1, 1), { rotationDegrees: 45 }),
         );
+        failures.function = await failure(classifier.classify(drawn, { mirror: () => true }));
         const { blob } = await inputs("/fixtures/default_model/cat.png");
         failures.afterwards = scores(await classifier.classify(blob)).indexOf(
           Math.max(...scores(await classifier.classify(blob))),
@@ -169,6 +170,7 @@ for (const worker of [true, false]) {
       string: ["INVALID_INPUT", /String is not a picture/],
       nothing: ["INVALID_INPUT", /Undefined is not a picture/],
       rotation: ["INVALID_OPTION", /rotationDegrees/],
+      function: ["INVALID_OPTION", worker ? /an option is of a wrong kind/ : /mirror/],
     })) {
       const { name: kind, code: found, message } = refused[name];
       assert.equal(found, code, `${name}: ${message}`);

@@ -21,6 +21,7 @@ export async function inputs(url) {
     bitmap: await createImageBitmap(blob),
     imageData,
     raw: { data: new Uint8Array(imageData.data), width, height },
+    view: { data: new Uint8Array([1, 2, ...imageData.data, 3]).subarray(2, -1), width, height },
     videoFrame: new VideoFrame(canvas, { timestamp: 0 }),
     blob,
     file: new File([blob], "picture.png"),
