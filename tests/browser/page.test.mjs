@@ -1,0 +1,413 @@
+// The demo page, as its visitors use it.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { after, before, test } from "node:test";
+import { cameraFromPicture, launch, PAGE, screenshot, startServer } from "./support.mjs";
+
+const fixtures = new URL("../fixtures/", import.meta.url);
+const photo = (name) => fileURLToPath(new URL(`photos/${name}`, fixtures));
+const modelPath = "/achado/models/efficientnet-lite0-int8.tflite";
+const DESKTOP = { width: 1100, height: 900 };
+const PHONE = { width: 360, height: 740 };
+
+let browser;
+before(async () => {
+  browser = await launch({ camera: await cameraFromPicture(photo("camera.jpg")) });
+});
+after(() => browser?.close());
+
+/** Opens the page; complaints of the page that were not expected fail the test. */
+async function open(t, { overrides, mounts, path = "/", expected = [], ...context } = {}) {
+  const server = await startServer({ root: PAGE, overrides, mounts });
+  t.after(() => server.close());
+  const opened = await browser.newContext({ viewport: DESKTOP, locale: "en-GB", ...context });
+  t.after(() => opened.close());
+  const page = await opened.newPage();
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  t.after(() => {
+    const left = complaints.filter((text) => !expected.some((one) => one.test(text)));
+    assert.deepEqual(left, []);
+  });
+  await page.goto(server.url + path);
+  return { page, server };
+}
+
+const first = (page) => page.locator("#categories li").first().locator(".name");
+const ready = (page) => page.locator("#hint").waitFor();
+
+/** Waits until the page names something, and gives all its rows. */
+async function rows(page) {
+  await page.locator("#categories li").first().waitFor();
+  return page.locator("#categories li").evaluateAll((items) =>
+    items.map((item) => ({
+      name: item.querySelector(".name").textContent,
+      score: item.querySelector(".score").textContent,
+      bar: item.querySelector(".bar span").getBoundingClientRect().width,
+    })),
+  );
+}
+
+async function hasNoHorizontalScroll(page) {
+  const { content, window } = await page.evaluate(() => ({
+    content: document.documentElement.scrollWidth,
+    window: document.documentElement.clientWidth,
+  }));
+  assert.ok(content <= window, `the content is ${content} pixels wide, the window ${window}`);
+}
+
+test("a photo is named: five categories with bars, times, and what runs", async (t) => {
+  const { page, server } = await open(t);
+  await ready(page);
+  await page.setInputFiles("#file", photo("coffee.jpg"));
+  const found = await rows(page);
+  assert.equal(found[0].name, "espresso");
+  assert.match(found[0].score, /^\d\d\.\d%$/);
+  assert.ok(found.length >= 3 && found.length <= 5);
+  await page.waitForTimeout(400); // The bars grow.
+  const bars = (await rows(page)).map(({ bar }) => bar);
+  assert.deepEqual(
+    bars,
+    [...bars].sort((a, b) => b - a),
+  );
+  assert.ok(bars[0] > 5 * bars[1]);
+  for (const step of ["preprocess", "inference", "postprocess", "total"]) {
+    assert.match(await page.locator(`#time-${step}`).textContent(), /^(< )?\d+\.\d ms$/);
+  }
+  const runtime = await page.locator("#runtime").textContent();
+  for (const word of ["EfficientNet-Lite0", "simd128", "Threads1", "a worker", "224 × 224 × 3"]) {
+    assert.ok(runtime.includes(word), `${word} in ${runtime}`);
+  }
+  assert.match(await page.locator("#announcement").textContent(), /^Most likely espresso, \d/);
+  await screenshot(page, "desktop");
+
+  // Another one replaces it, by dropping and by pasting.
+  const give = async (kind, name) => {
+    const bytes = (await readFile(photo(name))).toString("base64");
+    await page.evaluate(
+      ({ kind, bytes }) => {
+        const data = new DataTransfer();
+        const file = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
+        data.items.add(new File([file], "photo.jpg", { type: "image/jpeg" }));
+        const event =
+          kind === "drop"
+            ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+            : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+        document.querySelector("#picture").dispatchEvent(event);
+      },
+      { kind, bytes },
+    );
+  };
+  await give("drop", "cat.jpg");
+  await first(page).filter({ hasText: "Egyptian cat" }).waitFor();
+  await give("paste", "coffee.jpg");
+  await first(page).filter({ hasText: "espresso" }).waitFor();
+
+  for (const { path, status } of server.requests) assert.ok(status < 400, `${status} for ${path}`);
+});
+
+test("it runs from any folder", async (t) => {
+  const mounts = { "/some/folder/deep/": PAGE };
+  const overrides = { "/": { status: 404 }, "/main.js": { status: 404 } };
+  const { page } = await open(t, { mounts, overrides, path: "/some/folder/deep/" });
+  await ready(page);
+  await page.setInputFiles("#file", photo("cat.jpg"));
+  assert.equal((await rows(page))[0].name, "Egyptian cat");
+});
+
+test("a photo that comes before the model has loaded is named afterwards", async (t) => {
+  const file = new URL(`.${modelPath}`, PAGE);
+  const { page } = await open(t, { overrides: { [modelPath]: { file, delayMs: 1500 } } });
+  await page.setInputFiles("#file", photo("cat.jpg"));
+  assert.match(await page.locator("#status").textContent(), /Fetching/);
+  assert.equal((await rows(page))[0].name, "Egyptian cat");
+});
+
+test("the camera is named while it runs, and stops", async (t) => {
+  const { page } = await open(t, { permissions: ["camera"] });
+  await ready(page);
+  await page.getByRole("button", { name: "Use the camera" }).click();
+  await first(page).filter({ hasText: "tripod" }).waitFor();
+  assert.equal(await page.locator("#picture video").count(), 1);
+  await screenshot(page, "camera");
+  const stop = page.getByRole("button", { name: "Stop the camera" });
+  await stop.click();
+  await page.getByRole("button", { name: "Use the camera" }).waitFor();
+  assert.equal(await page.locator("#picture video").count(), 0);
+  // A picture in place of a running camera.
+  await page.getByRole("button", { name: "Use the camera" }).click();
+  await page.locator("#picture video").waitFor();
+  await page.setInputFiles("#file", photo("coffee.jpg"));
+  await first(page).filter({ hasText: "espresso" }).waitFor();
+  assert.equal(await page.locator("#picture video").count(), 0);
+  assert.equal(await page.locator("#message").isVisible(), false);
+});
+
+test("without leave, the camera says so", async (t) => {
+  const alone = await launch();
+  t.after(() => alone.close());
+  const server = await startServer({ root: PAGE });
+  t.after(() => server.close());
+  const page = await alone.newPage({ locale: "en" });
+  await page.goto(server.url);
+  await ready(page);
+  await page.locator("#camera").click();
+  const message = page.getByRole("alert");
+  await message.filter({ hasText: /camera/ }).waitFor();
+  assert.match(await message.textContent(), /There is no camera|The camera was not allowed/);
+  await page.getByRole("button", { name: "Use the camera" }).waitFor();
+});
+
+test("both languages: by the browser, by hand, remembered", async (t) => {
+  const { page } = await open(t, { locale: "pt-BR" });
+  await ready(page);
+  assert.equal(await page.title(), "achado: o que mostra esta imagem?");
+  assert.equal(await page.getAttribute("html", "lang"), "pt-BR");
+  await page.setInputFiles("#file", photo("cat.jpg"));
+  assert.match((await rows(page))[0].score, /^\d\d,\d%$/);
+  assert.match(await page.locator("#announcement").textContent(), /^Mais provável: Egyptian cat/);
+  await page.waitForTimeout(400);
+  await screenshot(page, "portuguese");
+
+  const english = page.getByRole("button", { name: "English" });
+  await english.click();
+  assert.equal(await english.getAttribute("aria-pressed"), "true");
+  assert.equal(await page.getAttribute("html", "lang"), "en");
+  assert.equal(await page.locator("h1").textContent(), "What does this picture show?");
+  assert.match((await rows(page))[0].score, /^\d\d\.\d%$/);
+  await page.reload();
+  assert.equal(await page.getAttribute("html", "lang"), "en");
+
+  // No text is left in the other language.
+  const texts = async () =>
+    page.locator("[data-text]").evaluateAll((all) => all.map((one) => one.textContent.trim()));
+  const inEnglish = await texts();
+  await page.getByRole("button", { name: "Português" }).click();
+  const inPortuguese = await texts();
+  inEnglish.forEach((text, index) => assert.notEqual(text, inPortuguese[index]));
+});
+
+test("a missing model, a 404 wasm, something else in its place: each says what to do", async (t) => {
+  const cases = {
+    model: [{ [modelPath]: { status: 404 } }, /The model is missing: the server answers 404/],
+    "model-page": [
+      { [modelPath]: { headers: { "Content-Type": "text/html" }, body: "<html>" } },
+      /The model is missing/,
+    ],
+    wasm: [{ "/achado/dist/simd128.wasm": { status: 404 } }, /program file could not be loaded/],
+    "wasm-page": [
+      { "/achado/dist/simd128.wasm": { headers: { "Content-Type": "text/html" }, body: "<html>" } },
+      /something else in place of the program/,
+    ],
+  };
+  for (const [name, [overrides, words]] of Object.entries(cases)) {
+    const { page } = await open(t, { overrides, expected: [/404/] });
+    const message = page.getByRole("alert");
+    await message.waitFor();
+    assert.match(await message.textContent(), words);
+    assert.equal(await page.locator("#loading").isVisible(), false);
+    assert.equal(await page.locator("#camera").isDisabled(), true);
+    await page.getByText("Details").click();
+    assert.match(await message.locator("code").textContent(), /^[A-Z_]+: ./);
+    await screenshot(page, `error-${name}`);
+    await page.getByRole("button", { name: "Português" }).click();
+    assert.match(await message.textContent(), /modelo|programa/);
+  }
+});
+
+test("an own model: with names, without, wrong, ONNX, and back", async (t) => {
+  const { page } = await open(t);
+  await ready(page);
+  await page.setInputFiles("#file", photo("cat.jpg"));
+  await rows(page);
+  const use = page.getByRole("button", { name: "Use this model" });
+  const message = page.getByRole("alert");
+  const give = (selector, name, buffer) =>
+    page.setInputFiles(selector, { name, mimeType: "application/octet-stream", buffer });
+  const onnx = Buffer.from("\x08\x07\x12\x07pytorch\x1a\x031.9:\x10\x0a\x0e", "latin1");
+
+  await give("#model-file", "model.onnx", onnx);
+  await use.click();
+  await message.filter({ hasText: "This is an ONNX model" }).waitFor();
+  await give("#model-file", "notes.tflite", Buffer.from("my notes about models"));
+  await use.click();
+  await message.filter({ hasText: "not a TensorFlow Lite model" }).waitFor();
+
+  const model = await readFile(new URL(`.${modelPath}`, PAGE));
+  await give("#model-file", "own.tflite", model);
+  await give("#labels-file", "names.txt", Buffer.from("one\ntwo\n"));
+  await use.click();
+  await message.filter({ hasText: "do not fit this model" }).waitFor();
+  const names = Array.from({ length: 1000 }, (_, index) => `thing ${index}`).join("\n");
+  await give("#labels-file", "names.txt", Buffer.from(`${names}\n`));
+  await use.click();
+  await first(page).filter({ hasText: "thing 285" }).waitFor();
+  await page.getByRole("button", { name: "Back to the model of this page" }).click();
+  await first(page).filter({ hasText: "Egyptian cat" }).waitFor();
+});
+
+test("files that are no pictures", async (t) => {
+  const { page } = await open(t);
+  await ready(page);
+  await page.setInputFiles("#file", photo("README.md"));
+  const message = page.getByRole("alert");
+  await message.filter({ hasText: "not a picture that your browser can show" }).waitFor();
+  assert.equal(await page.locator("#empty").isVisible(), true);
+  await page.setInputFiles("#file", photo("cat.jpg"));
+  assert.equal((await rows(page))[0].name, "Egyptian cat");
+  assert.equal(await message.isVisible(), false);
+});
+
+test("by keyboard alone, with the focus always to be seen", async (t) => {
+  const { page } = await open(t);
+  await ready(page);
+  const seen = [];
+  for (let i = 0; i < 14; i++) {
+    await page.keyboard.press("Tab");
+    const { id, label, outline } = await page.evaluate(() => {
+      const { activeElement } = document;
+      // A file input shows its focus on the label after it.
+      const shown = activeElement.id === "file" ? activeElement.nextElementSibling : activeElement;
+      const { outlineStyle, outlineWidth } = getComputedStyle(shown);
+      return {
+        id: activeElement.id || activeElement.className || activeElement.dataset?.language,
+        label: activeElement.labels?.[0]?.textContent ?? activeElement.textContent,
+        outline: outlineStyle !== "none" && Number.parseFloat(outlineWidth) >= 2,
+      };
+    });
+    if (!id) break;
+    seen.push(id);
+    assert.ok(outline, `the focus on ${id} cannot be seen`);
+    assert.notEqual(label.trim(), "", `${id} has no name`);
+  }
+  for (const id of ["skip", "en", "pt", "file", "camera", "model-file", "labels-file"]) {
+    assert.ok(seen.includes(id), `${id} in ${seen}`);
+  }
+  await page.locator("#file").focus();
+  const chooser = page.waitForEvent("filechooser");
+  await page.keyboard.press("Space");
+  await (await chooser).setFiles(photo("cat.jpg"));
+  assert.equal((await rows(page))[0].name, "Egyptian cat");
+  await page.locator("[data-language=pt]").focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await page.getAttribute("html", "lang"), "pt-BR");
+});
+
+test("everything has a name for screen readers, and headings in order", async (t) => {
+  const { page } = await open(t);
+  await ready(page);
+  await page.setInputFiles("#file", photo("cat.jpg"));
+  await rows(page);
+  const nameless = await page.evaluate(() =>
+    [...document.querySelectorAll("button, input, img, progress, section, form, [role=group]")]
+      .filter((element) => {
+        const labelledBy = element.getAttribute("aria-labelledby");
+        const texts = [
+          element.getAttribute("aria-label"),
+          labelledBy && document.getElementById(labelledBy)?.textContent,
+          element.labels?.[0]?.textContent,
+          element.tagName === "BUTTON" && element.textContent,
+          element.getAttribute("alt") ?? undefined,
+        ];
+        const decorative = element.tagName === "IMG" && element.getAttribute("alt") === "";
+        const hidden = element.closest("[hidden]") !== null;
+        return !decorative && !hidden && !texts.some((text) => text && text.trim() !== "");
+      })
+      .map((element) => element.outerHTML),
+  );
+  assert.deepEqual(nameless, []);
+  const levels = await page
+    .locator("h1, h2, h3")
+    .evaluateAll((all) => all.map((one) => Number(one.tagName[1])));
+  assert.equal(levels[0], 1);
+  levels.reduce((before, level) => {
+    assert.ok(level <= before + 1, `headings ${levels}`);
+    return level;
+  });
+  const tree = await page.locator("body").ariaSnapshot();
+  assert.match(tree, /img "The picture that was chosen"/);
+  assert.match(tree, /list:\n +- listitem: Egyptian cat \d/);
+});
+
+test("contrast is enough, in light and dark", async (t) => {
+  for (const colorScheme of ["light", "dark"]) {
+    const { page } = await open(t, { colorScheme });
+    await ready(page);
+    await page.setInputFiles("#file", photo("cat.jpg"));
+    await rows(page);
+    await page.waitForTimeout(400);
+    await screenshot(page, colorScheme);
+    const poor = await page.evaluate(() => {
+      const channels = (color) => color.match(/[\d.]+/g).map(Number);
+      const luminance = ([r, g, b]) => {
+        const linear = (c) => (c <= 10.31 ? c / 3294.6 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+      };
+      const ground = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+          const color = channels(getComputedStyle(at).backgroundColor);
+          if (color.length === 3 || color[3] === 1) return color;
+        }
+        return [255, 255, 255];
+      };
+      const poor = [];
+      for (const element of document.querySelectorAll("body *")) {
+        const own = [...element.childNodes].some(
+          (node) => node.nodeType === 3 && node.data.trim() !== "",
+        );
+        if (!own || !element.checkVisibility()) continue;
+        const [a, b] = [
+          luminance(channels(getComputedStyle(element).color)),
+          luminance(ground(element)),
+        ];
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (ratio < 4.5) poor.push(`${ratio.toFixed(2)}: ${element.textContent.trim()}`);
+      }
+      return poor;
+    });
+    assert.deepEqual(poor, [], colorScheme);
+  }
+});
+
+test("on a phone nothing is cut off, in both languages and with an error", async (t) => {
+  for (const locale of ["en", "pt-BR"]) {
+    const { page } = await open(t, { viewport: PHONE, locale, hasTouch: true, isMobile: true });
+    await ready(page);
+    await hasNoHorizontalScroll(page);
+    await screenshot(page, `phone-empty-${locale}`);
+    await page.setInputFiles("#file", photo("cat.jpg"));
+    await rows(page);
+    await page.waitForTimeout(400);
+    await hasNoHorizontalScroll(page);
+    await screenshot(page, `phone-${locale}`);
+    // Large enough for a finger.
+    const small = await page.locator("button:visible, label.button").evaluateAll((all) =>
+      all
+        .map((one) => ({ text: one.textContent, ...one.getBoundingClientRect().toJSON() }))
+        .filter(({ width, height }) => width < 40 || height < 40)
+        .map(({ text, width, height }) => `${text.trim()}: ${width}x${height}`),
+    );
+    assert.deepEqual(small, []);
+  }
+  const overrides = { [modelPath]: { status: 404 } };
+  const { page } = await open(t, { viewport: PHONE, overrides, expected: [/404/] });
+  await page.getByRole("alert").waitFor();
+  await page.getByText("Details").click();
+  await hasNoHorizontalScroll(page);
+  await screenshot(page, "phone-error");
+});
+
+test("nothing moves for those who ask for that", async (t) => {
+  const { page } = await open(t, { reducedMotion: "reduce" });
+  await ready(page);
+  await page.setInputFiles("#file", photo("cat.jpg"));
+  await rows(page);
+  const durations = await page
+    .locator(".bar span")
+    .evaluateAll((all) => all.map((one) => getComputedStyle(one).transitionProperty));
+  for (const property of durations) assert.equal(property, "none");
+});
