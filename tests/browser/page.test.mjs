@@ -76,7 +76,7 @@ test("a photo is named: five categories with bars, times, and what runs", async 
   );
   assert.ok(bars[0] > 5 * bars[1]);
   for (const step of ["preprocess", "inference", "postprocess", "total"]) {
-    assert.match(await page.locator(`#time-${step}`).textContent(), /^(< )?\d+\.\d ms$/);
+    assert.match(await page.locator(`#time-${step}`).textContent(), /^(< )?\d+\.\d\sms$/);
   }
   const runtime = await page.locator("#runtime").textContent();
   for (const word of ["EfficientNet-Lite0", "simd128", "Threads1", "a worker", "224 × 224 × 3"]) {
@@ -264,6 +264,8 @@ test("files that are no pictures", async (t) => {
 
 test("by keyboard alone, with the focus always to be seen", async (t) => {
   const { page } = await open(t);
+  // Asked for early: the browser needs a moment before it tells of file choosers.
+  const chooser = page.waitForEvent("filechooser");
   await ready(page);
   const seen = [];
   for (let i = 0; i < 14; i++) {
@@ -288,7 +290,6 @@ test("by keyboard alone, with the focus always to be seen", async (t) => {
     assert.ok(seen.includes(id), `${id} in ${seen}`);
   }
   await page.locator("#file").focus();
-  const chooser = page.waitForEvent("filechooser");
   await page.keyboard.press("Space");
   await (await chooser).setFiles(photo("cat.jpg"));
   assert.equal((await rows(page))[0].name, "Egyptian cat");

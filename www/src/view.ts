@@ -19,6 +19,7 @@ const loading = element("loading");
 const status = element("status");
 const progress = element<HTMLProgressElement>("progress");
 const runtime = element("runtime");
+const runtimeNone = element("runtime-none");
 const fallbacks = element("fallbacks");
 
 /** How often a camera's answers are read out, at most. */
@@ -54,7 +55,8 @@ export function showResult(result: ClassifierResult, totalMs: number, live: bool
   const { preprocess, inference, postprocess } = result.timings;
   for (const [id, ms] of Object.entries({ preprocess, inference, postprocess, total: totalMs })) {
     // Browsers' clocks tick in tenths of a millisecond.
-    element(`time-${id}`).textContent = ms < 0.1 ? `< ${format(0.1, 1)} ms` : `${format(ms, 1)} ms`;
+    element(`time-${id}`).textContent =
+      ms < 0.1 ? `< ${format(0.1, 1)}\u00a0ms` : `${format(ms, 1)}\u00a0ms`;
   }
   announce(best[0], live);
 }
@@ -171,6 +173,7 @@ const CAMERA_KEYS = new Set(["CAMERA_NotAllowedError", "CAMERA_NotFoundError", "
 
 /** Shows which model and which build of achado run. */
 export function showRuntime(classifier: ImageClassifier | undefined): void {
+  runtimeNone.hidden = classifier !== undefined;
   if (!classifier) {
     runtime.replaceChildren();
     fallbacks.hidden = true;
@@ -185,7 +188,7 @@ export function showRuntime(classifier: ImageClassifier | undefined): void {
     ["build", `WebAssembly ${simd}`],
     ["threads", String(threads)],
     ["thread", text(worker ? "inWorker" : "inPage")],
-    ["memory", `${format(memoryBytes / 2 ** 20, 1)} MB`],
+    ["memory", `${format(memoryBytes / 2 ** 20, 1)}\u00a0MB`],
   ];
   runtime.replaceChildren(
     ...rows.map(([key, value]) => {
