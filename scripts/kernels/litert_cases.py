@@ -455,6 +455,85 @@ def unary(folder):
     cases.write()
 
 
+def unary_builtin(folder):
+    cases = Cases(folder, "unary_builtin")
+    every = np.arange(-128, 128)
+    for operator, options, zero, low in [
+        ("EXP", options_of("Exp"), 100, -128), ("LOG", None, -100, -128), ("ABS", options_of("Abs"), -3, -128),
+        ("SQRT", None, -100, -100), ("RSQRT", None, -100, -99),
+        ("GELU", options_of("Gelu", approximate=False), 3, -128),
+        ("GELU", options_of("Gelu", approximate=True), 3, -128),
+    ]:
+        keys = {"approximate": options.approximate} if operator == "GELU" else {}
+        for scale, out, z in [(0.05, 0.041, -40), (0.05, 0.05, 0), (0.02, 0.11, 10)]:
+            values = every[every >= low]
+            cases.add(operator, options, [quantised(values.shape, "int8", scale, zero, values)],
+                      [Tensor(values.shape, "int8", np.float32(out), z)],
+                      {"GELU": 2, "EXP": 2, "ABS": 2, "LOG": 2, "RSQRT": 2}.get(operator, 1),
+                      **keys)
+            if operator == "GELU":
+                cases.add(operator, options, [quantised((256,), "uint8", scale, 131, every + 128)],
+                          [Tensor((256,), "uint8", np.float32(out), z + 128)], 2, **keys)
+    cases.write()
+
+
+def normalisation(folder):
+    cases = Cases(folder, "normalisation")
+    shape = (4, 37)
+    options = options_of("L2Norm", fusedActivationFunction=0)
+    cases.add("L2_NORMALIZATION", options, [real(shape)], [Tensor(shape, "float32")])
+    for dtype, z, middle in [("int8", -9, 0), ("uint8", 100, 128)]:
+        for depth in [37, 3, 1000]:
+            data = quantised((2, depth), dtype, 0.05, z)
+            cases.add("L2_NORMALIZATION", options, [data],
+                      [Tensor((2, depth), dtype, np.float32(1 / 128), middle)], 2)
+    cases.add("LOG_SOFTMAX", options_of("LogSoftmax"), [real(shape)], [Tensor(shape, "float32")])
+    for dtype, top in [("int8", 127), ("uint8", 255)]:
+        for scale in [0.02, 0.1, 0.5]:
+            cases.add("LOG_SOFTMAX", options_of("LogSoftmax"), [quantised(shape, dtype, scale, 9)],
+                      [Tensor(shape, dtype, np.float32(16 / 256), top)], 2)
+    options = options_of("LocalResponseNormalization", radius=3, bias=1.5, alpha=0.2, beta=0.6)
+    cases.add("LOCAL_RESPONSE_NORMALIZATION", options, [real((1, 2, 2, 12))],
+              [Tensor((1, 2, 2, 12), "float32")])
+    cases.write()
+
+
+def products(folder):
+    cases = Cases(folder, "products")
+    for first, second, swapped in [
+        ((2, 3, 4), (2, 4, 5), (False, False)), ((3, 4), (4, 5), (False, False)),
+        ((2, 1, 3, 4), (3, 4, 2), (False, False)), ((2, 3, 4), (2, 5, 4), (False, True)),
+        ((2, 4, 3), (2, 4, 5), (True, False)),
+    ]:
+        def side(shape, swap):
+            return (*shape[:-2], shape[-1], shape[-2]) if swap else shape
+        out = np.matmul(np.zeros(side(first, swapped[0])), np.zeros(side(second, swapped[1]))).shape
+        options = options_of("BatchMatMul", adjX=swapped[0], adjY=swapped[1],
+                             asymmetricQuantizeInputs=False)
+        keys = {"adjoint": f"{int(swapped[0])}x{int(swapped[1])}"}
+        cases.add("BATCH_MATMUL", options, [real(first), real(second)], [Tensor(out, "float32")],
+                  **keys)
+        cases.add("BATCH_MATMUL", options,
+                  [quantised(first, "int8", 0.05, 3), quantised(second, "int8", 0.02, -7)],
+                  [Tensor(out, "int8", np.float32(0.09), 4)], 2, **keys)
+    values = [0, 1, -1, 2.5, -2.5, 100.9, -100.9, 200, 7]
+    types = ["float32", "int8", "uint8", "int32", "int64", "bool"]
+    for from_type in types:
+        for to_type in types:
+            kept = values if from_type == "float32" else [v for v in values if v == int(v)]
+            if from_type in ["uint8", "bool"] or to_type == "uint8":
+                kept = [v for v in kept if v >= 0]
+            if "int8" in [from_type, to_type]:
+                kept = [v for v in kept if abs(v) < 128]
+            if from_type == "bool":
+                kept = [v for v in kept if v in [0, 1]]
+            data = Tensor((len(kept),), from_type, values=kept)
+            cases.add("CAST", options_of("Cast", inDataType=TYPES[from_type],
+                                         outDataType=TYPES[to_type]),
+                      [data], [Tensor((len(kept),), to_type)])
+    cases.write()
+
+
 def conversions(folder):
     cases = Cases(folder, "conversions")
     options = options_of("Quantize")
@@ -619,8 +698,10 @@ def convolutions(folder):
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for suite in [elementwise, binary, arranging, transposed_convolutions, detection, pooling, reductions, unary, conversions, moves, resizing, movement,
-                  softmax, convolutions]:
+    suites = [elementwise, binary, arranging, transposed_convolutions, detection, pooling,
+              reductions, unary, unary_builtin, normalisation, products, conversions, moves,
+              resizing, movement, softmax, convolutions]
+    for suite in suites:
         suite(folder)
 
 

@@ -63,6 +63,16 @@ impl Broadcast {
         self.row
     }
 
+    /// How far each operand moves from one element of a row to the next: 1, or 0 where it is one
+    /// element for the whole row.
+    pub fn row_steps(&self) -> [usize; 2] {
+        match self.row {
+            Row::Both => [1, 1],
+            Row::SecondScalar => [1, 0],
+            Row::FirstScalar => [0, 1],
+        }
+    }
+
     /// Output elements in a row.
     pub fn row_len(&self) -> usize {
         self.row_len

@@ -40,6 +40,17 @@ pub fn unary<T: Quantized>(operator: Unary, input: Affine, output: Affine) -> Op
             let params = reference::LeakyRelu::new(alpha, input, output);
             from_fn::<T, T>(|x| params.apply(x))
         }
+        Unary::Abs | Unary::Sqrt | Unary::Rsqrt if T::MIN == 0 => return None,
+        Unary::Exp | Unary::Log if T::MIN == 0 => return None,
+        Unary::Abs => from_fn::<T, T>(|x| reference::abs(x, input, output)),
+        Unary::Exp => from_fn::<T, T>(|x| reference::by_lookup(libm::expf, x, input, output)),
+        Unary::Log => from_fn::<T, T>(|x| reference::log(x, input, output)),
+        Unary::Sqrt => from_fn::<T, T>(|x| reference::sqrt(x, input, output)),
+        Unary::Rsqrt => from_fn::<T, T>(|x| reference::rsqrt(x, input, output)),
+        Unary::Gelu { approximate } => {
+            let gelu = if approximate { reference::gelu_by_tanh } else { reference::gelu };
+            from_fn::<T, T>(|x| reference::by_lookup(gelu, x, input, output))
+        }
         Unary::Relu => relu::<T>(input, output, [0.0, f32::INFINITY]),
         Unary::Relu6 => relu::<T>(input, output, [0.0, 6.0]),
         Unary::ReluN1To1 => relu::<T>(input, output, [-1.0, 1.0]),

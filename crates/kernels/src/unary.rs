@@ -66,7 +66,8 @@ pub fn unary_f32(operator: Unary, input: &[f32], out: &mut [f32]) {
         Unary::Exp => map(input, out, exp),
         Unary::Floor => map(input, out, f32::floor),
         Unary::Gelu { approximate: false } => {
-            map(input, out, |x| 0.5 * x * (1.0 + libm::erff(x * core::f32::consts::FRAC_1_SQRT_2)))
+            // By erfc, which keeps its digits where 1 + erf cancels.
+            map(input, out, |x| 0.5 * x * libm::erfcf(x * -core::f32::consts::FRAC_1_SQRT_2))
         }
         Unary::Gelu { approximate: true } => {
             const SQRT_2_BY_PI: f32 = 0.797_884_6;

@@ -25,7 +25,7 @@ fn real(operator: Unary, x: f64) -> f64 {
         Unary::Exp => libm::exp(x),
         Unary::Floor => x.floor(),
         Unary::Gelu { approximate: false } => {
-            0.5 * x * (1.0 + libm::erf(x * core::f64::consts::FRAC_1_SQRT_2))
+            0.5 * x * libm::erfc(x * -core::f64::consts::FRAC_1_SQRT_2)
         }
         Unary::Gelu { approximate: true } => {
             let inner = (2.0 / core::f64::consts::PI).sqrt() * x * (1.0 + 0.044715 * x * x);

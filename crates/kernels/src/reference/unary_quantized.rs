@@ -28,6 +28,69 @@ pub fn elu<T: Quantized>(element: i32, input: Affine, output: Affine) -> T {
     output.table_entry(if x < 0.0 { libm::expm1f(x) } else { x })
 }
 
+/// EXP or GELU by the built-in kernel: `f` in f32 through [`Affine::builtin_table_entry`].
+pub fn by_lookup<T: Quantized>(
+    f: impl Fn(f32) -> f32,
+    element: i32,
+    input: Affine,
+    output: Affine,
+) -> T {
+    output.builtin_table_entry(f(input.scale * (element - input.zero_point) as f32))
+}
+
+/// LOG by the built-in kernel (`elementwise.cc`): elements that are not positive give the least
+/// output.
+pub fn log<T: Quantized>(element: i32, input: Affine, output: Affine) -> T {
+    let least = (T::MIN - output.zero_point) as f32 * output.scale;
+    let log = |x: f32| if x <= 0.0 { least } else { libm::logf(x) };
+    by_lookup(log, element, input, output)
+}
+
+/// GELU (`reference/gelu.h`).
+pub fn gelu(x: f32) -> f32 {
+    0.5 * x * libm::erfcf(x * -core::f32::consts::FRAC_1_SQRT_2)
+}
+
+/// GELU's approximation by tanh (`reference/gelu.h`).
+pub fn gelu_by_tanh(x: f32) -> f32 {
+    const SQRT_2_BY_PI: f32 = 0.797_884_6;
+    0.5 * x * (1.0 + libm::tanhf(SQRT_2_BY_PI * (x + 0.044_715 * x * x * x)))
+}
+
+/// ABS by the built-in kernel (`elementwise.cc`).
+pub fn abs<T: Quantized>(element: i32, input: Affine, output: Affine) -> T {
+    let size = (element - input.zero_point).abs();
+    let scaled = if input.scale == output.scale {
+        size
+    } else {
+        FixedMultiplier::new(f64::from(input.scale / output.scale)).apply(size)
+    };
+    T::saturated(scaled.saturating_add(output.zero_point))
+}
+
+/// SQRT by the built-in kernel (`elementwise.cc`): truncated. Negative numbers, which it refuses,
+/// count as 0.
+pub fn sqrt<T: Quantized>(element: i32, input: Affine, output: Affine) -> T {
+    let root = (input.scale * (element - input.zero_point) as f32).max(0.0).sqrt();
+    T::saturated(((root / output.scale) as i32).saturating_add(output.zero_point))
+}
+
+/// RSQRT by the built-in kernel (`elementwise.cc`): 0 gives the greatest output. Negative numbers,
+/// which it refuses, count as 0.
+pub fn rsqrt<T: Quantized>(element: i32, input: Affine, output: Affine) -> T {
+    /// Bits that the root gets to keep.
+    const SHIFT: i32 = 20;
+    let x = element - input.zero_point;
+    if x <= 0 {
+        return T::from_i32(T::MAX);
+    }
+    let root = FixedMultiplier::inverse_sqrt(x);
+    let root = FixedMultiplier { shift: root.shift + SHIFT, ..root }.apply(1);
+    let scale = FixedMultiplier::new(1.0 / f64::from(input.scale.sqrt() * output.scale));
+    let scaled = FixedMultiplier { shift: scale.shift - SHIFT, ..scale }.apply(root);
+    T::saturated(scaled.saturating_add(output.zero_point))
+}
+
 /// An input of CONCATENATION on the output's scale, as the built-in kernel of uint8
 /// (`ConcatenationWithScaling` in `reference/concatenation.h`) has it:
 /// `round(element * ratio + bias) + zero_point`, ties away from zero, where

@@ -35,6 +35,12 @@ impl FixedMultiplier {
         FixedMultiplier { fraction: fraction as i32, shift: shift.min(31) }
     }
 
+    /// For sums of products: `first scale * second scale` in f32, over the output's in f64
+    /// (`GetQuantizedConvolutionMultipler` in `kernel_util.cc`).
+    pub fn of_products(first: Affine, second: Affine, output: Affine) -> FixedMultiplier {
+        Self::new(f64::from(first.scale * second.scale) / f64::from(output.scale))
+    }
+
     /// `x` times the multiplier, rounded twice: to the high half of the doubled product (half a
     /// unit away from zero), then to the right shift (ties away from zero). `common.cc`,
     /// `MultiplyByQuantizedMultiplier` in its default, double-rounding form.
@@ -54,6 +60,42 @@ impl FixedMultiplier {
         let product = i64::from(x.wrapping_shl(left)) * i64::from(self.fraction);
         let high = ((product + (1 << 30)) >> 31).min(i64::from(i32::MAX));
         ((high + (1i64 << right >> 1)) >> right) as i32
+    }
+
+    /// `1 / sqrt(x)` for a count of squares, by five Newton steps in fixed point
+    /// (`GetInvSqrtQuantizedMultiplierExp` in `common.h`). 0 counts as 1.
+    pub fn inverse_sqrt(x: i32) -> FixedMultiplier {
+        if x <= 1 {
+            return FixedMultiplier { fraction: i32::MAX, shift: 0 };
+        }
+        let (mut x, mut right) = (x, 11);
+        while x >= 1 << 29 {
+            x /= 4;
+            right += 1;
+        }
+        // As far to the left as leaves two bits, in pairs.
+        let pairs = (x.leading_zeros() as i32 - 1) / 2 - 1;
+        right -= pairs;
+        x <<= 2 * pairs;
+        // Three bits before the point; products have more, and are shifted back.
+        let narrow = |x: i32, bits: u32| {
+            (i64::from(x) << bits).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+        };
+        let half_input = round_shift(x >> 1, 1);
+        let three_halves = (1 << 28) + (1 << 27);
+        let mut root = 1 << 28;
+        for _ in 0..5 {
+            let cube = narrow(high_mul(high_mul(root, root), root), 6);
+            let next = high_mul(three_halves, root).wrapping_sub(high_mul(half_input, cube));
+            root = narrow(next, 3);
+        }
+        // Times half the square root of 2.
+        let mut fraction = high_mul(root, 1_518_500_250);
+        if right < 0 {
+            fraction = fraction.wrapping_shl(right.unsigned_abs());
+            right = 0;
+        }
+        FixedMultiplier { fraction, shift: -right }
     }
 
     /// The fraction in 16 bits, rounded half up (`DownScaleInt32ToInt16Multiplier`).
@@ -88,6 +130,13 @@ pub fn high_mul_i16(a: i16, b: i16) -> i16 {
 }
 
 impl Affine {
+    /// `round(x * (1.0 / scale)) + zero_point`, ties away from zero, saturated: the entry of a table
+    /// in the built-in kernels (`LUTPopulate` in `common.h`): EXP, LOG, GELU.
+    pub fn builtin_table_entry<T: Quantized>(self, x: f32) -> T {
+        let rounded = (x * (1.0 / self.scale)).round() + self.zero_point as f32;
+        T::saturated(rounded as i32)
+    }
+
     /// The elements at which a fused activation clamps, in the built-in kernels
     /// (`kernel_util.cc`): `round(bound / scale) + zero_point`, ties away from zero, within the
     /// type. Infinite bounds are the type's.

@@ -1,0 +1,113 @@
+//! BATCH_MATMUL: `[..., rows, depth]` by `[..., depth, columns]`, batches broadcast.
+
+use crate::broadcast::Broadcast;
+use crate::requant::Quantized;
+use crate::requant::builtin::FixedMultiplier;
+
+/// The geometry of a product of two batches of matrices.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchMatmul {
+    batches: Broadcast,
+    /// Rows of the result, products summed, columns of the result.
+    sizes: [usize; 3],
+    /// How far neighbours of a row and of a column lie apart in each operand.
+    strides: [[usize; 2]; 2],
+}
+
+impl BatchMatmul {
+    /// For operands of these shapes, of which the last two dimensions are exchanged where
+    /// `adjoint` says so. `None` where they do not fit each other.
+    pub fn new(first: &[usize], second: &[usize], adjoint: [bool; 2]) -> Option<Self> {
+        let (a_batch, a) = first.split_at(first.len().checked_sub(2)?);
+        let (b_batch, b) = second.split_at(second.len().checked_sub(2)?);
+        let matrix = |sides: &[usize], swapped: bool| {
+            if swapped {
+                ([sides[1], sides[0]], [1, sides[1]])
+            } else {
+                ([sides[0], sides[1]], [sides[1], 1])
+            }
+        };
+        let ([rows, depth], a_strides) = matrix(a, adjoint[0]);
+        let ([b_depth, columns], b_strides) = matrix(b, adjoint[1]);
+        (depth == b_depth).then_some(Self {
+            batches: Broadcast::new(a_batch, b_batch)?,
+            sizes: [rows, depth, columns],
+            strides: [a_strides, b_strides],
+        })
+    }
+
+    /// Output elements.
+    pub fn out_len(&self) -> usize {
+        self.batches.out_len() * self.sizes[0] * self.sizes[2]
+    }
+
+    /// Float product.
+    pub fn run_f32(&self, first: &[f32], second: &[f32], out: &mut [f32]) {
+        let [rows, depth, columns] = self.sizes;
+        let [[a_row, a_step], [b_step, b_column]] = self.strides;
+        self.for_each_batch(first, second, out, |a, b, out| {
+            out.fill(0.0);
+            for row in 0..rows {
+                let out = &mut out[row * columns..(row + 1) * columns];
+                for k in 0..depth {
+                    let x = a[row * a_row + k * a_step];
+                    if b_column == 1 {
+                        // A row of the second operand at a time, which becomes vectors.
+                        for (out, y) in out.iter_mut().zip(&b[k * b_step..]) {
+                            *out += x * y;
+                        }
+                    } else {
+                        for (column, out) in out.iter_mut().enumerate() {
+                            *out += x * b[k * b_step + column * b_column];
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// Quantised product, by the built-in kernel: a 32-bit sum of products less the zero points,
+    /// through `multiplier`, which stands for `first scale * second scale / output scale`.
+    pub fn run_quantized<T: Quantized>(
+        &self,
+        zero_points: [i32; 3],
+        multiplier: FixedMultiplier,
+        first: &[T],
+        second: &[T],
+        out: &mut [T],
+    ) {
+        let [rows, depth, columns] = self.sizes;
+        let [[a_row, a_step], [b_step, b_column]] = self.strides;
+        self.for_each_batch(first, second, out, |a, b, out| {
+            for row in 0..rows {
+                for column in 0..columns {
+                    let sum = (0..depth).fold(0i32, |sum, k| {
+                        let x: i32 = a[row * a_row + k * a_step].into();
+                        let y: i32 = b[k * b_step + column * b_column].into();
+                        sum.wrapping_add((x - zero_points[0]) * (y - zero_points[1]))
+                    });
+                    let value = multiplier.apply(sum).saturating_add(zero_points[2]);
+                    out[row * columns + column] = T::saturated(value);
+                }
+            }
+        });
+    }
+
+    fn for_each_batch<T>(
+        &self,
+        first: &[T],
+        second: &[T],
+        out: &mut [T],
+        product: impl Fn(&[T], &[T], &mut [T]),
+    ) {
+        let [rows, depth, columns] = self.sizes;
+        let (a, b, o) = (rows * depth, depth * columns, rows * columns);
+        let steps = self.batches.row_steps();
+        self.batches.for_each_row(|i, j, at| {
+            for k in 0..self.batches.row_len() {
+                let (i, j, at) = (i + k * steps[0], j + k * steps[1], at + k);
+                product(&first[i * a..][..a], &second[j * b..][..b], &mut out[at * o..][..o]);
+            }
+        });
+    }
+}
