@@ -193,6 +193,28 @@ test("models that are not there, or are something else", async (t) => {
   says(unreachable, "MODEL_FETCH", /cannot be fetched from http:\/\/127\.0\.0\.1:1.*CORS/);
 });
 
+test("the wasm and the model are downloaded at the same time", async (t) => {
+  // Each is answered only when the other has been asked for.
+  const asked = {};
+  const both = ["wasm", "model"].map(
+    (name) =>
+      new Promise((resolve) => {
+        asked[name] = resolve;
+      }),
+  );
+  const answer = (name, file, type) => async (_, response) => {
+    asked[name]();
+    await Promise.all(both);
+    response.writeHead(200, { "Content-Type": type });
+    response.end(await readFile(new URL(file, PACKAGE)));
+  };
+  const overrides = {
+    "/dist/simd128.wasm": answer("wasm", "dist/simd128.wasm", "application/wasm"),
+    [modelPath]: answer("model", `.${modelPath}`, "application/octet-stream"),
+  };
+  names(await attempt(t, { overrides }));
+});
+
 test("a wrong model address stops the other downloads", async (t) => {
   const stalled = { file: new URL("dist/simd128.wasm", PACKAGE), delayMs: 5000 };
   const start = performance.now();
