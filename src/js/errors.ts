@@ -27,6 +27,8 @@ export type ErrorCode =
 
 /** What every call of achado rejects with, unless it was aborted. */
 export class AchadoError extends Error {
+  /** Said, because minifiers shorten the class's own. */
+  static override readonly name = "AchadoError";
   /** Who is at fault. */
   readonly code: ErrorCode;
   /** The facts of the message, for programs: `url`, `status`, `tensor`, `operator`, ... */
