@@ -695,12 +695,44 @@ def convolutions(folder):
     cases.write()
 
 
+def dynamic_range(folder):
+    cases = Cases(folder, "dynamic_range")
+    for low, high in [(-3, 5), (0, 2), (-4, -1)]:
+        for shift in [1, 3]:
+            data = real((2, 3, 4, 16), low, high)
+            data.values[1] *= shift
+            scales = RANDOM.uniform(0.01, 0.02, 16).astype(np.float32)
+            bias = real((16,))
+            bias.constant = True
+
+            def weights(shape, axis):
+                values = RANDOM.integers(-127, 128, shape)
+                scale = scales[: shape[axis]]
+                return Tensor(shape, "int8", scale, 0, values, constant=True, axis=axis)
+
+            common = {"padding": 0, "strideH": 1, "strideW": 1, "fusedActivationFunction": 0,
+                      "dilationHFactor": 1, "dilationWFactor": 1}
+            keys = {"stride": "1x1", "padding": "same", "act": "none"}
+            cases.add("CONV_2D", options_of("Conv2D", **common),
+                      [data, weights((16, 3, 3, 16), 0), bias],
+                      [Tensor((2, 3, 4, 16), "float32")], 5, **keys)
+            cases.add("DEPTHWISE_CONV_2D", options_of("DepthwiseConv2D", depthMultiplier=1, **common),
+                      [data, weights((1, 3, 3, 16), 3), bias],
+                      [Tensor((2, 3, 4, 16), "float32")], 6, **keys)
+            options = options_of("FullyConnected", fusedActivationFunction=0, weightsFormat=0,
+                                 keepNumDims=False, asymmetricQuantizeInputs=True)
+            row = real((3, 16), low, high)
+            cases.add("FULLY_CONNECTED", options, [row, weights((16, 16), 0), bias],
+                      [Tensor((3, 16), "float32")], 9, act="none")
+    cases.write()
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     suites = [elementwise, binary, arranging, transposed_convolutions, detection, pooling,
               reductions, unary, unary_builtin, normalisation, products, conversions, moves,
-              resizing, movement, softmax, convolutions]
+              resizing, movement, softmax, convolutions, dynamic_range]
     for suite in suites:
         suite(folder)
 

@@ -7,6 +7,7 @@
 //! is in [`builtin`], most of it gemmlowp's fixed point.
 
 pub mod builtin;
+pub mod dynamic;
 
 use builtin::FixedMultiplier;
 
