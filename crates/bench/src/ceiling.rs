@@ -24,7 +24,9 @@ pub(crate) fn all() -> BTreeMap<&'static str, f64> {
     let dot = [Native::i32x4_splat(3); CHAINS + 2];
     let madd = [Native::f32x4_splat(0.5); CHAINS + 2];
     BTreeMap::from([
-        ("i16 dot", measure(8, || _ = black_box(dot_loop(black_box(dot))))),
+        ("gemm i16", measure(8, || _ = black_box(dot_loop(black_box(dot))))),
+        ("gemm i8 pair sums", measure(16, || _ = black_box(pair_sum_loop(black_box(dot))))),
+        ("gemm i8 dot", measure(16, || _ = black_box(quad_loop(black_box(dot))))),
         ("f32 madd", measure(4, || _ = black_box(madd_loop(black_box(madd))))),
     ])
 }
@@ -56,3 +58,8 @@ macro_rules! register_loop {
 }
 register_loop!(dot_loop, |sum, x, y| Native::i32x4_add(y, Native::i32x4_dot_i16x8(sum, x)));
 register_loop!(madd_loop, |sum, x, y| Native::f32x4_madd(sum, x, y));
+register_loop!(pair_sum_loop, |sum, x, y| {
+    let pairs = Native::i16x8_relaxed_dot(x, sum);
+    Native::i32x4_add(y, Native::i32x4_dot_i16x8(pairs, y))
+});
+register_loop!(quad_loop, |sum, x, y| Native::i32x4_relaxed_dot_add(x, y, sum));

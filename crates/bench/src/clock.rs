@@ -29,13 +29,19 @@ pub(crate) use source::now_ms;
 const TRIES: usize = 40;
 /// How long a try runs, in milliseconds.
 const TRY_MS: f64 = 4.0;
+/// How long the body runs before it is measured, so that engines have compiled it with
+/// optimisation.
+const WARM_UP_MS: f64 = 80.0;
 
 /// Milliseconds of one call of `body`, in the best of [`TRIES`] tries of [`TRY_MS`] each.
 pub(crate) fn best_ms(mut body: impl FnMut()) -> f64 {
     let start = now_ms();
-    body();
-    body();
-    let once = ((now_ms() - start) / 2.0).max(1e-3);
+    let mut warm_up = 0.0;
+    while now_ms() - start < WARM_UP_MS {
+        body();
+        warm_up += 1.0;
+    }
+    let once = ((now_ms() - start) / warm_up).max(1e-3);
     let calls = (TRY_MS / once).ceil().clamp(1.0, 1e6);
     (0..TRIES)
         .map(|_| {

@@ -7,6 +7,7 @@ use achado_kernels::aligned::AlignedVec;
 use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
 use achado_kernels::depthwise_conv2d::{DepthwiseFloat, DepthwiseQuantized};
 use achado_kernels::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
+use achado_kernels::gemm::bytes::ByteDot;
 use achado_kernels::reference::conv2d::Conv2dShape;
 use achado_kernels::reference::depthwise_conv2d::DepthwiseShape;
 use achado_kernels::reference::{FloatWeights, QuantizedWeights};
@@ -61,15 +62,19 @@ fn window(size: usize, kernel: usize, stride: usize) -> Window {
     }
 }
 
-/// Elements that look random and reach both ends of the type, but hold no pairs of weights that
-/// no real network has.
+/// Elements spread like the weights of real networks: most are small, one in thirty is beyond
+/// half of the range.
 fn bytes(len: usize) -> Vec<i8> {
     let mut state = 0x9e37_79b9u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1u32 << 24)
+    };
     (0..len)
         .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let (a, b) = ((state >> 24) as i8 / 3, (state >> 16) as i8 / 3);
-            a.saturating_add(b)
+            // A Laplace distribution with a scale of 18.
+            let (magnitude, sign) = (-18.0 * (1.0 - next()).ln(), next() - 0.5);
+            magnitude.min(127.0).copysign(sign) as i8
         })
         .collect()
 }
@@ -100,6 +105,7 @@ impl Report<'_> {
 /// All layers.
 pub(crate) fn all(ceilings: &BTreeMap<&'static str, f64>) -> Vec<Value> {
     let mut report = Report { ceilings, rows: Vec::new() };
+    let byte_dot = ByteDot::probe::<Native>();
     for (name, size, in_c, out_c, kernel, stride) in CONV2D {
         let window = window(size, kernel, stride);
         let shape = Conv2dShape { window, in_c, out_c, groups: 1 };
@@ -109,13 +115,13 @@ pub(crate) fn all(ceilings: &BTreeMap<&'static str, f64>) -> Vec<Value> {
 
         let (input, values) = (bytes(size * size * in_c), bytes(out_c * k));
         let weights = QuantizedWeights { values: &values, zero_point: 0, bias: None };
-        let packed = Conv2dQuantized::new(shape, -5, &weights, &REQUANT);
+        let packed = Conv2dQuantized::new::<i8, i8>(shape, -5, &weights, &REQUANT, byte_dot);
         let mut scratch = AlignedVec::<u8>::zeroed(packed.scratch_bytes());
         let mut out = vec![0i8; pixels * out_c];
         let ms = best_ms(|| {
             packed.run::<Native, i8>(black_box(&input), 0..pixels, &mut out, &mut scratch);
         });
-        report.add("conv2d int8", name, "i16 dot", macs, ms);
+        report.add("conv2d int8", name, packed.kernel(), macs, ms);
 
         let (input, values) = (floats(size * size * in_c), floats(out_c * k));
         let activation = [0.0, 6.0];
@@ -142,7 +148,7 @@ pub(crate) fn all(ceilings: &BTreeMap<&'static str, f64>) -> Vec<Value> {
         let ms = best_ms(|| {
             packed.run::<Native, i8>(black_box(&input), 0..window.out_h, &mut out, &mut scratch);
         });
-        report.add("depthwise_conv2d int8", name, "i16 dot", macs, ms);
+        report.add("depthwise_conv2d int8", name, "gemm i16", macs, ms);
 
         let (input, values) = (floats(size * size * channels), floats(channels * k));
         let weights = FloatWeights { values: &values, bias: None, activation: [0.0, 6.0] };
@@ -158,12 +164,13 @@ pub(crate) fn all(ceilings: &BTreeMap<&'static str, f64>) -> Vec<Value> {
         let name = format!("{in_c}->{out_c}");
         let (input, values) = (bytes(in_c), bytes(out_c * in_c));
         let weights = QuantizedWeights { values: &values, zero_point: 0, bias: None };
-        let packed = FullyConnectedQuantized::new([in_c, out_c], -5, &weights, &REQUANT);
+        let packed =
+            FullyConnectedQuantized::new::<i8, i8>([in_c, out_c], -5, &weights, &REQUANT, byte_dot);
         let mut scratch = AlignedVec::<u8>::zeroed(packed.scratch_bytes());
         let mut out = vec![0i8; out_c];
         let ms =
             best_ms(|| packed.run::<Native, i8>(black_box(&input), 0..1, &mut out, &mut scratch));
-        report.add("fully_connected int8", &name, "i16 dot", in_c * out_c, ms);
+        report.add("fully_connected int8", &name, packed.kernel(), in_c * out_c, ms);
 
         let (input, values) = (floats(in_c), floats(out_c * in_c));
         let activation = [f32::NEG_INFINITY, f32::INFINITY];

@@ -3,9 +3,11 @@
 use core::ops::Range;
 
 use crate::gemm::TILE_ROWS;
-use crate::gemm::{float, quantized};
+use crate::gemm::bytes::ByteDot;
+use crate::gemm::float;
+use crate::gemm::quantized::{Operands, PackedWeights, Segments};
 use crate::reference::{FloatWeights, QuantizedWeights};
-use crate::requant::{Quantized, Requantize};
+use crate::requant::Requantize;
 use crate::simd::{Element, Simd};
 
 /// A packed FULLY_CONNECTED of int8 or uint8 tensors.
@@ -13,30 +15,28 @@ use crate::simd::{Element, Simd};
 pub struct FullyConnectedQuantized {
     in_c: usize,
     out_c: usize,
-    weights: quantized::PackedWeights,
+    weights: PackedWeights,
 }
 
 impl FullyConnectedQuantized {
-    /// Packs weights `[out, in]`.
-    pub fn new<W: Quantized>(
+    /// Packs weights `[out, in]` for inputs of `T`. `byte_dot` is what [`ByteDot::probe`] found on
+    /// the machine that will run it.
+    pub fn new<T: Element, W: Element>(
         [in_c, out_c]: [usize; 2],
         input_zero_point: i32,
         weights: &QuantizedWeights<W>,
         requant: &Requantize,
+        byte_dot: Option<ByteDot>,
     ) -> Self {
-        let weight = |column: usize, k: usize| {
-            let value: i32 = weights.values[column * in_c + k].into();
-            (value - weights.zero_point) as i16
-        };
-        let weights = quantized::PackedWeights::new(
-            out_c,
-            in_c,
-            weight,
-            weights.bias,
-            input_zero_point,
-            requant,
-        );
+        let segments = Segments { count: 1, len: in_c };
+        let operands = Operands { columns: out_c, weights: *weights, input_zero_point };
+        let weights = PackedWeights::new::<T, W>(byte_dot, segments, &operands, requant);
         Self { in_c, out_c, weights }
+    }
+
+    /// The name of the way it runs, for profiles.
+    pub fn kernel(&self) -> &'static str {
+        self.weights.kernel()
     }
 
     /// The weights' size in memory.
@@ -46,7 +46,7 @@ impl FullyConnectedQuantized {
 
     /// Bytes of scratch that [`Self::run`] needs: one packed tile.
     pub fn scratch_bytes(&self) -> usize {
-        self.weights.tile_len() * size_of::<i16>()
+        self.weights.tile_bytes()
     }
 
     /// Computes rows `rows` of the batch into `out`, which holds just these. `scratch` is at
@@ -58,8 +58,7 @@ impl FullyConnectedQuantized {
         out: &mut [T],
         scratch: &mut [u8],
     ) {
-        let packed: &mut [i16] = bytemuck::cast_slice_mut(scratch);
-        let packed = &mut packed[..self.weights.tile_len()];
+        let packed = &mut scratch[..self.weights.tile_bytes()];
         let mut first = rows.start;
         for out in out.chunks_mut(TILE_ROWS * self.out_c) {
             let tile = (rows.end - first).min(TILE_ROWS);
@@ -67,7 +66,8 @@ impl FullyConnectedQuantized {
                 input[(first + r.min(tile - 1)) * self.in_c..][..self.in_c].as_ptr()
             });
             // SAFETY: each row was sliced to `in_c`.
-            unsafe { quantized::pack_rows::<S, T>(at, self.in_c, packed) };
+            unsafe { self.weights.pack_segment::<S, T>(at, 0, packed) };
+            self.weights.finish_tile::<S>(packed);
             self.weights.multiply::<S, T>(packed, tile, out, self.out_c);
             first += tile;
         }

@@ -5,6 +5,7 @@ mod common;
 use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
 use achado_kernels::depthwise_conv2d::{DepthwiseFloat, DepthwiseQuantized};
 use achado_kernels::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
+use achado_kernels::gemm::bytes::ByteDot;
 use achado_kernels::reference::conv2d::{Conv2dShape, conv2d_f32, conv2d_quantized};
 use achado_kernels::reference::depthwise_conv2d::{
     DepthwiseShape, depthwise_conv2d_f32, depthwise_conv2d_quantized,
@@ -29,6 +30,28 @@ fn assert_near(expected: &[f32], found: &[f32], context: &dyn core::fmt::Debug) 
     }
 }
 
+/// The kernels that this level can run on this machine: by words, and by bytes.
+fn byte_dots<S: Simd>() -> Vec<Option<ByteDot>> {
+    let mut dots = vec![None];
+    dots.extend(ByteDot::probe::<S>().map(Some));
+    // A machine with unsigned dot products has the saturating pair sums of x86, too.
+    if dots.contains(&Some(ByteDot::Unsigned)) {
+        dots.push(Some(ByteDot::PairSum));
+    }
+    dots
+}
+
+#[test]
+fn byte_dots_are_found_out() {
+    use achado_kernels::simd::Portable;
+    assert_eq!(ByteDot::probe::<Portable>(), Some(ByteDot::Unsigned));
+    assert_eq!(ByteDot::probe::<Portable<true>>(), Some(ByteDot::Signed));
+    fn body<S: Simd>() {
+        println!("{}: {:?}", S::NAME, ByteDot::probe::<S>());
+    }
+    each_level!(body);
+}
+
 /// Where a kernel splits its output for threads: any place gives the same.
 fn split(random: &mut Random, pixels: usize) -> [core::ops::Range<usize>; 2] {
     let middle = random.between(0, pixels);
@@ -42,7 +65,7 @@ fn conv2d<S: Simd, T: Element, W: Element>() {
         let Conv2dShape { window, in_c, out_c, groups } = shape;
         let k = window.kernel_h * window.kernel_w * in_c / groups;
         let input = random.elements::<T>(window.batch * window.in_h * window.in_w * in_c);
-        let values = random.elements::<W>(out_c * k);
+        let values = random.weights::<W>(out_c * k);
         let bias: Vec<i32> = (0..out_c).map(|_| (random.float() * 3000.0) as i32).collect();
         let weights = QuantizedWeights {
             values: &values,
@@ -53,14 +76,18 @@ fn conv2d<S: Simd, T: Element, W: Element>() {
         let mut expected = vec![T::default(); window.out_pixels() * out_c];
         conv2d_quantized(&shape, &input, zero_point, &weights, &requant.get(), &mut expected);
 
-        let fast = Conv2dQuantized::new(shape, zero_point, &weights, &requant.get());
-        let mut scratch = scratch(fast.scratch_bytes());
-        let mut found = vec![T::default(); expected.len()];
-        for pixels in split(&mut random, window.out_pixels()) {
-            let out = &mut found[pixels.start * out_c..pixels.end * out_c];
-            fast.run::<S, T>(&input, pixels, out, &mut scratch);
+        for byte_dot in byte_dots::<S>() {
+            let requant = requant.get();
+            let fast =
+                Conv2dQuantized::new::<T, W>(shape, zero_point, &weights, &requant, byte_dot);
+            let mut scratch = scratch(fast.scratch_bytes());
+            let mut found = vec![T::default(); expected.len()];
+            for pixels in split(&mut random, window.out_pixels()) {
+                let out = &mut found[pixels.start * out_c..pixels.end * out_c];
+                fast.run::<S, T>(&input, pixels, out, &mut scratch);
+            }
+            assert_eq!(expected, found, "{} {byte_dot:?} seed {seed}: {shape:?}", S::NAME);
         }
-        assert_eq!(expected, found, "{} seed {seed}: {shape:?} {requant:?}", S::NAME);
     }
 }
 
@@ -122,7 +149,7 @@ fn depthwise<S: Simd, T: Element, W: Element>() {
         let DepthwiseShape { window, in_c, .. } = shape;
         let k = window.kernel_h * window.kernel_w;
         let input = random.elements::<T>(window.batch * window.in_h * window.in_w * in_c);
-        let values = random.elements::<W>(in_c * k);
+        let values = random.weights::<W>(in_c * k);
         let bias: Vec<i32> = (0..in_c).map(|_| (random.float() * 3000.0) as i32).collect();
         let weights = QuantizedWeights {
             values: &values,
@@ -203,7 +230,7 @@ fn fully_connected<S: Simd, T: Element, W: Element>() {
         let (batch, in_c, out_c) =
             (random.between(1, 6), random.between(1, 70), random.between(1, 40));
         let input = random.elements::<T>(batch * in_c);
-        let values = random.elements::<W>(in_c * out_c);
+        let values = random.weights::<W>(in_c * out_c);
         let bias: Vec<i32> = (0..out_c).map(|_| (random.float() * 3000.0) as i32).collect();
         let weights = QuantizedWeights {
             values: &values,
@@ -222,14 +249,24 @@ fn fully_connected<S: Simd, T: Element, W: Element>() {
             &mut expected,
         );
 
-        let fast = FullyConnectedQuantized::new(sizes, zero_point, &weights, &requant.get());
-        let mut scratch = scratch(fast.scratch_bytes());
-        let mut found = vec![T::default(); expected.len()];
-        for rows in split(&mut random, batch) {
-            let out = &mut found[rows.start * out_c..rows.end * out_c];
-            fast.run::<S, T>(&input, rows, out, &mut scratch);
+        for byte_dot in byte_dots::<S>() {
+            let requant = requant.get();
+            let fast = FullyConnectedQuantized::new::<T, W>(
+                sizes, zero_point, &weights, &requant, byte_dot,
+            );
+            let mut scratch = scratch(fast.scratch_bytes());
+            let mut found = vec![T::default(); expected.len()];
+            for rows in split(&mut random, batch) {
+                let out = &mut found[rows.start * out_c..rows.end * out_c];
+                fast.run::<S, T>(&input, rows, out, &mut scratch);
+            }
+            assert_eq!(
+                expected,
+                found,
+                "{} {byte_dot:?} seed {seed}: {batch} x {sizes:?}",
+                S::NAME
+            );
         }
-        assert_eq!(expected, found, "{} seed {seed}: {batch} x {sizes:?}", S::NAME);
     }
 }
 

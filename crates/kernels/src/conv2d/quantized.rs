@@ -5,10 +5,11 @@ use core::ops::Range;
 use super::{block_rows, is_pointwise, window_origin};
 use crate::aligned::LINE_BYTES;
 use crate::gemm::TILE_ROWS;
-use crate::gemm::quantized::{PackedWeights, pack_rows};
+use crate::gemm::bytes::ByteDot;
+use crate::gemm::quantized::{Operands, PackedWeights, Segments};
 use crate::reference::QuantizedWeights;
 use crate::reference::conv2d::Conv2dShape;
-use crate::requant::{Quantized, Requantize};
+use crate::requant::Requantize;
 use crate::simd::{Element, Simd};
 
 /// How the elements of a window become a row of the matrix.
@@ -36,50 +37,45 @@ pub struct Conv2dQuantized {
 }
 
 impl Conv2dQuantized {
-    /// Packs weights `[out_c, kernel_h, kernel_w, in_c / groups]`.
-    pub fn new<W: Quantized>(
+    /// Packs weights `[out_c, kernel_h, kernel_w, in_c / groups]` for inputs of `T`. `byte_dot` is
+    /// what [`ByteDot::probe`] found on the machine that will run it.
+    pub fn new<T: Element, W: Element>(
         shape: Conv2dShape,
         input_zero_point: i32,
         weights: &QuantizedWeights<W>,
         requant: &Requantize,
+        byte_dot: Option<ByteDot>,
     ) -> Self {
         let (window, group_in) = (&shape.window, shape.in_c / shape.groups);
         let taps = window.kernel_h * window.kernel_w;
-        let rows = if is_pointwise(&shape) {
-            Rows::Pointwise
+        let (rows, segments) = if is_pointwise(&shape) {
+            (Rows::Pointwise, Segments { count: 1, len: group_in })
         } else if group_in >= MIN_TAP_CHANNELS {
-            Rows::Taps
+            (Rows::Taps, Segments { count: taps, len: group_in })
         } else {
-            Rows::Gathered
+            (Rows::Gathered, Segments { count: 1, len: taps * group_in })
         };
-        let tap_len = if rows == Rows::Taps { group_in.next_multiple_of(2) } else { group_in };
         let group_out = shape.out_c / shape.groups;
         let groups: Vec<_> = (0..shape.groups)
             .map(|group| {
-                let first = group * group_out;
-                let scale: Vec<f32> =
-                    (first..first + group_out).map(|c| requant.scale_of(c)).collect();
-                let weight = |column: usize, k: usize| {
-                    let (tap, c) = (k / tap_len, k % tap_len);
-                    if c >= group_in {
-                        return 0;
-                    }
-                    let at = ((first + column) * taps + tap) * group_in + c;
-                    let value: i32 = weights.values[at].into();
-                    (value - weights.zero_point) as i16
-                };
-                PackedWeights::new(
-                    group_out,
-                    taps * tap_len,
-                    weight,
-                    weights.bias.map(|bias| &bias[first..first + group_out]),
+                let columns = group * group_out..(group + 1) * group_out;
+                let scale: Vec<f32> = columns.clone().map(|c| requant.scale_of(c)).collect();
+                let k = taps * group_in;
+                let operands = Operands {
+                    columns: group_out,
+                    weights: QuantizedWeights {
+                        values: &weights.values[columns.start * k..columns.end * k],
+                        bias: weights.bias.map(|bias| &bias[columns]),
+                        ..*weights
+                    },
                     input_zero_point,
-                    &Requantize { scale: &scale, ..*requant },
-                )
+                };
+                let requant = Requantize { scale: &scale, ..*requant };
+                PackedWeights::new::<T, W>(byte_dot, segments, &operands, &requant)
             })
             .collect();
-        let row_bytes = groups[0].tile_len() / TILE_ROWS * size_of::<i16>();
-        let block_rows = block_rows(row_bytes, window.out_pixels());
+        let tile_bytes = groups.iter().map(PackedWeights::tile_bytes).max().unwrap_or(0);
+        let block_rows = block_rows(tile_bytes / TILE_ROWS, window.out_pixels());
         Self { shape, rows, input_zero_point, groups, block_rows }
     }
 
@@ -90,11 +86,7 @@ impl Conv2dQuantized {
 
     /// The name of the way it runs, for profiles.
     pub fn kernel(&self) -> &'static str {
-        match self.rows {
-            Rows::Pointwise => "gemm i16",
-            Rows::Taps => "im2col + gemm i16",
-            Rows::Gathered => "gather + gemm i16",
-        }
+        self.groups.first().map_or("", PackedWeights::kernel)
     }
 
     /// The weights' size in memory.
@@ -104,8 +96,8 @@ impl Conv2dQuantized {
 
     /// Bytes of scratch that [`Self::run`] needs.
     pub fn scratch_bytes(&self) -> usize {
-        let packed = self.block_rows / TILE_ROWS * self.groups[0].tile_len() * size_of::<i16>();
-        packed + self.gather_bytes()
+        let tile_bytes = self.groups.iter().map(PackedWeights::tile_bytes).max().unwrap_or(0);
+        self.block_rows / TILE_ROWS * tile_bytes + self.gather_bytes()
     }
 
     /// Four gathered rows, or one row of zero points; whole lines, so that what follows is aligned.
@@ -136,7 +128,6 @@ impl Conv2dQuantized {
         assert_eq!(out.len(), pixels.len() * out_c);
         let (gathered, packed) = scratch.split_at_mut(self.gather_bytes());
         let gathered: &mut [T] = bytemuck::cast_slice_mut(gathered);
-        let packed: &mut [i16] = bytemuck::cast_slice_mut(packed);
         if self.rows == Rows::Taps {
             gathered.fill(T::from_i32(self.input_zero_point));
         }
@@ -150,8 +141,9 @@ impl Conv2dQuantized {
                     // A tile that ends early repeats its last pixel.
                     let at: [usize; TILE_ROWS] =
                         core::array::from_fn(|r| first + (tile * TILE_ROWS + r).min(rows - 1));
-                    let to = &mut packed[tile * weights.tile_len()..][..weights.tile_len()];
-                    self.pack_tile::<S, T>(input, at, channels.clone(), gathered, to);
+                    let to = &mut packed[tile * weights.tile_bytes()..][..weights.tile_bytes()];
+                    self.pack_tile::<S, T>(input, at, channels.clone(), gathered, weights, to);
+                    weights.finish_tile::<S>(to);
                 }
                 let start = (first - pixels.start) * out_c + group * group_out;
                 weights.multiply::<S, T>(packed, rows, &mut out[start..], out_c);
@@ -168,7 +160,8 @@ impl Conv2dQuantized {
         pixels: [usize; TILE_ROWS],
         channels: Range<usize>,
         gathered: &mut [T],
-        to: &mut [i16],
+        weights: &PackedWeights,
+        to: &mut [u8],
     ) {
         let Conv2dShape { window, in_c, .. } = self.shape;
         let origins = pixels.map(|pixel| window_origin(&self.shape, pixel));
@@ -179,10 +172,9 @@ impl Conv2dQuantized {
                     input[pixel * in_c..][channels.clone()].as_ptr()
                 });
                 // SAFETY: each row was sliced to the channels.
-                unsafe { pack_rows::<S, T>(rows, channels.len(), to) };
+                unsafe { weights.pack_segment::<S, T>(rows, 0, to) };
             }
             Rows::Taps => {
-                let tap_len = channels.len().next_multiple_of(2) * TILE_ROWS;
                 let padding = &gathered[..channels.len()];
                 for ky in 0..window.kernel_h {
                     for kx in 0..window.kernel_w {
@@ -199,9 +191,7 @@ impl Conv2dQuantized {
                         });
                         let tap = ky * window.kernel_w + kx;
                         // SAFETY: each row was sliced to the channels.
-                        unsafe {
-                            pack_rows::<S, T>(rows, channels.len(), &mut to[tap * tap_len..]);
-                        }
+                        unsafe { weights.pack_segment::<S, T>(rows, tap, to) };
                     }
                 }
             }
@@ -214,7 +204,7 @@ impl Conv2dQuantized {
                 }
                 let rows = [0, 1, 2, 3].map(|r| gathered[r * stride..][..len].as_ptr());
                 // SAFETY: each row was sliced to `len`.
-                unsafe { pack_rows::<S, T>(rows, len, to) };
+                unsafe { weights.pack_segment::<S, T>(rows, 0, to) };
             }
         }
     }

@@ -28,6 +28,8 @@ macro_rules! unrolled {
     ($i:ident in $($n:literal)* $body:block) => {$(
         {
             const $i: usize = $n;
+            // The conditions are for the other literals.
+            #[allow(clippy::absurd_extreme_comparisons)]
             $body
         }
     )*};

@@ -164,4 +164,18 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn f32x4_pmax(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`: fused in the relaxed level, two roundings in the others.
     fn f32x4_madd(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+
+    /// Byte `i` of the result is byte `indices[i]` of `a`; indices are below 16.
+    fn i8x16_swizzle(a: Self::V, indices: Self::V) -> Self::V;
+    /// Sums of neighbouring unsigned bytes, then of neighbouring words: four bytes to each lane.
+    fn i32x4_sum_quads_u8x16(a: Self::V) -> Self::V;
+    /// Products of signed bytes with activations, neighbours added into words.
+    ///
+    /// What activations are and what happens beyond 16 bits is the machine's business, to be found
+    /// out by [`ByteDot::probe`](crate::gemm::bytes::ByteDot::probe): x86 takes them as unsigned
+    /// and saturates; Arm takes them as signed.
+    fn i16x8_relaxed_dot(weights: Self::V, activations: Self::V) -> Self::V;
+    /// Products of signed bytes with activations, four neighbours added to each lane of `sum`; see
+    /// [`Self::i16x8_relaxed_dot`].
+    fn i32x4_relaxed_dot_add(weights: Self::V, activations: Self::V, sum: Self::V) -> Self::V;
 }

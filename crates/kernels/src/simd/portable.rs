@@ -3,8 +3,10 @@
 use super::Simd;
 
 /// Arrays of lanes; the compiler vectorises what it can.
+///
+/// Relaxed dot products are those of x86 with VNNI, or, where `SIGNED`, of Arm.
 #[derive(Clone, Copy)]
-pub struct Portable;
+pub struct Portable<const SIGNED: bool = false>;
 
 /// Sixteen bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ fn interleave<T: Copy, const N: usize>(a: [T; N], b: [T; N], from: usize) -> [T;
     core::array::from_fn(|i| if i % 2 == 0 { a[from + i / 2] } else { b[from + i / 2] })
 }
 
-impl Simd for Portable {
+impl<const SIGNED: bool> Simd for Portable<SIGNED> {
     type V = V;
     const NAME: &'static str = "portable";
 
@@ -274,5 +276,54 @@ impl Simd for Portable {
     #[inline(always)]
     fn f32x4_madd(a: V, b: V, c: V) -> V {
         Self::f32x4_add(Self::f32x4_mul(a, b), c)
+    }
+
+    #[inline(always)]
+    fn i8x16_swizzle(a: V, indices: V) -> V {
+        V(indices.0.map(|i| a.0[usize::from(i & 15)]))
+    }
+    #[inline(always)]
+    fn i32x4_sum_quads_u8x16(a: V) -> V {
+        let (quads, _) = a.0.as_chunks::<4>();
+        from_i32s(core::array::from_fn(|i| quads[i].iter().map(|&x| i32::from(x)).sum()))
+    }
+    #[inline(always)]
+    fn i16x8_relaxed_dot(weights: V, activations: V) -> V {
+        let products = products::<SIGNED>(weights, activations);
+        from_i16s(core::array::from_fn(|i| {
+            let sum = products[2 * i] + products[2 * i + 1];
+            sum.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
+        }))
+    }
+    #[inline(always)]
+    fn i32x4_relaxed_dot_add(weights: V, activations: V, sum: V) -> V {
+        let products = products::<SIGNED>(weights, activations);
+        let (quads, _) = products.as_chunks::<4>();
+        let sums = core::array::from_fn(|i| quads[i].iter().sum());
+        Self::i32x4_add(sum, from_i32s(sums))
+    }
+}
+
+/// Products of signed bytes with signed or unsigned ones.
+#[inline(always)]
+fn products<const SIGNED: bool>(weights: V, activations: V) -> [i32; 16] {
+    let (w, signed, unsigned) = (i8s(weights), i8s(activations), u8s(activations));
+    core::array::from_fn(|i| {
+        let a = if SIGNED { i32::from(signed[i]) } else { i32::from(unsigned[i]) };
+        i32::from(w[i]) * a
+    })
+}
+
+/// The bytes of a vector, for levels that fall back to this one.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(super) mod bytes {
+    use super::V;
+
+    pub fn to_portable(bytes: [u8; 16]) -> V {
+        V(bytes)
+    }
+
+    pub fn from_portable(v: V) -> [u8; 16] {
+        v.0
     }
 }

@@ -14,7 +14,7 @@ pub struct Simd128;
 pub struct Relaxed;
 
 macro_rules! level {
-    ($level:ty, $name:literal, $madd:expr) => {
+    ($level:ty, $name:literal, $madd:expr, $swizzle:ident, $dot:expr, $dot_add:expr) => {
         impl Simd for $level {
             type V = v128;
             const NAME: &'static str = $name;
@@ -113,7 +113,20 @@ macro_rules! level {
                 $madd(a, b, c)
             }
 
-            level!(@one xor v128_xor, i16x8_add i16x8_add, i16x8_sub i16x8_sub,
+            #[inline(always)]
+            fn i32x4_sum_quads_u8x16(a: v128) -> v128 {
+                i32x4_extadd_pairwise_u16x8(i16x8_extadd_pairwise_u8x16(a))
+            }
+            #[inline(always)]
+            fn i16x8_relaxed_dot(weights: v128, activations: v128) -> v128 {
+                $dot(weights, activations)
+            }
+            #[inline(always)]
+            fn i32x4_relaxed_dot_add(weights: v128, activations: v128, sum: v128) -> v128 {
+                $dot_add(weights, activations, sum)
+            }
+
+            level!(@one i8x16_swizzle $swizzle, xor v128_xor, i16x8_add i16x8_add, i16x8_sub i16x8_sub,
                 i32x4_add i32x4_add, i32x4_sub i32x4_sub, i32x4_mul i32x4_mul,
                 i32x4_dot_i16x8 i32x4_dot_i16x8, i8x16_max i8x16_max, i8x16_min i8x16_min,
                 u8x16_max u8x16_max, u8x16_min u8x16_min, i16x8_narrow_i32x4 i16x8_narrow_i32x4,
@@ -143,6 +156,50 @@ macro_rules! level {
     )*};
 }
 
-level!(Simd128, "simd128", |a, b, c| f32x4_add(f32x4_mul(a, b), c));
+/// Without relaxed SIMD no kernel multiplies bytes: this is for completeness, and slow.
+mod emulated {
+    use core::arch::wasm32::v128;
+
+    use super::super::portable::bytes::{from_portable, to_portable};
+    use super::super::{Portable, Simd};
+
+    fn bytes(v: v128) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        // SAFETY: 16 bytes; the store needs no alignment.
+        unsafe { bytes.as_mut_ptr().cast::<v128>().write_unaligned(v) };
+        bytes
+    }
+
+    fn vector(bytes: [u8; 16]) -> v128 {
+        // SAFETY: 16 bytes; the load needs no alignment.
+        unsafe { bytes.as_ptr().cast::<v128>().read_unaligned() }
+    }
+
+    pub fn dot(weights: v128, activations: v128) -> v128 {
+        let [w, a] = [weights, activations].map(|v| to_portable(bytes(v)));
+        vector(from_portable(<Portable>::i16x8_relaxed_dot(w, a)))
+    }
+
+    pub fn dot_add(weights: v128, activations: v128, sum: v128) -> v128 {
+        let [w, a, s] = [weights, activations, sum].map(|v| to_portable(bytes(v)));
+        vector(from_portable(<Portable>::i32x4_relaxed_dot_add(w, a, s)))
+    }
+}
+
+level!(
+    Simd128,
+    "simd128",
+    |a, b, c| f32x4_add(f32x4_mul(a, b), c),
+    i8x16_swizzle,
+    emulated::dot,
+    emulated::dot_add
+);
 #[cfg(target_feature = "relaxed-simd")]
-level!(Relaxed, "relaxed", |a, b, c| f32x4_relaxed_madd(a, b, c));
+level!(
+    Relaxed,
+    "relaxed",
+    |a, b, c| f32x4_relaxed_madd(a, b, c),
+    i8x16_relaxed_swizzle,
+    i16x8_relaxed_dot_i8x16_i7x16,
+    i32x4_relaxed_dot_i8x16_i7x16_add
+);

@@ -14,6 +14,7 @@ use achado_kernels::shape::Window;
 macro_rules! each_level {
     ($body:ident $(, $arg:expr)*) => {{
         $body::<achado_kernels::simd::Portable>($($arg),*);
+        $body::<achado_kernels::simd::Portable<true>>($($arg),*);
         #[cfg(target_arch = "wasm32")]
         $body::<achado_kernels::simd::Simd128>($($arg),*);
         #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
@@ -64,6 +65,21 @@ impl Random {
                     true => self.pick(&[T::MIN, T::MAX]),
                     false => self.between(0, 255) as i32 + T::MIN,
                 })
+            })
+            .collect()
+    }
+
+    /// Weights as networks have them: most are small, some large; a quarter of the vectors as
+    /// [`Self::elements`] has them.
+    pub fn weights<T: Quantized>(&mut self, len: usize) -> Vec<T> {
+        if self.between(0, 3) == 0 {
+            return self.elements(len);
+        }
+        let middle = (T::MIN + T::MAX + 1) / 2;
+        (0..len)
+            .map(|_| {
+                let reach = if self.between(0, 15) == 0 { 128 } else { 30 };
+                T::saturated(middle + self.between(0, 2 * reach) as i32 - reach as i32)
             })
             .collect()
     }

@@ -261,8 +261,13 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
             let weights = parts.weights(constant_weights::<T>(node)?);
-            let kernel =
-                Conv2dQuantized::new(shape, parts.input_zero_point, &weights, &parts.requant());
+            let kernel = Conv2dQuantized::new::<T, T>(
+                shape,
+                parts.input_zero_point,
+                &weights,
+                &parts.requant(),
+                builder.byte_dot,
+            );
             builder.push(node, Packed::<_, T>::new(kernel), &inputs, &outputs);
         }, else return Err(node.unsupported_types())),
         Arithmetic::Float => {
@@ -494,11 +499,12 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
         Arithmetic::Quantized => with_quantized!(input.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
             let weights = parts.weights(constant_weights::<T>(node)?);
-            let kernel = FullyConnectedQuantized::new(
+            let kernel = FullyConnectedQuantized::new::<T, T>(
                 sizes,
                 parts.input_zero_point,
                 &weights,
                 &parts.requant(),
+                builder.byte_dot,
             );
             builder.push(node, Rows { packed: Packed::<_, T>::new(kernel), out_c, macs }, &inputs, &outputs);
         }, else return Err(node.unsupported_types())),
@@ -521,7 +527,7 @@ struct Rows<K, T> {
 
 impl<T: Element> Step for Rows<FullyConnectedQuantized, T> {
     fn kernel(&self) -> &'static str {
-        "gemm i16"
+        self.packed.kernel.kernel()
     }
 
     fn run(&self, operands: &mut Operands) {

@@ -6,6 +6,8 @@ mod movement;
 mod reduction;
 
 use achado_kernels::aligned::AlignedVec;
+use achado_kernels::gemm::bytes::ByteDot;
+use achado_kernels::simd::Native;
 use achado_model::{Model, Operator, Result, TensorId};
 
 use super::arena::Layout;
@@ -56,6 +58,8 @@ impl Lowered {
 pub(crate) struct Builder<'a> {
     model: &'a Model,
     lowered: Lowered,
+    /// What this machine's relaxed dot products compute.
+    byte_dot: Option<ByteDot>,
 }
 
 impl Builder<'_> {
@@ -121,6 +125,7 @@ pub(crate) fn lower(model: &Model, options: &SessionOptions) -> Result<Lowered> 
             constant_of: vec![None; tensors],
             view_of: (0..tensors).map(TensorId).collect(),
         },
+        byte_dot: ByteDot::probe::<Native>(),
     };
     let mut weight_bytes = 0usize;
     for (index, node) in model.nodes.iter().enumerate() {
