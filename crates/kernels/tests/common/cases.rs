@@ -4,6 +4,7 @@
 
 use achado_kernels::reference::Operand;
 use achado_kernels::requant::{Affine, Quantized};
+use achado_kernels::shape::Window;
 
 /// One operator run by TensorFlow Lite.
 #[derive(Debug)]
@@ -81,6 +82,29 @@ impl Case<'_> {
             "relu6" => [0.0, 6.0],
             "relu_n1_to_1" => [-1.0, 1.0],
             _ => [f32::NEG_INFINITY, f32::INFINITY],
+        }
+    }
+
+    /// The window of a case with `stride`, `padding`, and this kernel.
+    pub fn window(&self, [kernel_h, kernel_w]: [usize; 2]) -> Window {
+        let (input, out) = (&self.inputs[0].shape, &self.out().shape);
+        let stride = self.pair("stride");
+        let pad = |axis: usize, kernel: usize| match self.key("padding") {
+            "same" => ((out[axis] - 1) * stride[axis - 1] + kernel).saturating_sub(input[axis]) / 2,
+            _ => 0,
+        };
+        Window {
+            batch: input[0],
+            in_h: input[1],
+            in_w: input[2],
+            out_h: out[1],
+            out_w: out[2],
+            kernel_h,
+            kernel_w,
+            stride,
+            dilation: [1, 1],
+            pad_top: pad(1, kernel_h),
+            pad_left: pad(2, kernel_w),
         }
     }
 
