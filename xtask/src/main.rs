@@ -1,6 +1,7 @@
 //! `cargo xtask <command>`: builds, tests and shows achado, and installs what that needs.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod bundle;
 mod checks;
 mod counts;
@@ -32,6 +33,15 @@ cargo xtask <command>
   ready   everything that has to hold before a commit: format, lints, types, tests, size
   size    print the size of each file of the package; fails over the budget
             of pkg-config/size-budget.json
+  bench   print how fast operators and models are, natively and in headless Chromium, and what
+          share of the processor's ceiling that is
+            --model FILE  measure this .tflite model, too; may be repeated
+            --models-only leave out the operators
+            --only B      one build: native, simd128, relaxed; may be repeated
+            --runs N      runs of each model (default 30)
+            --json OUT    also write all that was measured
+          bench --peers measures the built package beside other runtimes; `--peers --help`
+          prints its options
 
 Each command installs what it needs and says so: the wasm32 target by rustup, wasm-bindgen-cli and
 wasm-pack by cargo into ~/.cache/achado/tools, npm packages into node_modules/, and, for the browser
@@ -109,6 +119,25 @@ fn run() -> Result<bool> {
         "ready" => {
             no_more(&mut arguments)?;
             return checks::ready();
+        }
+        "bench" => {
+            let mut options = bench::Options::default();
+            while let Some(argument) = arguments.next()? {
+                match argument {
+                    Long("peers") => {
+                        let rest: Vec<_> = arguments.raw_args()?.collect();
+                        bench::peers(&rest)?;
+                        return Ok(true);
+                    }
+                    Long("model") => options.models.push(arguments.value()?.into()),
+                    Long("models-only") => options.models_only = true,
+                    Long("only") => options.only.push(arguments.value()?.string()?),
+                    Long("runs") => options.runs = arguments.value()?.parse()?,
+                    Long("json") => options.json = Some(arguments.value()?.into()),
+                    other => return Err(other.unexpected().into()),
+                }
+            }
+            bench::bench(&options)?;
         }
         "size" => {
             no_more(&mut arguments)?;

@@ -103,17 +103,27 @@ pub fn node_modules() -> Result<()> {
     if !node_is_new_enough(version.trim()) {
         bail!("Node {} is too old: 20.19 or newer is needed", version.trim());
     }
+    npm_ci("", "TypeScript, esbuild, wasm-opt, Prettier, Playwright")
+}
+
+/// tests/peers/node_modules/: the runtimes that this one is measured against.
+pub fn peers() -> Result<()> {
+    npm_ci("tests/peers/", "LiteRT.js, ONNX Runtime Web, TensorFlow.js, MediaPipe (some 300 MB)")
+}
+
+/// `node_modules/` of a folder, whose name ends in a slash or is empty for the root's.
+fn npm_ci(folder: &str, packages: &str) -> Result<()> {
     // npm's own marker has another form than the lock, so the lock that was installed is kept.
-    let marker = Path::new("node_modules/.installed-lock.json");
-    let lock = std::fs::read("package-lock.json").context("package-lock.json cannot be read")?;
-    if std::fs::read(marker).is_ok_and(|installed| installed == lock) {
+    let marker = format!("{folder}node_modules/.installed-lock.json");
+    let lock = format!("{folder}package-lock.json");
+    let lock = std::fs::read(&lock).with_context(|| format!("{lock} cannot be read"))?;
+    if std::fs::read(&marker).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    say(
-        "installing npm packages into node_modules/: TypeScript, esbuild, wasm-opt, Prettier, Playwright",
-    );
+    say(&format!("installing npm packages into {folder}node_modules/: {packages}"));
     // Scripts would download; the packages carry their programs already.
-    run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))?;
+    let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    run(Command::new("npm").args(arguments).current_dir(Path::new(".").join(folder)))?;
     std::fs::write(marker, lock)?;
     Ok(())
 }

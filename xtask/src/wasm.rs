@@ -97,13 +97,25 @@ impl Binary {
 
     /// Builds the file and its glue.
     pub fn build(&self, tools: &WasmTools, names: bool) -> Result<()> {
-        say(&format!("building {}.wasm from {}", self.name, self.crate_folder));
+        let out = Path::new("src/js/generated").join(self.name);
+        self.build_crate(tools, self.crate_folder, &out, names)
+    }
+
+    /// Builds another crate as this file is built, into another folder.
+    pub fn build_crate(
+        &self,
+        tools: &WasmTools,
+        crate_folder: &str,
+        out: &Path,
+        names: bool,
+    ) -> Result<()> {
+        say(&format!("building {}.wasm from {crate_folder}", self.name));
         let path = path_with(&tools.folders)?;
-        let root = std::env::current_dir()?;
-        let out = root.join("src/js/generated").join(self.name);
+        // wasm-pack takes a relative folder as one of the crate's.
+        let out = std::path::absolute(out)?;
         let mut pack = Command::new(&tools.wasm_pack);
         pack.args(["--log-level", "warn", "build"])
-            .arg(self.crate_folder)
+            .arg(crate_folder)
             .args(["--release", "--target", "web", "--mode", "no-install", "--no-pack"])
             .args(["--out-name", "achado", "--out-dir"])
             .arg(&out)

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::clock::now_ms;
 
-/// Runs before the clock starts.
-const WARM_UP: usize = 3;
+/// Milliseconds of running before the clock starts: browsers compile hot functions anew, with
+/// optimisation, while a quick first version of them runs.
+const WARM_UP_MS: f64 = 1000.0;
 
 /// `{ packMs, medianMs, memoryBytes, profile: [{ operator, kernel, name, ms, gmacs }] }`, or
 /// `{ error }`.
@@ -25,7 +26,8 @@ fn measure(bytes: Vec<u8>, runs: usize) -> Result<Value> {
             byte.copy_from_slice(&(1.0 / (2 + i % 61) as f32).to_le_bytes()[..byte.len()]);
         }
     }
-    for _ in 0..WARM_UP {
+    let start = now_ms();
+    while now_ms() - start < WARM_UP_MS {
         session.run()?;
     }
     let mut times = Vec::with_capacity(runs);
