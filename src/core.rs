@@ -19,6 +19,13 @@ pub fn start() {
     std::panic::set_hook(Box::new(error::throw_panic));
 }
 
+/// The vector level of this file's kernels: `simd128` or `relaxed`.
+#[must_use]
+#[wasm_bindgen(js_name = simdLevel, unchecked_return_type = "'simd128' | 'relaxed'")]
+pub fn simd_level() -> String {
+    achado_engine::SIMD.to_owned()
+}
+
 /// A classifier. Everything that it throws is `{ code, message, detail }`.
 #[wasm_bindgen]
 pub struct Core {

@@ -8,4 +8,4 @@ mod error;
 mod object;
 mod options;
 
-pub use crate::core::Core;
+pub use crate::core::{Core, simd_level};

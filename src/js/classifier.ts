@@ -151,7 +151,7 @@ class Classifier implements ImageClassifier {
     const { engine, worker, fallbacks } = this.#opened;
     return {
       backend: "wasm",
-      simd: "simd128",
+      simd: engine.simd,
       threads: 1,
       worker,
       fallbacks: [...fallbacks],

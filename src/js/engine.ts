@@ -7,6 +7,7 @@ import type {
   ModelOptions,
   OperatorProfile,
   RawImage,
+  Runtime,
 } from "./types.js";
 
 /** A picture on its way to the engine: pixels, or a bitmap that becomes pixels over there. */
@@ -27,6 +28,7 @@ export type CoreOptions = Omit<ModelOptions, "labels"> & { labels?: string[] | u
 /** A compiled model. It takes one call at a time. */
 export interface Engine {
   readonly metadata: ModelMetadata;
+  readonly simd: Runtime["simd"];
   readonly memoryBytes: number;
   /** What broke it for good, if something has. */
   readonly failure: Error | undefined;
@@ -53,7 +55,8 @@ export type Request = { id: number } & (
 
 /** What each call answers. */
 export interface Answers {
-  open: undefined;
+  /** What the core says about itself. */
+  open: Runtime["simd"];
   classify: ClassifierResult;
   setOptions: undefined;
   profile: OperatorProfile[];

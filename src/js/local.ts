@@ -1,9 +1,10 @@
 // The engine in this thread: the glue around the core's WebAssembly.
 import type { CoreOptions, Engine, Frame, FrameGeometry, Phase } from "./engine.js";
 import { AchadoError, fromCore } from "./errors.js";
-import { Core, type InitOutput, initSync } from "./generated/simd128/achado.js";
+// That of relaxed.wasm is the same, which its build checks.
+import { Core, type InitOutput, initSync, simdLevel } from "./generated/simd128/achado.js";
 import { readBitmap } from "./pixels.js";
-import type { ClassifierResult, ModelMetadata, OperatorProfile } from "./types.js";
+import type { ClassifierResult, ModelMetadata, OperatorProfile, Runtime } from "./types.js";
 
 /** The instance of this thread; its memory is shared by all models here. */
 let wasm: InitOutput | undefined;
@@ -51,6 +52,10 @@ export class LocalEngine implements Engine {
 
   get metadata(): ModelMetadata {
     return this.#metadata;
+  }
+
+  get simd(): Runtime["simd"] {
+    return simdLevel();
   }
 
   get memoryBytes(): number {

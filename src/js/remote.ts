@@ -11,7 +11,7 @@ import type {
 } from "./engine.js";
 import { AchadoError, fromWire } from "./errors.js";
 import { inputError } from "./pixels.js";
-import type { ClassifierResult, ModelMetadata, OperatorProfile } from "./types.js";
+import type { ClassifierResult, ModelMetadata, OperatorProfile, Runtime } from "./types.js";
 
 /** Whether a view shows all of a buffer that can be sent as it is. */
 function isWhole(view: Uint8Array | Uint8ClampedArray): boolean {
@@ -42,6 +42,7 @@ export class RemoteEngine implements Engine {
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #metadata: ModelMetadata | undefined;
+  #simd: Runtime["simd"] = "simd128";
   #memoryBytes = 0;
   #failure: Error | undefined;
 
@@ -87,12 +88,17 @@ export class RemoteEngine implements Engine {
     // A view would take all of its buffer along.
     const bytes = owned || isWhole(model) ? model : model.slice();
     const transfer = bytes === model && !owned ? [] : [bytes.buffer];
-    await this.#ask({ call: "open", module, model: bytes, options, warmup }, transfer, onPhase);
+    const request = { call: "open", module, model: bytes, options, warmup } as const;
+    this.#simd = await this.#ask(request, transfer, onPhase);
   }
 
   get metadata(): ModelMetadata {
     if (!this.#metadata) throw new Error("no model was opened");
     return this.#metadata;
+  }
+
+  get simd(): Runtime["simd"] {
+    return this.#simd;
   }
 
   get memoryBytes(): number {

@@ -78,7 +78,10 @@ export interface ClassifierOptions extends ModelOptions {
   integrity?: `sha256-${string}` | undefined;
   /** Run in a worker, so that the page never waits. Default: true where there is a window. */
   worker?: boolean | undefined;
-  /** Where the core's wasm is, if it is not beside the package. */
+  /**
+   * Where the core's wasm is, if it is not beside the package: `simd128.wasm`, which every supported
+   * browser runs, or `relaxed.wasm`.
+   */
   wasm?: WasmSource | undefined;
   /** Run once before the promise resolves, so that the first picture is fast. Default: true. */
   warmup?: boolean | undefined;
@@ -182,7 +185,8 @@ export interface ModelMetadata {
 /** What runs, and what could not. */
 export interface Runtime {
   readonly backend: "wasm";
-  readonly simd: "simd128";
+  /** Which of the core's builds this is; `relaxed` is faster and not in every browser. */
+  readonly simd: "simd128" | "relaxed";
   readonly threads: number;
   /** Whether it runs in a worker. */
   readonly worker: boolean;

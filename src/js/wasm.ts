@@ -1,45 +1,14 @@
 // Finding, fetching and compiling the core's WebAssembly.
 import { AchadoError } from "./errors.js";
 import { type Fetch, fetchOk } from "./fetching.js";
-import type { Fallback, Progress, WasmSource } from "./types.js";
+import { hasRelaxedSimd, hasSimd } from "./probes.js";
+import type { Fallback, Progress, Runtime, WasmSource } from "./types.js";
 
-/** Bundlers recognise this form and keep the file beside the script. */
-const CORE_URL = new URL("./simd128.wasm", import.meta.url);
-
-/** A module with one function: `i8x16.popcnt(i8x16.splat(0))`, which is valid with SIMD only. */
-const SIMD_PROBE = new Uint8Array([
-  0,
-  0x61,
-  0x73,
-  0x6d,
-  1,
-  0,
-  0,
-  0, // "\0asm", version 1
-  1,
-  5,
-  1,
-  0x60,
-  0,
-  1,
-  0x7b, // type: () -> v128
-  3,
-  2,
-  1,
-  0, // one function of it
-  10,
-  10,
-  1,
-  8,
-  0,
-  0x41,
-  0,
-  0xfd,
-  15,
-  0xfd,
-  98,
-  11, // its body
-]);
+/** The cores by what they need. Bundlers recognise this form and keep the files by the script. */
+const CORES: Record<Runtime["simd"], URL> = {
+  simd128: new URL("./simd128.wasm", import.meta.url),
+  relaxed: new URL("./relaxed.wasm", import.meta.url),
+};
 
 /** Modules by address; only those that compiled. */
 const compiled = new Map<string, WebAssembly.Module>();
@@ -58,14 +27,16 @@ export async function compileCore(
   onProgress: (progress: Progress) => void,
   fallbacks: Fallback[],
 ): Promise<WebAssembly.Module> {
-  if (typeof WebAssembly !== "object" || !WebAssembly.validate(SIMD_PROBE)) {
+  if (!hasSimd()) {
     throw new AchadoError(
       "WASM_UNSUPPORTED",
       "this browser has no WebAssembly SIMD; achado needs Chrome or Edge 94, Firefox 114, Safari 16.4, Node 20 or later",
     );
   }
   onProgress({ phase: "wasm", loaded: 0 });
-  const module = await compile(source ?? CORE_URL, fetch, signal, fallbacks);
+  // Only the chosen one is downloaded.
+  const chosen = source ?? CORES[hasRelaxedSimd() ? "relaxed" : "simd128"];
+  const module = await compile(chosen, fetch, signal, fallbacks);
   onProgress({ phase: "wasm", loaded: 1, total: 1 });
   return module;
 }

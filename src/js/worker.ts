@@ -14,7 +14,7 @@ async function answer(request: Request): Promise<unknown> {
     engine = LocalEngine.open(module, model, options, warmup, (phase, done) =>
       post({ id, phase, done }),
     );
-    return undefined;
+    return engine.simd;
   }
   if (!engine) throw new Error("the worker has no model");
   switch (request.call) {

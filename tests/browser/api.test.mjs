@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { cameraFromPicture, launch, PACKAGE, startServer } from "./support.mjs";
+import { CORE, cameraFromPicture, launch, PACKAGE, startServer } from "./support.mjs";
 
 const fixtures = new URL("../fixtures/", import.meta.url);
 const blank = { headers: { "Content-Type": "text/html" }, body: "<!doctype html><title>test" };
@@ -75,7 +75,7 @@ for (const worker of [true, false]) {
     assert.equal(Object.keys(kinds).length, 22);
     for (const [kind, found] of Object.entries(kinds)) assert.deepEqual(found, expected, kind);
     const { memoryBytes, ...rest } = runtime;
-    assert.deepEqual(rest, { backend: "wasm", simd: "simd128", threads: 1, worker, fallbacks: [] });
+    assert.deepEqual(rest, { backend: "wasm", simd: "relaxed", threads: 1, worker, fallbacks: [] });
     assert.ok(memoryBytes > 5e6 && memoryBytes < 64e6, `${memoryBytes} bytes`);
   });
 
@@ -350,7 +350,7 @@ test("nothing is fetched but the package and the model, and several classifiers 
   });
   const paths = server.requests.slice(from).map(({ path }) => path);
   const wasm = paths.filter((path) => path.endsWith(".wasm"));
-  assert.deepEqual(wasm, ["/dist/simd128.wasm"]);
+  assert.deepEqual(wasm, [CORE]);
   for (const path of paths) {
     assert.match(path, /^\/$|^\/dist\/[\w-]+\.(js|wasm)$|^\/models\/[\w-]+\.tflite$|favicon/);
   }

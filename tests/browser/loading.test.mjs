@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import binaryen from "binaryen";
-import { launch, PACKAGE, startServer } from "./support.mjs";
+import { CORE, launch, PACKAGE, startServer } from "./support.mjs";
 
 const mounts = {
   "/fixtures/": new URL("../fixtures/", import.meta.url),
@@ -13,7 +13,7 @@ const html = (body = "<!doctype html><title>test") => ({
   headers: { "Content-Type": "text/html" },
   body,
 });
-const wasm = await readFile(new URL("dist/simd128.wasm", PACKAGE));
+const wasm = await readFile(new URL(`.${CORE}`, PACKAGE));
 const modelPath = "/models/efficientnet-lite0-int8.tflite";
 
 let browser;
@@ -90,10 +90,10 @@ test("progress tells each phase, and the model's bytes", async (t) => {
 
 test("a wasm file that is not there, and then is", async (t) => {
   const { outcome, again } = await attempt(t, {
-    overrides: { "/dist/simd128.wasm": { status: 404, body: "gone" } },
-    twice: { "/dist/simd128.wasm": undefined },
+    overrides: { [CORE]: { status: 404, body: "gone" } },
+    twice: { [CORE]: undefined },
   });
-  says({ outcome }, "BACKEND_UNAVAILABLE", /wasm file is not at .*simd128\.wasm: .* 404/);
+  says({ outcome }, "BACKEND_UNAVAILABLE", /wasm file is not at .*relaxed\.wasm: .* 404/);
   assert.equal(outcome.detail.status, 404);
   names({ outcome: again });
 });
@@ -101,14 +101,14 @@ test("a wasm file that is not there, and then is", async (t) => {
 test("a wasm file of the wrong MIME type works, and is mentioned", async (t) => {
   for (const type of ["application/octet-stream", ""]) {
     const answer = { headers: type ? { "Content-Type": type } : {}, body: wasm };
-    const runtime = names(await attempt(t, { overrides: { "/dist/simd128.wasm": answer } }));
+    const runtime = names(await attempt(t, { overrides: { [CORE]: answer } }));
     assert.equal(runtime.fallbacks.length, 1);
     assert.match(runtime.fallbacks[0].reason, /^WASM_MIME: .*application\/wasm/);
   }
 });
 
 test("a web page in place of the wasm file is WASM_MIME", async (t) => {
-  const overrides = { "/dist/simd128.wasm": html("<!doctype html><h1>not found</h1>") };
+  const overrides = { [CORE]: html("<!doctype html><h1>not found</h1>") };
   says(await attempt(t, { overrides }), "WASM_MIME", /not WebAssembly: .* text\/html/);
 });
 
@@ -116,7 +116,7 @@ test("a damaged wasm file does not compile", async (t) => {
   const body = Buffer.from(wasm);
   body.fill(0xff, 60, 90);
   const overrides = {
-    "/dist/simd128.wasm": { headers: { "Content-Type": "application/wasm" }, body },
+    [CORE]: { headers: { "Content-Type": "application/wasm" }, body },
   };
   says(await attempt(t, { overrides }), "BACKEND_UNAVAILABLE", /does not compile/);
 });
@@ -141,6 +141,19 @@ test("a browser without SIMD gets a plain sentence", async (t) => {
   };
   const { outcome } = await attempt(t, { before });
   says({ outcome }, "WASM_UNSUPPORTED", /no WebAssembly SIMD; achado needs Chrome/);
+});
+
+test("a browser without relaxed SIMD loads the other core", async (t) => {
+  const before = () => {
+    const { validate } = WebAssembly;
+    // i16x8.relaxed_dot_i8x16_i7x16_s
+    const isRelaxed = (bytes) => String(bytes).includes("253,146,2");
+    WebAssembly.validate = (bytes) => !isRelaxed(bytes) && validate(bytes);
+  };
+  const attempted = await attempt(t, { before });
+  assert.equal(names(attempted).simd, "simd128");
+  const wasm = attempted.requests.map(({ path }) => path).filter((path) => /\.wasm$/.test(path));
+  assert.deepEqual(wasm, ["/dist/simd128.wasm"]);
 });
 
 test("a policy without workers, or a missing script: the main thread works, and says why", async (t) => {
@@ -209,16 +222,16 @@ test("the wasm and the model are downloaded at the same time", async (t) => {
     response.end(await readFile(new URL(file, PACKAGE)));
   };
   const overrides = {
-    "/dist/simd128.wasm": answer("wasm", "dist/simd128.wasm", "application/wasm"),
+    [CORE]: answer("wasm", `.${CORE}`, "application/wasm"),
     [modelPath]: answer("model", `.${modelPath}`, "application/octet-stream"),
   };
   names(await attempt(t, { overrides }));
 });
 
 test("a wrong model address stops the other downloads", async (t) => {
-  const stalled = { file: new URL("dist/simd128.wasm", PACKAGE), delayMs: 5000 };
+  const stalled = { file: new URL(`.${CORE}`, PACKAGE), delayMs: 5000 };
   const start = performance.now();
-  const overrides = { [modelPath]: { status: 404 }, "/dist/simd128.wasm": stalled };
+  const overrides = { [modelPath]: { status: 404 }, [CORE]: stalled };
   says(await attempt(t, { overrides }), "MODEL_FETCH", /404/);
   assert.ok(performance.now() - start < 4500);
 });
@@ -226,10 +239,10 @@ test("a wrong model address stops the other downloads", async (t) => {
 /** The core, changed so that classifying a picture 13 pixels wide is a trap. */
 function trappingWasm() {
   const module = binaryen.readBinary(wasm);
-  const { SIMD128, BulkMemory, ReferenceTypes, Multivalue, NontrappingFPToInt, SignExt } =
-    binaryen.Features;
+  const { BulkMemory, Multivalue, NontrappingFPToInt, ReferenceTypes } = binaryen.Features;
+  const { RelaxedSIMD, SIMD128, SignExt } = binaryen.Features;
   module.setFeatures(
-    SIMD128 | BulkMemory | ReferenceTypes | Multivalue | NontrappingFPToInt | SignExt,
+    BulkMemory | Multivalue | NontrappingFPToInt | ReferenceTypes | RelaxedSIMD | SIMD128 | SignExt,
   );
   const exported = module.getExport("core_classify");
   const name = binaryen.getExportInfo(exported).value;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
-import { cameraFromPicture, launch, PAGE, screenshot, startServer } from "./support.mjs";
+import { CORE, cameraFromPicture, launch, PAGE, screenshot, startServer } from "./support.mjs";
 
 const fixtures = new URL("../fixtures/", import.meta.url);
 const photo = (name) => fileURLToPath(new URL(`photos/${name}`, fixtures));
@@ -79,7 +79,7 @@ test("a photo is named: five categories with bars, times, and what runs", async 
     assert.match(await page.locator(`#time-${step}`).textContent(), /^(< )?\d+\.\d\sms$/);
   }
   const runtime = await page.locator("#runtime").textContent();
-  for (const word of ["EfficientNet-Lite0", "simd128", "Threads1", "a worker", "224 × 224 × 3"]) {
+  for (const word of ["EfficientNet-Lite0", "relaxed", "Threads1", "a worker", "224 × 224 × 3"]) {
     assert.ok(runtime.includes(word), `${word} in ${runtime}`);
   }
   assert.match(await page.locator("#announcement").textContent(), /^Most likely espresso, \d/);
@@ -198,9 +198,9 @@ test("a missing model, a 404 wasm, something else in its place: each says what t
       { [modelPath]: { headers: { "Content-Type": "text/html" }, body: "<html>" } },
       /The model is missing/,
     ],
-    wasm: [{ "/achado/dist/simd128.wasm": { status: 404 } }, /program file could not be loaded/],
+    wasm: [{ [`/achado${CORE}`]: { status: 404 } }, /program file could not be loaded/],
     "wasm-page": [
-      { "/achado/dist/simd128.wasm": { headers: { "Content-Type": "text/html" }, body: "<html>" } },
+      { [`/achado${CORE}`]: { headers: { "Content-Type": "text/html" }, body: "<html>" } },
       /something else in place of the program/,
     ],
   };

@@ -22,6 +22,9 @@ export const PAGE = new URL("www/dist/", REPOSITORY);
 /** The built npm package. */
 export const PACKAGE = new URL("pkg/", REPOSITORY);
 
+/** The wasm file that Chromium chooses among those of the package. */
+export const CORE = "/dist/relaxed.wasm";
+
 /** Where Chromium is: `ACHADO_CHROMIUM`, `CHROME`, or the usual names on PATH. */
 export function chromiumPath() {
   for (const name of ["ACHADO_CHROMIUM", "CHROME"]) {

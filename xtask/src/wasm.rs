@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::shell::{output_of, path_with, run, say};
 use crate::tools::{WASM_TARGET, WasmTools};
@@ -15,9 +15,9 @@ pub struct Binary {
     pub name: &'static str,
     /// The crate that it is made of.
     pub crate_folder: &'static str,
-    /// What the compiler may emit, as rustc calls it.
+    /// What the compiler may emit beyond [`BASE`], as rustc calls it.
     pub target_features: &'static [&'static str],
-    /// The same for wasm-opt, which has names of its own.
+    /// The same beyond [`WASM_OPT_BASE`] for wasm-opt, which has names of its own.
     pub wasm_opt_features: &'static [&'static str],
     /// Further flags for rustc.
     pub rust_flags: &'static [&'static str],
@@ -56,8 +56,19 @@ pub const BINARIES: &[Binary] = &[
     Binary {
         name: "simd128",
         crate_folder: ".",
-        target_features: BASE,
-        wasm_opt_features: WASM_OPT_BASE,
+        target_features: &[],
+        wasm_opt_features: &[],
+        rust_flags: &[],
+        cargo_arguments: &[],
+        environment: &[],
+        tested: true,
+    },
+    // Chromium 114, Firefox 145; src/js/wasm.ts asks the browser. The glue is that of simd128.
+    Binary {
+        name: "relaxed",
+        crate_folder: ".",
+        target_features: &["+relaxed-simd"],
+        wasm_opt_features: &["--enable-relaxed-simd"],
         rust_flags: &[],
         cargo_arguments: &[],
         environment: &[],
@@ -67,8 +78,8 @@ pub const BINARIES: &[Binary] = &[
     Binary {
         name: "decode",
         crate_folder: "crates/decode",
-        target_features: BASE,
-        wasm_opt_features: WASM_OPT_BASE,
+        target_features: &[],
+        wasm_opt_features: &[],
         rust_flags: &[],
         cargo_arguments: &[],
         environment: &[],
@@ -79,8 +90,8 @@ pub const BINARIES: &[Binary] = &[
 impl Binary {
     /// RUSTFLAGS in cargo's form for flags that may hold spaces.
     pub fn encoded_rust_flags(&self) -> Result<String> {
-        let features = format!("-Ctarget-feature={}", self.target_features.join(","));
-        let mut flags = vec![features];
+        let features = [BASE, self.target_features].concat().join(",");
+        let mut flags = vec![format!("-Ctarget-feature={features}")];
         flags.extend(self.rust_flags.iter().map(|&flag| flag.to_owned()));
         flags.extend(path_flags()?);
         Ok(flags.join("\u{1f}"))
@@ -132,7 +143,8 @@ impl Binary {
         let file = folder.join("achado_bg.wasm");
         let smaller = folder.join("optimised.wasm");
         let mut wasm_opt = wasm_opt();
-        wasm_opt.arg("-O3").args(self.wasm_opt_features).arg("--strip-producers");
+        wasm_opt.arg("-O3").args(WASM_OPT_BASE).args(self.wasm_opt_features);
+        wasm_opt.arg("--strip-producers");
         if names {
             wasm_opt.arg("--debuginfo");
         }
@@ -177,6 +189,15 @@ pub fn build_all(tools: &WasmTools, names: bool) -> Result<()> {
     for binary in BINARIES {
         binary.build(tools, names)?;
     }
+    same_glue("simd128", "relaxed")
+}
+
+/// src/js imports the glue of one of these and runs both: which is known only in the browser.
+fn same_glue(one: &str, other: &str) -> Result<()> {
+    let glue = |name| std::fs::read(format!("src/js/generated/{name}/achado.js"));
+    if glue(one)? != glue(other)? {
+        bail!("the glue of {one} and {other} differs; src/js/local.ts needs it to be the same");
+    }
     Ok(())
 }
 
@@ -206,7 +227,7 @@ mod tests {
             assert!(BINARIES[..index].iter().all(|other| other.name != binary.name));
             let flags = binary.encoded_rust_flags().unwrap();
             assert!(flags.starts_with("-Ctarget-feature=+simd128,"), "{flags}");
-            assert!(binary.wasm_opt_features.len() >= binary.target_features.len());
+            assert_eq!(binary.wasm_opt_features.len(), binary.target_features.len());
         }
         assert!(BINARIES.iter().any(|binary| binary.tested));
     }
