@@ -15,11 +15,14 @@ pub struct SessionOptions {
     /// The most memory for activations, scratch and packed weights together. A model that needs
     /// more is refused with `OUT_OF_MEMORY` before anything is allocated for it.
     pub max_memory_bytes: usize,
+    /// How many threads share the work, the caller's included: 0 counts as 1, 32 are the most.
+    /// Results do not depend on it. WebAssembly without atomics has one.
+    pub threads: usize,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { max_memory_bytes: 1 << 30 }
+        Self { max_memory_bytes: 1 << 30, threads: 1 }
     }
 }
 
@@ -60,7 +63,7 @@ impl Session {
     /// `MODEL_FORMAT` where shapes do not fit each other, `UNSUPPORTED_OPERATOR` and
     /// `UNSUPPORTED_TYPE` for what this engine lacks, `OUT_OF_MEMORY` beyond the budget.
     pub fn new(model: Model, options: &SessionOptions) -> Result<Self> {
-        let pool = Pool::default();
+        let pool = Pool::new(options.threads);
         let plan = compile(model, options, pool.threads())?;
         let arena = AlignedVec::zeroed(plan.arena_bytes);
         let scratch = AlignedVec::zeroed(plan.scratch_bytes * pool.threads());

@@ -73,7 +73,9 @@ impl Classifier {
         options.validate()?;
         let file = model.metadata.take();
         let description = std::mem::take(&mut model.description);
-        let session = Session::new(model, &SessionOptions::default())?;
+        let session_options =
+            SessionOptions { threads: options.threads, ..SessionOptions::default() };
+        let session = Session::new(model, &session_options)?;
         let pipeline = Pipeline::new(&session, file.as_ref(), &description, &options)?;
         Ok(Self { session, file, description, options, pipeline })
     }

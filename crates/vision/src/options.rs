@@ -23,6 +23,8 @@ pub struct ClassifierOptions {
     pub category_allowlist: Vec<String>,
     /// All but these categories, by `category_name`.
     pub category_denylist: Vec<String>,
+    /// How many threads run the network; 0 and 1 are the caller's alone. Not changed later.
+    pub threads: usize,
 }
 
 impl ClassifierOptions {

@@ -10,7 +10,7 @@ mod node;
 
 use std::ops::Range;
 
-use achado_kernels::aligned::AlignedVec;
+use achado_kernels::aligned::{AlignedVec, LINE_BYTES};
 use achado_model::{Error, ErrorCode, Model, Result, Tensor, TensorId};
 
 use crate::session::{SessionOptions, Source};
@@ -67,6 +67,8 @@ pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize
     let layout = arena::plan(&model, &lowered, options)?;
     let scratch_bytes =
         lowered.steps.iter().map(|step| step.step.scratch_bytes()).max().unwrap_or(0);
+    // Each thread's begins on a cache line.
+    let scratch_bytes = scratch_bytes.next_multiple_of(LINE_BYTES);
     let steps_bytes: usize = lowered.steps.iter().map(|step| step.step.size_bytes()).sum();
     let constant_bytes: usize = lowered.constants.iter().map(AlignedVec::size_bytes).sum();
     let weight_bytes = steps_bytes + constant_bytes;
