@@ -21,6 +21,8 @@ pub fn classifier_options(value: &JsValue) -> Result<ClassifierOptions> {
         display_names_locale: fields.string("displayNamesLocale")?,
         category_allowlist: fields.strings("categoryAllowlist")?.unwrap_or_default(),
         category_denylist: fields.strings("categoryDenylist")?.unwrap_or_default(),
+        // Negative numbers count as one thread, as 0 does.
+        threads: integer(&fields, "threads")?.and_then(|n| n.try_into().ok()).unwrap_or(1),
     })
 }
 
