@@ -28,10 +28,12 @@ export function summarise({ rows, macs }) {
       version: row.version,
       file: row.file,
       ms,
-      minMs: Math.min(...row.rounds.map((round) => round.min)),
+      minMs: least(row, "min"),
       inferenceMs: row.rounds[0].inference && median(row.rounds.map((round) => round.inference)),
       gmacs: macs && macs / ms / 1e6,
       ratio: ratio((round) => round.median),
+      // What is left of a busy machine's numbers: noise only ever adds.
+      minRatio: own && !owns.includes(row) ? least(row, "min") / least(own, "min") : undefined,
       ratioToInference: own?.rounds[0].inference && ratio((round) => round.inference),
       loadMs: row.load.loadMs,
       startMs: starts.length ? median(starts) : undefined,
@@ -41,6 +43,8 @@ export function summarise({ rows, macs }) {
     };
   });
 }
+
+const least = ({ rounds }, name) => Math.min(...rounds.map((round) => round[name]));
 
 function table(heads, lines) {
   const widths = heads.map((head, i) =>
@@ -58,7 +62,7 @@ export function printGroup(group) {
   const rows = summarise(group);
   console.log(`\n${group.model} ${group.dtype}, threads: ${group.threads}`);
   const heads = ["runtime", "version", "ms", "min", "network", "GMAC/s", "x achado", "x network"];
-  heads.push("load", "1st label", "top 1", "difference", "calm", "file");
+  heads.push("x min", "load", "1st label", "top 1", "difference", "calm", "file");
   console.log(
     table(
       heads,
@@ -73,6 +77,7 @@ export function printGroup(group) {
           fixed(row.gmacs, 1),
           fixed(row.ratio),
           fixed(row.ratioToInference),
+          fixed(row.minRatio),
           fixed(row.loadMs, 0),
           fixed(row.startMs, 0),
           `${row.check.top1}/${row.check.of}`,
@@ -91,7 +96,8 @@ export function printNotes({ host, rounds, missing }) {
   console.log(`
 ${host.cpu}, ${host.cores} cores; Chromium ${host.chromium}; medians of ${rounds} interleaved rounds.
 ms: one classification, typed array or picture in, scores out; network: achado without preparing the
-picture; x: the peer's time over achado's, and over that of achado's network; load: ms from the
+picture; x: the peer's time over achado's, over that of achado's network, and of the fastest runs
+each; load: ms from the
 runtime's start to a loaded model; 1st label: ms from an empty cache to the first label; calm: rounds
 in which nothing else used the processor.`);
   if (missing.length) {

@@ -2,16 +2,30 @@
 // naming the best five are in its time; `inferenceMs` is the network alone.
 import { imageOf } from "../page.mjs";
 
+/** A package without threads does not know the option, and has one. */
+async function createWith(createClassifier, { threads, ...options }) {
+  try {
+    return await createClassifier({ ...options, threads });
+  } catch (error) {
+    if (threads !== 1 || error.detail?.option !== "threads") throw error;
+    return createClassifier(options);
+  }
+}
+
 const optionsOf = ({ artifact, build, threads }) => ({
   maxResults: 5,
   ...(artifact.preprocess && { preprocess: artifact.preprocess }),
   ...(build && { wasm: `/achado/dist/${build}.wasm` }),
-  ...(threads > 1 && { threads }),
+  threads,
 });
 
 export async function create(model, options) {
   const { createClassifier } = await import("/achado/dist/index.js");
-  const classifier = await createClassifier({ model, worker: false, ...optionsOf(options) });
+  const classifier = await createWith(createClassifier, {
+    model,
+    worker: false,
+    ...optionsOf(options),
+  });
   if (classifier.runtime.threads !== options.threads) {
     throw new Error(`achado runs ${classifier.runtime.threads} threads, not ${options.threads}`);
   }
@@ -34,7 +48,11 @@ export async function create(model, options) {
 export async function start(model, pixels, options) {
   const { createClassifier } = await import("/achado/dist/index.js");
   const importedAt = performance.now();
-  const classifier = await createClassifier({ model, warmup: false, ...optionsOf(options) });
+  const classifier = await createWith(createClassifier, {
+    model,
+    warmup: false,
+    ...optionsOf(options),
+  });
   const { top } = await classifier.classify(imageOf(pixels));
   return { label: top.index, importedAt };
 }
