@@ -54,34 +54,16 @@ pub(crate) fn place(
         (picture_width, picture_height)
     };
 
-    let (mut x0, mut x1) =
-        (region.left * upright_width as f64, region.right * upright_width as f64);
-    let (mut y0, mut y1) =
-        (region.top * upright_height as f64, region.bottom * upright_height as f64);
+    let (x0, x1) = (region.left * upright_width as f64, region.right * upright_width as f64);
+    let (y0, y1) = (region.top * upright_height as f64, region.bottom * upright_height as f64);
     let (mut box_width, mut box_height) = (x1 - x0, y1 - y0);
-    let fraction = f64::from(crop_fraction);
-    if fit == Fit::CenterCrop && crop_fraction == 1.0 {
+    if fit == Fit::CenterCrop {
         let scale = (box_width / width as f64).min(box_height / height as f64);
         box_width = scale * width as f64;
         box_height = scale * height as f64;
-    } else if fit == Fit::CenterCrop {
-        // As networks are evaluated: the picture is resized to whole pixels, the short side to
-        // `side / crop_fraction`, and the tensor cut out at a whole pixel. The box is where the
-        // tensor's pixels come from, so that both happen in one step.
-        let cover = |side: usize| (side as f64 / fraction).round().max(1.0);
-        let scale = (box_width / cover(width)).min(box_height / cover(height));
-        let cut = |start: f64, length: f64, side: usize| {
-            let resized = (length / scale).round().max(side as f64);
-            let step = length / resized;
-            (start + ((resized - side as f64) / 2.0).floor() * step, side as f64 * step)
-        };
-        let (x, y) = (cut(x0, box_width, width), cut(y0, box_height, height));
-        (x0, x1, box_width) = (x.0, x.0 + x.1, x.1);
-        (y0, y1, box_height) = (y.0, y.0 + y.1, y.1);
-    } else {
-        box_width *= fraction;
-        box_height *= fraction;
     }
+    box_width *= f64::from(crop_fraction);
+    box_height *= f64::from(crop_fraction);
 
     let (target_width, target_height) = if fit == Fit::Contain {
         let scale = (width as f64 / box_width).min(height as f64 / box_height);
@@ -156,10 +138,7 @@ mod tests {
         let placed = place((640, 480), &WHOLE, (Fit::CenterCrop, 1.0), (224, 224));
         assert_eq!(box_of(&placed), [80.0, 0.0, 560.0, 480.0]);
         let placed = place((640, 480), &WHOLE, (Fit::CenterCrop, 0.875), (224, 224));
-        // Resized to 341 x 256, cut out from column 58 and row 16.
-        let (left, width) = (58.0 * 640.0 / 341.0, 224.0 * 640.0 / 341.0);
-        let expected = [left, 30.0, left + width, 450.0].map(|edge: f64| edge as f32);
-        assert_eq!(box_of(&placed), expected);
+        assert_eq!(box_of(&placed), [110.0, 30.0, 530.0, 450.0]);
     }
 
     #[test]
