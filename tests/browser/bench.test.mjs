@@ -20,9 +20,10 @@ after(() => browser?.close());
 /** Opens the page; any complaint of the browser fails the test. */
 async function open(t, { headers, overrides, ...context } = {}) {
   const server = await startServer({ root: PAGE, headers, overrides });
-  t.after(() => server.close());
   const opened = await browser.newContext({ viewport: DESKTOP, locale: "en-GB", ...context });
+  // The page goes first: what it still loads must not find the server gone.
   t.after(() => opened.close());
+  t.after(() => server.close());
   const page = await opened.newPage();
   page.setDefaultTimeout(120_000);
   const complaints = [];

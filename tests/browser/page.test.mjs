@@ -20,9 +20,10 @@ after(() => browser?.close());
 /** Opens the page; complaints of the page that were not expected fail the test. */
 async function open(t, { overrides, mounts, path = "/", expected = [], ...context } = {}) {
   const server = await startServer({ root: PAGE, overrides, mounts });
-  t.after(() => server.close());
   const opened = await browser.newContext({ viewport: DESKTOP, locale: "en-GB", ...context });
+  // The page goes first: what it still loads must not find the server gone.
   t.after(() => opened.close());
+  t.after(() => server.close());
   const page = await opened.newPage();
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
