@@ -71,8 +71,8 @@ fn a_truncated_model_says_where() {
 #[test]
 fn missing_operators_are_all_named_once() {
     let mut spec = tiny::spec();
-    spec.nodes[1].code = 41; // SUB
-    spec.nodes[2].code = 41;
+    spec.nodes[1].code = 16; // LSTM
+    spec.nodes[2].code = 16;
     spec.nodes[2].version = 1;
     spec.nodes[1].version = 1;
     spec.nodes[3] = NodeSpec { custom: "My\"Op", ..NodeSpec::new(32, &[7], &[9]) };
@@ -82,19 +82,19 @@ fn missing_operators_are_all_named_once() {
     assert_eq!(error.code.as_str(), "UNSUPPORTED_OPERATOR");
     assert_eq!(
         error.message,
-        "the model needs operators that are not supported: SUB version 1 (operator 1, output \
+        "the model needs operators that are not supported: LSTM version 1 (operator 1, output \
          tensor 6 \"depthwise\", and 1 more); custom operator \"My\\\"Op\" version 1 (operator 3, \
          output tensor 9 \"mean\"); FULLY_CONNECTED version 99 (operator 4, output tensor 12 \
          \"logits\", versions up to 13 are supported); builtin operator 4000 version 2 (operator \
          5, output tensor 13 \"scores\")"
     );
-    assert_eq!(error.detail["operator"], Detail::Text("SUB".to_owned()));
+    assert_eq!(error.detail["operator"], Detail::Text("LSTM".to_owned()));
     assert_eq!(error.detail["index"], Detail::Number(1.0));
     assert_eq!(error.detail["version"], Detail::Number(1.0));
     assert_eq!(
         error.detail["operators"],
         Detail::Text(
-            "SUB, custom operator \"My\\\"Op\", FULLY_CONNECTED, builtin operator 4000".to_owned()
+            "LSTM, custom operator \"My\\\"Op\", FULLY_CONNECTED, builtin operator 4000".to_owned()
         )
     );
 }
@@ -186,7 +186,7 @@ fn state_and_sparsity() {
     refused("UNSUPPORTED_OPERATOR", "tensor 6 \"depthwise\" is a variable", |spec| {
         spec.tensors[6].is_variable = true;
     });
-    refused("UNSUPPORTED_TYPE", "tensor 1 \"conv/w\" is stored as a sparse tensor", |spec| {
+    refused("MODEL_FORMAT", "tensor 1 \"conv/w\" is sparse: the lists of its non-zero", |spec| {
         spec.tensors[1].is_sparse = true;
     });
 }

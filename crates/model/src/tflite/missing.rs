@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::reader::{Code, Reader};
-use super::{operators, schema};
+use super::{builtin, operators, schema};
 use crate::{Error, Result};
 
 /// Missing operators that a message lists before it only counts.
@@ -27,7 +27,9 @@ impl<'a> Reader<'a> {
         for (index, table) in self.operators.iter().enumerate() {
             let table = table?;
             let code = self.code(index, table)?;
-            if operators::supported(code.builtin).is_some_and(|(max, _)| code.version <= max) {
+            if operators::supported(code.builtin, &code.custom)
+                .is_some_and(|(max, _)| code.version <= max)
+            {
                 continue;
             }
             // Places in both collections, and a name that was not UTF-8 and so became owned.
@@ -64,7 +66,7 @@ impl<'a> Reader<'a> {
                 "{separator}{name} version {version} (operator {}, output {output}",
                 place.first
             );
-            if let Some((max, _)) = operators::supported(place.code.builtin) {
+            if let Some((max, _)) = operators::supported(place.code.builtin, &place.code.custom) {
                 let _ = write!(message, ", versions up to {max} are supported");
             }
             if place.count > 1 {
@@ -84,6 +86,13 @@ impl<'a> Reader<'a> {
         }
         if let Some(rest) = missing.len().checked_sub(MAX_LISTED).filter(|&rest| rest > 0) {
             let _ = write!(message, "; and {rest} further operators");
+        }
+        let is_control_flow = |place: &Missing<'_>| builtin::is_control_flow(place.code.builtin);
+        if missing.iter().any(is_control_flow) {
+            message.push_str(
+                ". Control flow (IF, WHILE, CALL_ONCE) runs further subgraphs, which are not \
+                 supported: export the model without loops, conditions and variables",
+            );
         }
         error.message = message.into();
         Err(error.with("operators", names.join(", ")))

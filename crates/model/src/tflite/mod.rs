@@ -6,8 +6,11 @@ mod operators;
 mod reader;
 mod schema;
 mod sniff;
+mod sparsity;
 mod tensors;
 mod writer;
+
+pub use sniff::is_onnx;
 
 use crate::{Bytes, Model, Result};
 

@@ -1,32 +1,48 @@
 //! From an operator code and its options table to [`Operator`].
 //!
-//! To add an operator: its code in `builtin.rs`, its options in `schema.rs`, one arm here, its rules
-//! in `validate/operators.rs`.
+//! To add an operator: its code in `builtin.rs`; without attributes a line in `operators/plain.rs`,
+//! else its options in `schema.rs` and an arm here and in `writer/operators.rs`; its rules in
+//! `validate/`.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::{builtin, schema::options};
-use crate::flatbuffer::Table;
-use crate::{Activation, Error, Operator, Padding, Result};
+mod attributes;
+mod custom;
+mod plain;
 
-/// The attributes of one operator of the file.
-#[derive(Clone, Copy)]
-pub(crate) struct Attributes<'a> {
-    /// `operator 3 CONV_2D`, for messages.
-    pub label: &'a str,
-    /// The kind of options in the file.
-    pub kind: u8,
-    /// The options; absent ones have the schema's defaults.
-    pub table: Option<Table<'a>>,
+pub(crate) use attributes::Attributes;
+
+use super::{builtin, schema::options};
+use crate::{Operator, Result};
+
+/// How to get an operator.
+pub(crate) enum Parse {
+    /// It has no attributes.
+    Plain(&'static Operator),
+    /// From its attributes.
+    With(fn(Attributes<'_>) -> Result<Operator>),
 }
 
-/// Reads the attributes of one operator.
-pub(crate) type Parse = fn(Attributes<'_>) -> Result<Operator>;
+impl Parse {
+    /// The operator with its attributes.
+    pub fn read(&self, attributes: Attributes<'_>) -> Result<Operator> {
+        match self {
+            Self::Plain(operator) => Ok((*operator).clone()),
+            Self::With(read) => read(attributes),
+        }
+    }
+}
 
 /// The highest version whose every attribute is understood, and how to read the attributes; `None`
 /// for an operator that is missing here. Higher versions of an operator mostly mean further element
-/// types, which are checked by themselves.
-pub(crate) fn supported(code: i32) -> Option<(i32, Parse)> {
-    Some(match code {
+/// types, which are checked by themselves. `custom` is the name of a custom operator.
+pub(crate) fn supported(code: i32, custom: &str) -> Option<(i32, Parse)> {
+    if code == builtin::CUSTOM {
+        return custom::supported(custom);
+    }
+    if let Some(plain) = plain::by_code(code) {
+        return Some((plain.version, Parse::Plain(&plain.operator)));
+    }
+    let (version, read): (i32, fn(Attributes<'_>) -> Result<Operator>) = match code {
         builtin::CONV_2D => (8, |a| {
             let a = a.of(options::CONV_2D)?;
             Ok(Operator::Conv2d {
@@ -55,10 +71,10 @@ pub(crate) fn supported(code: i32) -> Option<(i32, Parse)> {
             Ok(Operator::FullyConnected { activation: a.activation(0)?, keep_num_dims: a.flag(2)? })
         }),
         builtin::ADD => {
-            (5, |a| Ok(Operator::Add { activation: a.of(options::ADD)?.activation(0)? }))
+            (6, |a| Ok(Operator::Add { activation: a.of(options::ADD)?.activation(0)? }))
         }
         builtin::MUL => {
-            (7, |a| Ok(Operator::Mul { activation: a.of(options::MUL)?.activation(0)? }))
+            (8, |a| Ok(Operator::Mul { activation: a.of(options::MUL)?.activation(0)? }))
         }
         builtin::AVERAGE_POOL_2D => (3, |a| {
             let a = a.of(options::POOL_2D)?;
@@ -81,7 +97,6 @@ pub(crate) fn supported(code: i32) -> Option<(i32, Parse)> {
         builtin::MEAN => {
             (3, |a| Ok(Operator::Mean { keep_dims: a.of(options::REDUCER)?.flag(0)? }))
         }
-        builtin::PAD => (4, |_| Ok(Operator::Pad)),
         builtin::RESHAPE => (1, |a| {
             Ok(Operator::Reshape { new_shape: a.of(options::RESHAPE)?.integers(0, "new_shape")? })
         }),
@@ -89,102 +104,142 @@ pub(crate) fn supported(code: i32) -> Option<(i32, Parse)> {
             Ok(Operator::Squeeze { dims: a.of(options::SQUEEZE)?.integers(0, "squeeze_dims")? })
         }),
         builtin::SOFTMAX => {
-            (3, |a| Ok(Operator::Softmax { beta: a.of(options::SOFTMAX)?.float(0)? }))
+            (4, |a| Ok(Operator::Softmax { beta: a.of(options::SOFTMAX)?.float(0)? }))
         }
-        builtin::LOGISTIC => (3, |_| Ok(Operator::Logistic)),
-        builtin::RELU => (3, |_| Ok(Operator::Relu)),
-        builtin::RELU6 => (3, |_| Ok(Operator::Relu6)),
-        builtin::HARD_SWISH => (1, |_| Ok(Operator::HardSwish)),
-        builtin::QUANTIZE => (4, |_| Ok(Operator::Quantize)),
-        builtin::DEQUANTIZE => (6, |_| Ok(Operator::Dequantize)),
-        builtin::CONCATENATION => (4, |a| {
+        builtin::CONCATENATION => (7, |a| {
             let a = a.of(options::CONCATENATION)?;
             Ok(Operator::Concatenation {
                 axis: i64::from(a.integer(0, 0)?),
                 activation: a.activation(1)?,
             })
         }),
+        builtin::SUB => {
+            (5, |a| Ok(Operator::Sub { activation: a.of(options::SUB)?.activation(0)? }))
+        }
+        builtin::DIV => {
+            (2, |a| Ok(Operator::Div { activation: a.of(options::DIV)?.activation(0)? }))
+        }
+        builtin::GELU => (3, |a| Ok(Operator::Gelu { approximate: a.of(options::GELU)?.flag(0)? })),
+        builtin::LEAKY_RELU => (2, |a| {
+            Ok(Operator::LeakyRelu { alpha: a.of(options::LEAKY_RELU)?.finite(0, "alpha")? })
+        }),
+        builtin::L2_NORMALIZATION => (2, |a| {
+            Ok(Operator::L2Normalization { activation: a.of(options::L2_NORM)?.activation(0)? })
+        }),
+        builtin::LOCAL_RESPONSE_NORMALIZATION => (1, |a| {
+            let a = a.of(options::LOCAL_RESPONSE_NORMALIZATION)?;
+            let radius = a.integer(0, 0)?;
+            Ok(Operator::LocalResponseNormalization {
+                radius: usize::try_from(radius)
+                    .map_err(|_| a.malformed(&format!("radius is {radius}, must be 0 or more")))?,
+                bias: a.finite(1, "bias")?,
+                alpha: a.finite(2, "alpha")?,
+                beta: a.finite(3, "beta")?,
+            })
+        }),
+        builtin::TRANSPOSE_CONV => (5, |a| {
+            let a = a.of(options::TRANSPOSE_CONV)?;
+            Ok(Operator::TransposeConv {
+                padding: a.padding(0)?,
+                stride: [a.at_least_1(2, 0, "stride_h")?, a.at_least_1(1, 0, "stride_w")?],
+                activation: a.activation(3)?,
+            })
+        }),
+        builtin::RESIZE_BILINEAR => (4, |a| {
+            let a = a.of(options::RESIZE_BILINEAR)?;
+            Ok(Operator::ResizeBilinear {
+                align_corners: a.flag(2)?,
+                half_pixel_centers: a.flag(3)?,
+            })
+        }),
+        builtin::RESIZE_NEAREST_NEIGHBOR => (4, |a| {
+            let a = a.of(options::RESIZE_NEAREST_NEIGHBOR)?;
+            Ok(Operator::ResizeNearestNeighbor {
+                align_corners: a.flag(0)?,
+                half_pixel_centers: a.flag(1)?,
+            })
+        }),
+        builtin::MIRROR_PAD => (3, |a| {
+            let a = a.of(options::MIRROR_PAD)?;
+            match a.byte(0)? {
+                mode @ (0 | 1) => Ok(Operator::MirrorPad { symmetric: mode == 1 }),
+                mode => Err(a.unsupported(&format!("mode {mode}"))),
+            }
+        }),
+        builtin::SPLIT => (5, |a| {
+            let a = a.of(options::SPLIT)?;
+            Ok(Operator::Split { parts: a.at_least_1(0, 0, "num_splits")? })
+        }),
+        builtin::SPLIT_V => (3, |a| {
+            let a = a.of(options::SPLIT_V)?;
+            Ok(Operator::SplitV { parts: a.at_least_1(0, 0, "num_splits")? })
+        }),
+        builtin::STRIDED_SLICE => (8, |a| {
+            let a = a.of(options::STRIDED_SLICE)?;
+            Ok(Operator::StridedSlice {
+                begin_mask: a.mask(0)?,
+                end_mask: a.mask(1)?,
+                ellipsis_mask: a.mask(2)?,
+                new_axis_mask: a.mask(3)?,
+                shrink_axis_mask: a.mask(4)?,
+                offset: a.flag(5)?,
+            })
+        }),
+        builtin::PACK => {
+            (5, |a| Ok(Operator::Pack { axis: a.of(options::PACK)?.integer(1, 0)?.into() }))
+        }
+        builtin::UNPACK => (6, |a| {
+            let a = a.of(options::UNPACK)?;
+            let parts = a.integer(0, 0)?;
+            Ok(Operator::Unpack {
+                parts: usize::try_from(parts)
+                    .map_err(|_| a.malformed(&format!("num is {parts}, must be 0 or more")))?,
+                axis: a.integer(1, 0)?.into(),
+            })
+        }),
+        builtin::GATHER => (8, |a| {
+            let a = a.of(options::GATHER)?;
+            Ok(Operator::Gather {
+                axis: a.integer(0, 0)?.into(),
+                batch_dims: a.integer(1, 0)?.into(),
+            })
+        }),
+        builtin::REDUCE_MAX => {
+            (3, |a| Ok(Operator::ReduceMax { keep_dims: a.of(options::REDUCER)?.flag(0)? }))
+        }
+        builtin::REDUCE_MIN => {
+            (3, |a| Ok(Operator::ReduceMin { keep_dims: a.of(options::REDUCER)?.flag(0)? }))
+        }
+        builtin::REDUCE_PROD => {
+            (2, |a| Ok(Operator::ReduceProd { keep_dims: a.of(options::REDUCER)?.flag(0)? }))
+        }
+        builtin::REDUCE_ANY => {
+            (1, |a| Ok(Operator::ReduceAny { keep_dims: a.of(options::REDUCER)?.flag(0)? }))
+        }
+        builtin::REDUCE_ALL => {
+            (1, |a| Ok(Operator::ReduceAll { keep_dims: a.of(options::REDUCER)?.flag(0)? }))
+        }
+        builtin::SUM => (2, |a| Ok(Operator::Sum { keep_dims: a.of(options::REDUCER)?.flag(0)? })),
+        builtin::CUMSUM => (1, |a| {
+            let a = a.of(options::CUMSUM)?;
+            Ok(Operator::Cumsum { exclusive: a.flag(0)?, reverse: a.flag(1)? })
+        }),
+        builtin::BATCH_MATMUL => (4, |a| {
+            let a = a.of(options::BATCH_MATMUL)?;
+            Ok(Operator::BatchMatmul { adj_x: a.flag(0)?, adj_y: a.flag(1)? })
+        }),
+        builtin::SPACE_TO_DEPTH => (2, |a| {
+            let a = a.of(options::SPACE_TO_DEPTH)?;
+            Ok(Operator::SpaceToDepth { block: a.at_least_1(0, 0, "block_size")? })
+        }),
+        builtin::DEPTH_TO_SPACE => (2, |a| {
+            let a = a.of(options::DEPTH_TO_SPACE)?;
+            Ok(Operator::DepthToSpace { block: a.at_least_1(0, 0, "block_size")? })
+        }),
+        builtin::ONE_HOT => {
+            (1, |a| Ok(Operator::OneHot { axis: a.of(options::ONE_HOT)?.integer(0, 0)?.into() }))
+        }
         _ => return None,
-    })
-}
-
-impl<'a> Attributes<'a> {
-    /// These attributes if the options are of the kind that the operator has, or absent.
-    fn of(self, kind: u8) -> Result<Self> {
-        match (self.kind, self.table) {
-            (found, Some(_)) if found != kind => Err(Error::format(format!(
-                "{}: options are of kind {found}, must be of kind {kind}",
-                self.label
-            ))
-            .with("operator", self.label)),
-            (options::NONE, _) => Ok(Self { table: None, ..self }),
-            _ => Ok(self),
-        }
-    }
-
-    fn unsupported(&self, what: &str) -> Error {
-        Error::unsupported_operator(format!("{} has {what}, which is not supported", self.label))
-            .with("operator", self.label)
-    }
-
-    fn integer(&self, field: u16, default: i32) -> Result<i32> {
-        self.table.map_or(Ok(default), |table| table.scalar(field, default))
-    }
-
-    fn byte(&self, field: u16) -> Result<u8> {
-        self.table.map_or(Ok(0), |table| table.scalar(field, 0))
-    }
-
-    fn flag(&self, field: u16) -> Result<bool> {
-        Ok(self.byte(field)? != 0)
-    }
-
-    fn float(&self, field: u16) -> Result<f32> {
-        self.table.map_or(Ok(0.0), |table| table.scalar(field, 0.0))
-    }
-
-    fn integers(&self, field: u16, what: &'static str) -> Result<Vec<i64>> {
-        let Some(table) = self.table else { return Ok(Vec::new()) };
-        let values = table.vector::<i32>(field, what)?;
-        if values.len() > crate::limits::MAX_RANK {
-            return Err(Error::format(format!(
-                "{}: {what} has {} dimensions, the limit is {}",
-                self.label,
-                values.len(),
-                crate::limits::MAX_RANK
-            ))
-            .with("operator", self.label));
-        }
-        Ok(values.iter().map(i64::from).collect())
-    }
-
-    fn at_least_1(&self, field: u16, default: i32, what: &str) -> Result<usize> {
-        let value = self.integer(field, default)?;
-        usize::try_from(value).ok().filter(|&value| value >= 1).ok_or_else(|| {
-            Error::format(format!("{}: {what} is {value}, must be 1 or more", self.label))
-                .with("operator", self.label)
-        })
-    }
-
-    /// The enum `Padding`.
-    fn padding(&self, field: u16) -> Result<Padding> {
-        match self.byte(field)? {
-            0 => Ok(Padding::Same),
-            1 => Ok(Padding::Valid),
-            other => Err(self.unsupported(&format!("padding {other}"))),
-        }
-    }
-
-    /// The enum `ActivationFunctionType`.
-    fn activation(&self, field: u16) -> Result<Activation> {
-        match self.byte(field)? {
-            0 => Ok(Activation::None),
-            1 => Ok(Activation::Relu),
-            2 => Ok(Activation::ReluN1To1),
-            3 => Ok(Activation::Relu6),
-            4 => Err(self.unsupported("the fused activation TANH")),
-            5 => Err(self.unsupported("the fused activation SIGN_BIT")),
-            other => Err(self.unsupported(&format!("the fused activation {other}"))),
-        }
-    }
+    };
+    Some((version, Parse::With(read)))
 }

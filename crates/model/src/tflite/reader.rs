@@ -165,7 +165,7 @@ impl<'a> Reader<'a> {
     fn node(&mut self, index: usize, table: Table<'a>, tensors: &[Tensor]) -> Result<Node> {
         let code = self.code(index, table)?;
         let label = format!("operator {index} {}", code.name());
-        let Some((_, parse)) = operators::supported(code.builtin) else {
+        let Some((_, parse)) = operators::supported(code.builtin, &code.custom) else {
             return Err(Error::unsupported_operator(format!("{label} is not supported")));
         };
         let inputs = table.vector::<i32>(schema::operator::INPUTS, "an operator's operands")?;
@@ -184,13 +184,33 @@ impl<'a> Reader<'a> {
         )?;
         // Reshape and squeeze keep a short list.
         self.budget.take_bytes(MAX_RANK.saturating_mul(8))?;
-        let mut operator = parse(Attributes {
+        let mut operator = parse.read(Attributes {
             label: &label,
             kind: table.scalar(schema::operator::BUILTIN_OPTIONS_TYPE, 0u8)?,
             table: table.table(schema::operator::BUILTIN_OPTIONS, "an operator's options")?,
+            custom: self.custom_options(&label, table)?,
         })?;
         settle(&mut operator, &inputs, tensors);
         Ok(Node { operator, inputs, outputs })
+    }
+
+    /// The options of a custom operator; in large files they lie behind the FlatBuffer.
+    fn custom_options(&self, label: &str, table: Table<'a>) -> Result<&'a [u8]> {
+        let near = table.vector::<u8>(schema::operator::CUSTOM_OPTIONS, "custom options")?;
+        let start = table.scalar(schema::operator::LARGE_CUSTOM_OPTIONS_OFFSET, 0u64)?;
+        let size = table.scalar(schema::operator::LARGE_CUSTOM_OPTIONS_SIZE, 0u64)?;
+        if near.len() > 0 || start <= 1 || size == 0 {
+            return Ok(near.bytes());
+        }
+        let end = start.checked_add(size).and_then(|end| usize::try_from(end).ok());
+        let range = usize::try_from(start).ok().zip(end).map(|(start, end)| start..end);
+        range.and_then(|range| self.file.get(range)).ok_or_else(|| {
+            Error::format(format!(
+                "{label}: custom options need {size} bytes at offset {start:#x}, the file has {} \
+                 bytes: it is truncated or damaged",
+                self.file.len()
+            ))
+        })
     }
 
     fn ends(&mut self, field: u16, what: &'static str) -> Result<Vec<TensorId>> {

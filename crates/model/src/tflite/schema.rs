@@ -42,6 +42,24 @@ pub(crate) mod tensor {
     pub const IS_VARIABLE: u16 = 5;
     pub const SPARSITY: u16 = 6;
     pub const SHAPE_SIGNATURE: u16 = 7;
+    pub const EXTERNAL_BUFFER: u16 = 10;
+}
+
+/// `SparsityParameters`.
+pub(crate) mod sparsity {
+    pub const TRAVERSAL_ORDER: u16 = 0;
+    pub const BLOCK_MAP: u16 = 1;
+    pub const DIM_METADATA: u16 = 2;
+}
+
+/// `DimensionMetadata`.
+pub(crate) mod dimension {
+    pub const FORMAT: u16 = 0;
+    pub const DENSE_SIZE: u16 = 1;
+    pub const ARRAY_SEGMENTS_TYPE: u16 = 2;
+    pub const ARRAY_SEGMENTS: u16 = 3;
+    pub const ARRAY_INDICES_TYPE: u16 = 4;
+    pub const ARRAY_INDICES: u16 = 5;
 }
 
 pub(crate) mod quantization {
@@ -57,6 +75,9 @@ pub(crate) mod operator {
     pub const OUTPUTS: u16 = 2;
     pub const BUILTIN_OPTIONS_TYPE: u16 = 3;
     pub const BUILTIN_OPTIONS: u16 = 4;
+    pub const CUSTOM_OPTIONS: u16 = 5;
+    pub const LARGE_CUSTOM_OPTIONS_OFFSET: u16 = 9;
+    pub const LARGE_CUSTOM_OPTIONS_SIZE: u16 = 10;
 }
 
 pub(crate) mod buffer {
@@ -92,10 +113,35 @@ pub(crate) mod options {
     pub const SOFTMAX: u8 = 9;
     pub const CONCATENATION: u8 = 10;
     pub const ADD: u8 = 11;
+    pub const L2_NORM: u8 = 12;
+    pub const LOCAL_RESPONSE_NORMALIZATION: u8 = 13;
+    pub const RESIZE_BILINEAR: u8 = 15;
     pub const RESHAPE: u8 = 17;
+    pub const SPACE_TO_DEPTH: u8 = 19;
     pub const MUL: u8 = 21;
+    pub const GATHER: u8 = 23;
     pub const REDUCER: u8 = 27;
+    pub const SUB: u8 = 28;
+    pub const DIV: u8 = 29;
     pub const SQUEEZE: u8 = 30;
+    pub const STRIDED_SLICE: u8 = 32;
+    pub const SPLIT: u8 = 35;
+    pub const CAST: u8 = 37;
+    pub const ARG_MAX: u8 = 40;
+    pub const TRANSPOSE_CONV: u8 = 49;
+    pub const SHAPE: u8 = 55;
+    pub const ARG_MIN: u8 = 57;
+    pub const PACK: u8 = 59;
+    pub const ONE_HOT: u8 = 61;
+    pub const UNPACK: u8 = 64;
+    pub const RESIZE_NEAREST_NEIGHBOR: u8 = 74;
+    pub const LEAKY_RELU: u8 = 75;
+    pub const MIRROR_PAD: u8 = 77;
+    pub const SPLIT_V: u8 = 79;
+    pub const DEPTH_TO_SPACE: u8 = 94;
+    pub const BATCH_MATMUL: u8 = 101;
+    pub const CUMSUM: u8 = 102;
+    pub const GELU: u8 = 116;
 }
 
 /// The enum `TensorType` in its order; those that achado lacks by name only.

@@ -90,7 +90,7 @@ fn describe(bytes: &[u8]) -> (&'static str, &'static str) {
 
 /// Whether the bytes begin like ONNX's ModelProto: field 1 (`ir_version`) is a small varint, then
 /// comes one of the message's further fields with its own wire type. Field numbers: onnx.proto.
-fn is_onnx(bytes: &[u8]) -> bool {
+pub fn is_onnx(bytes: &[u8]) -> bool {
     // Exporters write the fields in order, but some leave out what they may: what follows is
     // producer_name (2), producer_version (3), domain (4), model_version (5, a varint), doc_string
     // (6), graph (7), opset_import (8).

@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use super::reader::{Reader, gather};
-use super::schema;
+use super::{schema, sparsity};
 use crate::flatbuffer::Table;
 use crate::limits::{MAX_RANK, MAX_TENSOR_BYTES};
-use crate::{DataType, Error, Quantization, Result, Tensor};
+use crate::{Bytes, DataType, Error, Quantization, Result, Tensor};
 
 impl<'a> Reader<'a> {
     /// Tensor `index` with its constant, if it is one.
@@ -25,6 +25,10 @@ impl<'a> Reader<'a> {
             Tensor { name: self.own(name)?, dtype, shape, dynamic, quantization, data: None };
         if let Some(range) = self.data(index, table)? {
             let needed = checked_size(&tensor).ok_or_else(|| self.too_large(index, &tensor))?;
+            if let Some(table) = table.table(schema::tensor::SPARSITY, "a tensor's sparsity")? {
+                tensor.data = Some(self.dense(index, table, &tensor, range, needed)?);
+                return Ok(tensor);
+            }
             if range.len() != needed {
                 return Err(Error::format(format!(
                     "{}: buffer needs {needed} bytes, has {} (at offset {:#x})",
@@ -115,7 +119,25 @@ impl<'a> Reader<'a> {
         Ok((shape, dynamic))
     }
 
-    /// Refuses state and sparse encodings.
+    /// The elements of a sparse constant, whose non-zero ones lie in `range` of the file.
+    fn dense(
+        &mut self,
+        index: usize,
+        table: Table<'a>,
+        tensor: &Tensor,
+        range: Range<usize>,
+        needed: usize,
+    ) -> Result<Bytes> {
+        let values = self.file.get(range).unwrap_or_default();
+        let size = tensor.dtype.size_bytes();
+        match sparsity::densify(table, &tensor.shape, size, values, needed, &mut self.budget)? {
+            Ok(dense) => Ok(Bytes::from(dense)),
+            Err(what) => Err(Error::format(format!("{} is sparse: {what}", self.label(index)))
+                .with("tensor", index)),
+        }
+    }
+
+    /// Refuses state, and constants of other files.
     fn check_plain(&self, index: usize, table: Table<'a>) -> Result<()> {
         if table.flag(schema::tensor::IS_VARIABLE)? {
             return Err(Error::unsupported_operator(format!(
@@ -124,10 +146,10 @@ impl<'a> Reader<'a> {
             ))
             .with("tensor", index));
         }
-        if table.table(schema::tensor::SPARSITY, "a tensor's sparsity")?.is_some() {
+        if table.scalar(schema::tensor::EXTERNAL_BUFFER, 0u32)? != 0 {
             return Err(Error::unsupported_type(format!(
-                "{} is stored as a sparse tensor, which is not supported; convert the model \
-                 without sparsity",
+                "{} has its elements in another file, which is not supported; store the model as \
+                 one file",
                 self.label(index)
             ))
             .with("tensor", index));

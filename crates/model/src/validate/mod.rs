@@ -1,11 +1,12 @@
 //! What holds for every [`Model`]: the graph here, each operator in `operators`.
 #![deny(clippy::arithmetic_side_effects)]
 
+mod movement;
 mod operators;
 mod rules;
 
 use crate::limits::{MAX_RANK, MAX_TENSOR_BYTES};
-use crate::{DataType, Error, Model, Result, TensorId};
+use crate::{DataType, Error, Model, Operator, Result, TensorId};
 
 /// How a tensor gets its elements.
 #[derive(Clone, Copy, PartialEq)]
@@ -140,7 +141,9 @@ impl Model {
                 self.check_id(id, &|| format!("{}: output {at}", label()))?;
                 let what = match sources[id.0] {
                     Source::None => {
-                        self.check_activation_type(id)?;
+                        if node.operator != Operator::Densify {
+                            self.check_activation_type(id)?;
+                        }
                         sources[id.0] = Source::Node(index);
                         continue;
                     }

@@ -1,13 +1,14 @@
 //! The rules of each operator.
 
+use super::movement;
 use super::rules::{Operand, Rules};
 use crate::DataType::{Bool, Float16, Float32, Int8, Int16, Int32, Int64, UInt8};
 use crate::{DataType, Model, Node, Operator, Result};
 
-const REAL: &[DataType] = &[Float32, Int8, UInt8, Int16];
-const ARITHMETIC: &[DataType] = &[Float32, Int8, UInt8, Int16, Int32, Int64];
-const ANY: &[DataType] = &[Float32, Int8, UInt8, Int16, Int32, Int64, Bool];
-const INDEX: &[DataType] = &[Int32, Int64];
+pub(super) const REAL: &[DataType] = &[Float32, Int8, UInt8, Int16];
+pub(super) const ARITHMETIC: &[DataType] = &[Float32, Int8, UInt8, Int16, Int32, Int64];
+pub(super) const ANY: &[DataType] = &[Float32, Int8, UInt8, Int16, Int32, Int64, Bool];
+pub(super) const INDEX: &[DataType] = &[Int32, Int64];
 
 /// Checks one operator whose tensor ids are in range.
 pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
@@ -22,7 +23,24 @@ pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
             rules.depthwise_conv_2d(*depth_multiplier)
         }
         Operator::FullyConnected { .. } => rules.fully_connected(),
-        Operator::Add { .. } | Operator::Mul { .. } => rules.binary(),
+        Operator::Add { .. }
+        | Operator::Mul { .. }
+        | Operator::Sub { .. }
+        | Operator::Div { .. }
+        | Operator::Maximum
+        | Operator::Minimum
+        | Operator::Pow
+        | Operator::SquaredDifference => rules.binary(ARITHMETIC),
+        Operator::FloorDiv | Operator::FloorMod => rules.plain_binary(ARITHMETIC),
+        Operator::Prelu => rules.binary(REAL),
+        Operator::Equal
+        | Operator::NotEqual
+        | Operator::Less
+        | Operator::LessEqual
+        | Operator::Greater
+        | Operator::GreaterEqual => rules.comparison(ANY),
+        Operator::LogicalAnd | Operator::LogicalOr => rules.comparison(&[Bool]),
+        Operator::Select | Operator::SelectV2 => rules.select(),
         Operator::AveragePool2d { filter, stride, .. }
         | Operator::MaxPool2d { filter, stride, .. } => {
             rules.windows(&[filter, stride])?;
@@ -30,8 +48,14 @@ pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
             rules.rank(rules.input(0)?, 4)?;
             rules.rank(rules.output(0), 4)
         }
-        Operator::Mean { .. } => rules.mean(),
-        Operator::Pad => rules.pad(),
+        Operator::Mean { .. }
+        | Operator::Sum { .. }
+        | Operator::ReduceProd { .. }
+        | Operator::ReduceMax { .. }
+        | Operator::ReduceMin { .. } => rules.reduction(ARITHMETIC),
+        Operator::ReduceAny { .. } | Operator::ReduceAll { .. } => rules.reduction(&[Bool]),
+        Operator::Pad | Operator::MirrorPad { .. } => rules.pad(2),
+        Operator::PadV2 => rules.pad(3),
         Operator::Reshape { new_shape } => rules.reshape(new_shape),
         Operator::Squeeze { dims } => rules.squeeze(dims),
         Operator::Softmax { beta } => {
@@ -40,12 +64,55 @@ pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
             }
             rules.quantised_unary(REAL)
         }
-        Operator::Logistic | Operator::Relu | Operator::Relu6 | Operator::HardSwish => {
-            rules.quantised_unary(REAL)
+        Operator::Logistic
+        | Operator::Relu
+        | Operator::Relu6
+        | Operator::ReluN1To1
+        | Operator::Relu0To1
+        | Operator::HardSwish
+        | Operator::Tanh
+        | Operator::Elu
+        | Operator::Gelu { .. }
+        | Operator::LeakyRelu { .. }
+        | Operator::LogSoftmax
+        | Operator::L2Normalization { .. } => rules.quantised_unary(REAL),
+        Operator::Abs
+        | Operator::Neg
+        | Operator::Exp
+        | Operator::Log
+        | Operator::Sqrt
+        | Operator::Rsqrt
+        | Operator::Square
+        | Operator::Sin
+        | Operator::Cos
+        | Operator::Floor
+        | Operator::Ceil
+        | Operator::Round
+        | Operator::Sign => rules.quantised_unary(ARITHMETIC),
+        Operator::LogicalNot => rules.unary(&[Bool]),
+        Operator::ZerosLike => rules.unary(ANY),
+        Operator::Densify => rules.densify(),
+        Operator::Cast => rules.cast(),
+        Operator::LocalResponseNormalization { .. } => {
+            rules.unary(&[Float32])?;
+            rules.rank(rules.input(0)?, 4)
         }
         Operator::Quantize => rules.quantize(),
         Operator::Dequantize => rules.dequantize(),
         Operator::Concatenation { axis, .. } => rules.concatenation(*axis),
+        Operator::TransposeConv { stride, .. } => {
+            rules.windows(&[stride])?;
+            rules.transpose_conv()
+        }
+        Operator::Convolution2dTransposeBias { stride, .. } => {
+            rules.windows(&[stride])?;
+            rules.transpose_conv_bias()
+        }
+        Operator::BatchMatmul { .. } => rules.batch_matmul(),
+        Operator::ResizeBilinear { .. } => rules.resize(REAL),
+        Operator::ResizeNearestNeighbor { .. } => rules.resize(ANY),
+        Operator::DetectionPostProcess(_) => rules.detection_post_process(),
+        other => movement::check(&rules, other),
     }
 }
 
@@ -58,7 +125,7 @@ impl Rules<'_> {
     }
 
     /// One operand, one result, of one type.
-    fn unary(&self, types: &[DataType]) -> Result<()> {
+    pub(super) fn unary(&self, types: &[DataType]) -> Result<()> {
         self.arity(1..=1, 1)?;
         self.types(self.input(0)?, types)?;
         self.same_type(self.input(0)?, self.output(0))
@@ -73,7 +140,12 @@ impl Rules<'_> {
 
     /// Types and scales of an operator with weights; `axis` is that of the output channels.
     fn weighted(&self, axis: usize) -> Result<()> {
-        let (input, weights, output) = (self.input(0)?, self.input(1)?, self.output(0));
+        self.weighted_operands([0, 1, 2], axis)
+    }
+
+    /// The same for operands in other places: input, weights and bias.
+    fn weighted_operands(&self, [input, weights, bias]: [usize; 3], axis: usize) -> Result<()> {
+        let (input, weights, output) = (self.input(input)?, self.input(weights)?, self.output(0));
         self.types(input, REAL)?;
         self.same_type(input, output)?;
         self.per_tensor(input)?;
@@ -98,7 +170,7 @@ impl Rules<'_> {
                 Some(_) => {}
             }
         }
-        if let Some(bias) = self.optional(2) {
+        if let Some(bias) = self.optional(bias) {
             self.types(bias, bias_types)?;
             let channels = weights.shape().and_then(|shape| shape.get(axis));
             let found = bias.shape().map(|_| bias.tensor.elements());
@@ -164,6 +236,52 @@ impl Rules<'_> {
         self.output_channels(out)
     }
 
+    fn transpose_conv(&self) -> Result<()> {
+        self.arity(3..=4, 1)?;
+        self.types(self.input(0)?, &[Int32])?;
+        self.transposed_weights([2, 1, 3])
+    }
+
+    fn transpose_conv_bias(&self) -> Result<()> {
+        self.arity(3..=3, 1)?;
+        self.transposed_weights([0, 1, 2])
+    }
+
+    fn transposed_weights(&self, operands: [usize; 3]) -> Result<()> {
+        let (input, weights) = (self.input(operands[0])?, self.input(operands[1])?);
+        self.rank(input, 4)?;
+        self.rank(weights, 4)?;
+        self.rank(self.output(0), 4)?;
+        self.weighted_operands(operands, 0)?;
+        let Some(&[out, height, width, channels]) = weights.shape() else { return Ok(()) };
+        if [out, height, width, channels].contains(&0) {
+            return Err(self.shape_error(weights, "dimensions of 1 or more"));
+        }
+        match input.channels() {
+            Some(found) if found != channels => {
+                Err(self.shape_error(weights, &format!("{found} as last dimension")))
+            }
+            _ => self.output_channels(out),
+        }
+    }
+
+    fn batch_matmul(&self) -> Result<()> {
+        self.arity(2..=2, 1)?;
+        let (a, b, output) = (self.input(0)?, self.input(1)?, self.output(0));
+        self.types(a, &[Float32, Int8, UInt8, Int32])?;
+        self.types(b, &[Float32, Int8, UInt8, Int32])?;
+        self.types(output, &[Float32, Int8, UInt8, Int32])?;
+        for operand in [a, b, output] {
+            self.per_tensor(operand)?;
+            if let Some(shape) = operand.shape()
+                && shape.len() < 2
+            {
+                return Err(self.shape_error(operand, "2 dimensions or more"));
+            }
+        }
+        Ok(())
+    }
+
     fn fully_connected(&self) -> Result<()> {
         self.arity(2..=3, 1)?;
         let (input, weights) = (self.input(0)?, self.input(1)?);
@@ -179,15 +297,30 @@ impl Rules<'_> {
         self.output_channels(out)
     }
 
-    fn binary(&self) -> Result<()> {
+    /// Two operands and a result of one type, whatever their scale.
+    fn plain_binary(&self, types: &[DataType]) -> Result<()> {
+        self.arity(2..=2, 1)?;
+        let (a, b) = (self.input(0)?, self.input(1)?);
+        self.types(a, types)?;
+        self.same_type(a, b)?;
+        self.same_type(a, self.output(0))?;
+        self.broadcast(a, b)
+    }
+
+    fn binary(&self, types: &[DataType]) -> Result<()> {
         self.arity(2..=2, 1)?;
         let (a, b, output) = (self.input(0)?, self.input(1)?, self.output(0));
-        self.types(a, ARITHMETIC)?;
+        self.types(a, types)?;
         self.same_type(a, b)?;
         self.same_type(a, output)?;
         for operand in [a, b, output] {
             self.per_tensor(operand)?;
         }
+        self.broadcast(a, b)
+    }
+
+    /// Shapes that NumPy's rules bring together.
+    pub(super) fn broadcast(&self, a: Operand<'_>, b: Operand<'_>) -> Result<()> {
         if let (Some(x), Some(y)) = (a.fixed_shape(), b.fixed_shape()) {
             let mut pairs = x.iter().rev().zip(y.iter().rev());
             if pairs.any(|(&x, &y)| x != y && x != 1 && y != 1) {
@@ -197,8 +330,27 @@ impl Rules<'_> {
         Ok(())
     }
 
+    fn comparison(&self, types: &[DataType]) -> Result<()> {
+        self.arity(2..=2, 1)?;
+        let (a, b) = (self.input(0)?, self.input(1)?);
+        self.types(a, types)?;
+        self.same_type(a, b)?;
+        self.types(self.output(0), &[Bool])?;
+        self.broadcast(a, b)
+    }
+
+    fn select(&self) -> Result<()> {
+        self.arity(3..=3, 1)?;
+        let (a, b) = (self.input(1)?, self.input(2)?);
+        self.types(self.input(0)?, &[Bool])?;
+        self.types(a, ANY)?;
+        self.same_type(a, b)?;
+        self.same_type(a, self.output(0))?;
+        self.broadcast(a, b)
+    }
+
     /// Axes of a constant or of an attribute lie in `-rank..rank`.
-    fn axes(&self, axes: &[i64], input: Operand<'_>) -> Result<()> {
+    pub(super) fn axes(&self, axes: &[i64], input: Operand<'_>) -> Result<()> {
         let Some(shape) = input.shape() else { return Ok(()) };
         let rank = shape.len() as i64; // at most MAX_RANK
         let in_range = |axis: i64| axis >= rank.saturating_neg() && axis < rank;
@@ -211,10 +363,10 @@ impl Rules<'_> {
         }
     }
 
-    fn mean(&self) -> Result<()> {
+    fn reduction(&self, types: &[DataType]) -> Result<()> {
         self.arity(2..=2, 1)?;
         let (input, axes, output) = (self.input(0)?, self.input(1)?, self.output(0));
-        self.types(input, ARITHMETIC)?;
+        self.types(input, types)?;
         self.same_type(input, output)?;
         self.per_tensor(input)?;
         self.per_tensor(output)?;
@@ -222,11 +374,14 @@ impl Rules<'_> {
         self.axes(&axes.tensor.constant_integers().unwrap_or_default(), input)
     }
 
-    fn pad(&self) -> Result<()> {
-        self.arity(2..=2, 1)?;
+    fn pad(&self, inputs: usize) -> Result<()> {
+        self.arity(inputs..=inputs, 1)?;
         let (input, paddings) = (self.input(0)?, self.input(1)?);
         self.types(input, ANY)?;
         self.same_type(input, self.output(0))?;
+        if let Some(value) = self.optional(2) {
+            self.same_type(input, value)?;
+        }
         self.types(paddings, INDEX)?;
         if let (Some(shape), Some(found)) = (input.shape(), paddings.shape())
             && found != [shape.len(), 2]
@@ -299,6 +454,47 @@ impl Rules<'_> {
         self.types(output, &[Int8, UInt8, Int16])?;
         self.per_tensor(input)?;
         self.per_tensor(output)
+    }
+
+    fn cast(&self) -> Result<()> {
+        self.arity(1..=1, 1)?;
+        self.types(self.input(0)?, ANY)?;
+        self.types(self.output(0), ANY)
+    }
+
+    fn densify(&self) -> Result<()> {
+        self.arity(1..=1, 1)?;
+        let input = self.input(0)?;
+        if !input.tensor.is_constant() {
+            let label = self.model.tensor_label(input.id);
+            return Err(self.error(format!("{label} must be a constant")));
+        }
+        self.same_type(input, self.output(0))
+    }
+
+    fn resize(&self, types: &[DataType]) -> Result<()> {
+        self.arity(2..=2, 1)?;
+        let (input, size) = (self.input(0)?, self.input(1)?);
+        self.types(input, types)?;
+        self.same_type(input, self.output(0))?;
+        self.rank(input, 4)?;
+        self.types(size, &[Int32])?;
+        match size.tensor.constant_integers() {
+            Some(size) if size.len() != 2 || size.iter().any(|&side| side < 1) => {
+                Err(self.error(format!("cannot resize to {size:?}, needs [height, width]")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn detection_post_process(&self) -> Result<()> {
+        self.arity(3..=3, 4)?;
+        for at in 0..3 {
+            let input = self.input(at)?;
+            self.types(input, &[Float32, UInt8, Int8])?;
+            self.per_tensor(input)?;
+        }
+        (0..4).try_for_each(|at| self.types(self.output(at), &[Float32]))
     }
 
     fn dequantize(&self) -> Result<()> {

@@ -1,8 +1,10 @@
 //! From a [`Model`] to the FlatBuffer, the zip with the label files behind it.
 #![deny(clippy::arithmetic_side_effects)]
 
+mod custom;
 mod operators;
 mod padding;
+mod versions;
 
 use std::collections::BTreeMap;
 
@@ -26,8 +28,8 @@ struct Writer<'a> {
     model: &'a Model,
     buffers: Vec<Table<'a>>,
     codes: Vec<Table<'a>>,
-    /// Where in `codes` each pair of a builtin code and a version stands.
-    known_codes: BTreeMap<(i32, i32), u32>,
+    /// Where in `codes` each builtin code with its custom name and version stands.
+    known_codes: BTreeMap<(i32, &'static str, i32), u32>,
 }
 
 /// A count or an index as the schema stores it.
@@ -124,22 +126,27 @@ impl<'a> Writer<'a> {
     }
 
     fn node(&mut self, node: &'a Node) -> Result<Table<'a>> {
-        let Encoded { code, version, options } = operators::encode(self.model, node)?;
-        let opcode = match self.known_codes.get(&(code, version)) {
+        let Encoded { code, version, options, custom } = operators::encode(self.model, node)?;
+        let (name, custom) = custom.unzip();
+        let key = (code, name.unwrap_or_default(), version);
+        let opcode = match self.known_codes.get(&key) {
             Some(&opcode) => opcode,
             None => {
                 let opcode = index(self.codes.len())?.unsigned_abs();
-                self.codes.push(operator_code(code, version));
-                self.known_codes.insert((code, version), opcode);
+                self.codes.push(operator_code(code, name, version));
+                self.known_codes.insert(key, opcode);
                 opcode
             }
         };
         let inputs: Result<Vec<i32>> =
             node.inputs.iter().map(|id| id.map_or(Ok(-1), |id| index(id.0))).collect();
-        let table = Table::default()
+        let mut table = Table::default()
             .scalar(schema::operator::OPCODE_INDEX, opcode)
             .vector(schema::operator::INPUTS, inputs?)
             .vector(schema::operator::OUTPUTS, indices(&node.outputs)?);
+        if let Some(custom) = custom {
+            table = table.bytes(schema::operator::CUSTOM_OPTIONS, custom, 1);
+        }
         Ok(match options {
             Some((kind, options)) => table
                 .scalar(schema::operator::BUILTIN_OPTIONS_TYPE, kind)
@@ -150,12 +157,16 @@ impl<'a> Writer<'a> {
 }
 
 /// Codes below 127 stand in the old field too, where old runtimes look.
-fn operator_code(code: i32, version: i32) -> Table<'static> {
+fn operator_code(code: i32, custom: Option<&'static str>, version: i32) -> Table<'static> {
     let old = i8::try_from(code).unwrap_or(builtin::BEYOND_OLD_FIELD);
-    Table::default()
+    let table = Table::default()
         .scalar(schema::operator_code::DEPRECATED_BUILTIN_CODE, old)
         .scalar(schema::operator_code::VERSION, version)
-        .scalar(schema::operator_code::BUILTIN_CODE, code)
+        .scalar(schema::operator_code::BUILTIN_CODE, code);
+    match custom {
+        Some(name) => table.text(schema::operator_code::CUSTOM_CODE, name),
+        None => table,
+    }
 }
 
 fn quantization(quantization: &Quantization) -> Result<Table<'static>> {

@@ -1,223 +1,244 @@
-//! From [`Operator`] to an operator code, its version and its options table: the inverse of
+//! From [`Operator`] to an operator code and its options table: the inverse of
 //! `tflite/operators.rs`.
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::super::{builtin, schema::options};
-use super::index;
-use crate::DataType::{Float16, Float32, Int8, Int16, Int64};
+use super::versions::Types;
+use super::{custom, index, type_code};
 use crate::flatbuffer_writer::Table;
-use crate::{Activation, DataType, Error, Model, Node, Operator, Padding, Result, Tensor};
+use crate::{Activation, Error, Model, Node, Operator, Padding, Result, TensorId};
 
 /// An operator as the file stores it.
 pub(super) struct Encoded<'a> {
     pub code: i32,
-    /// The lowest version of the operator that has what the node uses.
     pub version: i32,
     /// The kind of the options and the options.
     pub options: Option<(u8, Table<'a>)>,
+    /// The name and the options of a custom operator.
+    pub custom: Option<(&'static str, Vec<u8>)>,
 }
 
-/// Encodes one operator. Versions follow TensorFlow Lite's `op_version.cc`: int8 is mostly version
-/// 2, int16 version 3.
+/// Encodes one operator.
 pub(super) fn encode<'a>(model: &'a Model, node: &'a Node) -> Result<Encoded<'a>> {
-    let types = Types { model, node };
-    let by_type = types.plain();
-    let simple = |code, version| Encoded { code, version, options: None };
-    let with = |code, version, kind, table| Encoded { code, version, options: Some((kind, table)) };
-    Ok(match &node.operator {
-        Operator::Conv2d { stride, dilation, padding, activation } => with(
-            builtin::CONV_2D,
-            types.conv_2d_version(),
+    let version = Types { model, node }.version();
+    let name = node.operator.name();
+    let (code, custom) = match custom::options(&node.operator)? {
+        Some(options) => (builtin::CUSTOM, Some((name, options))),
+        None => match builtin::code(name) {
+            Some(code) => (code, None),
+            None => return Err(Error::unsupported_operator(format!("{name} cannot be written"))),
+        },
+    };
+    Ok(Encoded { code, version, options: options(model, node)?, custom })
+}
+
+/// The kind of the options and the options; `None` for an operator without.
+fn options<'a>(model: &'a Model, node: &'a Node) -> Result<Option<(u8, Table<'a>)>> {
+    let fused = |activation: &Activation| Table::default().scalar(0, activation_code(*activation));
+    let flag = |value: bool| Table::default().flag(0, value);
+    let type_of = |id: Option<TensorId>| id.map_or(0, |id| type_code(model.tensor(id).dtype));
+    let input_type = || type_of(node.inputs.first().copied().flatten());
+    let output_type = || type_of(node.outputs.first().copied());
+    Ok(Some(match &node.operator {
+        Operator::Conv2d { stride, dilation, padding, activation } => (
             options::CONV_2D,
             window(stride, *padding)?
                 .scalar(3, activation_code(*activation))
                 .scalar(4, index(dilation[1])?)
                 .scalar(5, index(dilation[0])?),
         ),
-        Operator::DepthwiseConv2d { stride, dilation, padding, depth_multiplier, activation } => {
-            with(
-                builtin::DEPTHWISE_CONV_2D,
-                types.depthwise_conv_2d_version(*dilation),
-                options::DEPTHWISE_CONV_2D,
-                window(stride, *padding)?
-                    .scalar(3, index(*depth_multiplier)?)
-                    .scalar(4, activation_code(*activation))
-                    .scalar(5, index(dilation[1])?)
-                    .scalar(6, index(dilation[0])?),
-            )
+        Operator::DepthwiseConv2d { stride, dilation, padding, depth_multiplier, activation } => (
+            options::DEPTHWISE_CONV_2D,
+            window(stride, *padding)?
+                .scalar(3, index(*depth_multiplier)?)
+                .scalar(4, activation_code(*activation))
+                .scalar(5, index(dilation[1])?)
+                .scalar(6, index(dilation[0])?),
+        ),
+        Operator::TransposeConv { stride, padding, activation } => (
+            options::TRANSPOSE_CONV,
+            window(stride, *padding)?.scalar(3, activation_code(*activation)),
+        ),
+        Operator::FullyConnected { activation, keep_num_dims } => {
+            (options::FULLY_CONNECTED, fused(activation).flag(2, *keep_num_dims))
         }
-        Operator::FullyConnected { activation, keep_num_dims } => with(
-            builtin::FULLY_CONNECTED,
-            types.fully_connected_version(*keep_num_dims),
-            options::FULLY_CONNECTED,
-            Table::default().scalar(0, activation_code(*activation)).flag(2, *keep_num_dims),
-        ),
-        Operator::Add { activation } => with(
-            builtin::ADD,
-            if types.input(0) == Some(Int64) { 4 } else { by_type },
-            options::ADD,
-            // Field 1: scales that are powers of two, int16 only; the schema's default is true.
-            Table::default().scalar(0, activation_code(*activation)).flag(1, false),
-        ),
-        Operator::Mul { activation } => with(
-            builtin::MUL,
-            match types.input(0) {
-                Some(Int64) => 5,
-                Some(Int16) => 4,
-                _ => by_type,
-            },
-            options::MUL,
-            Table::default().scalar(0, activation_code(*activation)),
-        ),
+        // Field 1: scales that are powers of two, int16 only; the schema's default is true.
+        Operator::Add { activation } => (options::ADD, fused(activation).flag(1, false)),
+        Operator::Sub { activation } => (options::SUB, fused(activation).flag(1, false)),
+        Operator::Mul { activation } => (options::MUL, fused(activation)),
+        Operator::Div { activation } => (options::DIV, fused(activation)),
+        Operator::L2Normalization { activation } => (options::L2_NORM, fused(activation)),
         Operator::AveragePool2d { filter, stride, padding, activation }
-        | Operator::MaxPool2d { filter, stride, padding, activation } => with(
-            match node.operator {
-                Operator::MaxPool2d { .. } => builtin::MAX_POOL_2D,
-                _ => builtin::AVERAGE_POOL_2D,
-            },
-            by_type,
+        | Operator::MaxPool2d { filter, stride, padding, activation } => (
             options::POOL_2D,
             window(stride, *padding)?
                 .scalar(3, index(filter[1])?)
                 .scalar(4, index(filter[0])?)
                 .scalar(5, activation_code(*activation)),
         ),
-        Operator::Mean { keep_dims } => {
-            with(builtin::MEAN, by_type, options::REDUCER, Table::default().flag(0, *keep_dims))
+        Operator::Mean { keep_dims }
+        | Operator::Sum { keep_dims }
+        | Operator::ReduceMax { keep_dims }
+        | Operator::ReduceMin { keep_dims }
+        | Operator::ReduceProd { keep_dims }
+        | Operator::ReduceAny { keep_dims }
+        | Operator::ReduceAll { keep_dims } => (options::REDUCER, flag(*keep_dims)),
+        Operator::Reshape { new_shape } => {
+            (options::RESHAPE, Table::default().vector(0, integers(new_shape)?))
         }
-        Operator::Pad => simple(builtin::PAD, if types.rank(0) > 4 { 4 } else { by_type }),
-        Operator::Reshape { new_shape } => with(
-            builtin::RESHAPE,
-            1,
-            options::RESHAPE,
-            Table::default().vector(0, integers(new_shape)?),
-        ),
         Operator::Squeeze { dims } => {
-            with(builtin::SQUEEZE, 1, options::SQUEEZE, Table::default().vector(0, integers(dims)?))
+            (options::SQUEEZE, Table::default().vector(0, integers(dims)?))
         }
-        Operator::Softmax { beta } => {
-            with(builtin::SOFTMAX, by_type, options::SOFTMAX, Table::default().scalar(0, *beta))
-        }
-        Operator::Logistic => simple(builtin::LOGISTIC, by_type),
-        Operator::Relu => simple(builtin::RELU, types.quantised()),
-        Operator::Relu6 => simple(builtin::RELU6, by_type),
-        Operator::HardSwish => simple(builtin::HARD_SWISH, 1),
-        Operator::Quantize => {
-            simple(builtin::QUANTIZE, if types.output() == Some(Int16) { 2 } else { 1 })
-        }
-        Operator::Dequantize => simple(
-            builtin::DEQUANTIZE,
-            match types.input(0) {
-                Some(Int16 | Float16) => 3,
-                Some(Int8) if types.per_channel(0) => 5,
-                Some(Int8) => 2,
-                _ => 1,
-            },
-        ),
-        Operator::Concatenation { axis, activation } => with(
-            builtin::CONCATENATION,
-            by_type,
+        Operator::Softmax { beta } => (options::SOFTMAX, Table::default().scalar(0, *beta)),
+        Operator::Concatenation { axis, activation } => (
             options::CONCATENATION,
             Table::default().scalar(0, integer(*axis)?).scalar(1, activation_code(*activation)),
         ),
-    })
-}
-
-/// What versions depend on.
-struct Types<'a> {
-    model: &'a Model,
-    node: &'a Node,
-}
-
-impl<'a> Types<'a> {
-    fn tensor(&self, at: usize) -> Option<&'a Tensor> {
-        self.node.inputs.get(at).copied().flatten().map(|id| self.model.tensor(id))
-    }
-
-    fn input(&self, at: usize) -> Option<DataType> {
-        self.tensor(at).map(|tensor| tensor.dtype)
-    }
-
-    fn output(&self) -> Option<DataType> {
-        self.node.outputs.first().map(|&id| self.model.tensor(id).dtype)
-    }
-
-    fn rank(&self, at: usize) -> usize {
-        self.tensor(at).map_or(0, |tensor| tensor.shape.len())
-    }
-
-    fn per_channel(&self, at: usize) -> bool {
-        let quantization = self.tensor(at).and_then(|tensor| tensor.quantization.as_ref());
-        quantization.is_some_and(|quantization| quantization.scale.len() > 1)
-    }
-
-    /// The rule that most operators have.
-    fn plain(&self) -> i32 {
-        match self.input(0) {
-            Some(Int16) => 3,
-            Some(Int8) => 2,
-            _ => 1,
+        Operator::Gelu { approximate } => (options::GELU, flag(*approximate)),
+        Operator::LeakyRelu { alpha } => (options::LEAKY_RELU, Table::default().scalar(0, *alpha)),
+        Operator::LocalResponseNormalization { radius, bias, alpha, beta } => (
+            options::LOCAL_RESPONSE_NORMALIZATION,
+            Table::default()
+                .scalar(0, index(*radius)?)
+                .scalar(1, *bias)
+                .scalar(2, *alpha)
+                .scalar(3, *beta),
+        ),
+        Operator::ResizeBilinear { align_corners, half_pixel_centers } => (
+            options::RESIZE_BILINEAR,
+            // Fields 0 and 1 are those of a size that is an input today.
+            Table::default().flag(2, *align_corners).flag(3, *half_pixel_centers),
+        ),
+        Operator::ResizeNearestNeighbor { align_corners, half_pixel_centers } => {
+            (options::RESIZE_NEAREST_NEIGHBOR, flag(*align_corners).flag(1, *half_pixel_centers))
         }
-    }
-
-    /// The same where uint8 came with int8.
-    fn quantised(&self) -> i32 {
-        match self.input(0) {
-            Some(DataType::UInt8) => 2,
-            _ => self.plain(),
+        Operator::MirrorPad { symmetric } => (options::MIRROR_PAD, flag(*symmetric)),
+        Operator::Split { parts } => (options::SPLIT, Table::default().scalar(0, index(*parts)?)),
+        Operator::SplitV { parts } => {
+            (options::SPLIT_V, Table::default().scalar(0, index(*parts)?))
         }
-    }
-
-    /// Float activations with int8 weights.
-    fn is_hybrid(&self) -> bool {
-        self.input(0) == Some(Float32) && self.input(1) == Some(Int8)
-    }
-
-    fn conv_2d_version(&self) -> i32 {
-        let channels = |at: usize| self.tensor(at).and_then(|tensor| tensor.shape.last());
-        match self.input(0) {
-            _ if channels(0) != channels(1) => 6,
-            Some(Int16) => 4,
-            Some(Int8) => 3,
-            _ if self.is_hybrid() && self.per_channel(1) => 5,
-            _ if self.is_hybrid() => 2,
-            _ => 1,
+        Operator::StridedSlice {
+            begin_mask,
+            end_mask,
+            ellipsis_mask,
+            new_axis_mask,
+            shrink_axis_mask,
+            offset,
+        } => (
+            options::STRIDED_SLICE,
+            Table::default()
+                .scalar(0, *begin_mask)
+                .scalar(1, *end_mask)
+                .scalar(2, *ellipsis_mask)
+                .scalar(3, *new_axis_mask)
+                .scalar(4, *shrink_axis_mask)
+                .flag(5, *offset),
+        ),
+        Operator::Pack { axis } => (
+            options::PACK,
+            Table::default().scalar(0, index(node.inputs.len())?).scalar(1, integer(*axis)?),
+        ),
+        Operator::Unpack { axis, parts } => {
+            (options::UNPACK, Table::default().scalar(0, index(*parts)?).scalar(1, integer(*axis)?))
         }
-    }
-
-    fn depthwise_conv_2d_version(&self, dilation: [usize; 2]) -> i32 {
-        match self.input(0) {
-            Some(Int16) => 5,
-            Some(Int8) => 3,
-            _ if self.is_hybrid() && self.per_channel(1) => 6,
-            _ if self.is_hybrid() => 4,
-            _ if dilation != [1, 1] => 2,
-            _ => 1,
+        Operator::Gather { axis, batch_dims } => (
+            options::GATHER,
+            Table::default().scalar(0, integer(*axis)?).scalar(1, integer(*batch_dims)?),
+        ),
+        Operator::Cast => {
+            (options::CAST, Table::default().scalar(0, input_type()).scalar(1, output_type()))
         }
-    }
-
-    fn fully_connected_version(&self, keep_num_dims: bool) -> i32 {
-        match self.input(0) {
-            _ if self.is_hybrid() && self.per_channel(1) => 12,
-            Some(Int16) => 7,
-            _ if self.tensor(2).is_none() => 6,
-            _ if keep_num_dims => 5,
-            Some(Int8) => 4,
-            _ if self.is_hybrid() => 3,
-            _ => 1,
+        Operator::Shape => (options::SHAPE, Table::default().scalar(0, output_type())),
+        Operator::ArgMax => (options::ARG_MAX, Table::default().scalar(0, output_type())),
+        Operator::ArgMin => (options::ARG_MIN, Table::default().scalar(0, output_type())),
+        Operator::Cumsum { exclusive, reverse } => {
+            (options::CUMSUM, flag(*exclusive).flag(1, *reverse))
         }
-    }
+        Operator::BatchMatmul { adj_x, adj_y } => {
+            (options::BATCH_MATMUL, flag(*adj_x).flag(1, *adj_y))
+        }
+        Operator::SpaceToDepth { block } => {
+            (options::SPACE_TO_DEPTH, Table::default().scalar(0, index(*block)?))
+        }
+        Operator::DepthToSpace { block } => {
+            (options::DEPTH_TO_SPACE, Table::default().scalar(0, index(*block)?))
+        }
+        Operator::OneHot { axis } => {
+            (options::ONE_HOT, Table::default().scalar(0, integer(*axis)?))
+        }
+        Operator::Pad
+        | Operator::PadV2
+        | Operator::Logistic
+        | Operator::Relu
+        | Operator::Relu6
+        | Operator::ReluN1To1
+        | Operator::Relu0To1
+        | Operator::HardSwish
+        | Operator::Quantize
+        | Operator::Dequantize
+        | Operator::Maximum
+        | Operator::Minimum
+        | Operator::Pow
+        | Operator::SquaredDifference
+        | Operator::FloorDiv
+        | Operator::FloorMod
+        | Operator::Equal
+        | Operator::NotEqual
+        | Operator::Less
+        | Operator::LessEqual
+        | Operator::Greater
+        | Operator::GreaterEqual
+        | Operator::LogicalAnd
+        | Operator::LogicalOr
+        | Operator::LogicalNot
+        | Operator::Abs
+        | Operator::Neg
+        | Operator::Exp
+        | Operator::Log
+        | Operator::Sqrt
+        | Operator::Rsqrt
+        | Operator::Square
+        | Operator::Sin
+        | Operator::Cos
+        | Operator::Floor
+        | Operator::Ceil
+        | Operator::Round
+        | Operator::Sign
+        | Operator::Tanh
+        | Operator::Elu
+        | Operator::Prelu
+        | Operator::LogSoftmax
+        | Operator::Transpose
+        | Operator::Slice
+        | Operator::GatherNd
+        | Operator::ExpandDims
+        | Operator::BroadcastTo
+        | Operator::Tile
+        | Operator::Rank
+        | Operator::Fill
+        | Operator::Range
+        | Operator::ZerosLike
+        | Operator::TopkV2
+        | Operator::SpaceToBatchNd
+        | Operator::BatchToSpaceNd
+        | Operator::Select
+        | Operator::SelectV2
+        | Operator::ReverseV2
+        | Operator::Densify
+        | Operator::Convolution2dTransposeBias { .. }
+        | Operator::DetectionPostProcess(_) => return Ok(None),
+    }))
 }
 
 /// The fields that convolutions and pools have in common.
-fn window(stride: &[usize; 2], padding: Padding) -> Result<Table<'static>> {
+pub(super) fn window(stride: &[usize; 2], padding: Padding) -> Result<Table<'static>> {
     let padding = match padding {
         Padding::Same => 0u8,
         Padding::Valid => 1,
         Padding::Explicit { .. } => {
             return Err(Error::unsupported_operator(
-                "a pool with explicit padding cannot be written as a .tflite: the format pads \
-                 SAME or VALID",
+                "explicit padding of an average pool or a transposed convolution cannot be written \
+                 as a .tflite: the format pads SAME or VALID",
             ));
         }
     };
@@ -227,7 +248,7 @@ fn window(stride: &[usize; 2], padding: Padding) -> Result<Table<'static>> {
         .scalar(2, index(stride[0])?))
 }
 
-fn integer(value: i64) -> Result<i32> {
+pub(super) fn integer(value: i64) -> Result<i32> {
     i32::try_from(value).map_err(|_| Error::format(format!("{value} does not fit 32 bits")))
 }
 
@@ -236,7 +257,7 @@ fn integers(values: &[i64]) -> Result<Vec<i32>> {
 }
 
 /// The enum `ActivationFunctionType`.
-fn activation_code(activation: Activation) -> u8 {
+pub(super) fn activation_code(activation: Activation) -> u8 {
     match activation {
         Activation::None => 0,
         Activation::Relu => 1,
