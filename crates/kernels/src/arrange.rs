@@ -151,3 +151,25 @@ pub fn cumsum<T: Copy>(
         }
     }
 }
+
+/// ONE_HOT into `[outer, depth, inner]`: `on` at the place along the middle dimension that the
+/// index of its outer and inner place names, `off` elsewhere; indexes out of range name none.
+pub fn one_hot<T: Copy, I: Index>(
+    [depth, inner]: [usize; 2],
+    [on, off]: [T; 2],
+    indexes: &[I],
+    out: &mut [T],
+) {
+    out.fill(off);
+    if depth == 0 || inner == 0 {
+        return;
+    }
+    let parts = out.chunks_exact_mut(depth * inner);
+    for (indexes, out) in indexes.chunks_exact(inner).zip(parts) {
+        for (column, index) in indexes.iter().enumerate() {
+            if let Some(index) = index.within(depth) {
+                out[index * inner + column] = on;
+            }
+        }
+    }
+}

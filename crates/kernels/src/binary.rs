@@ -91,7 +91,7 @@ pub fn minimum<T: Copy + PartialOrd>(
     broadcast.apply(first, second, out, |a, b| if a < b { a } else { b });
 }
 
-/// Integers that index and shape arithmetic uses.
+/// Integers that index and shape arithmetic uses, and plain ones of 8 and 16 bits.
 pub trait Integer: Copy + Ord + sealed::Sealed {
     /// The operator, wrapping on overflow; `None` for a division by zero or a negative exponent.
     fn apply(operator: Binary, a: Self, b: Self) -> Option<Self>;
@@ -128,6 +128,8 @@ macro_rules! integer {
         }
     };
 }
+integer!(i8);
+integer!(i16);
 integer!(i32);
 integer!(i64);
 

@@ -53,6 +53,7 @@ pub fn unary<T: Quantized>(operator: Unary, input: Affine, output: Affine) -> Op
         }
         Unary::Relu => relu::<T>(input, output, [0.0, f32::INFINITY]),
         Unary::Relu6 => relu::<T>(input, output, [0.0, 6.0]),
+        Unary::Relu0To1 => relu::<T>(input, output, [0.0, 1.0]),
         Unary::ReluN1To1 => relu::<T>(input, output, [-1.0, 1.0]),
         _ => return None,
     })

@@ -40,12 +40,16 @@ pub enum Unary {
     Relu,
     /// `min(max(x, 0), 6)`.
     Relu6,
+    /// `min(max(x, 0), 1)`.
+    Relu0To1,
     /// `min(max(x, -1), 1)`.
     ReluN1To1,
     /// The nearest integer, ties to even.
     Round,
     /// `1 / sqrt x`.
     Rsqrt,
+    /// -1, 0 or 1.
+    Sign,
     /// Sine.
     Sin,
     /// Square root.
@@ -84,13 +88,47 @@ pub fn unary_f32(operator: Unary, input: &[f32], out: &mut [f32]) {
         Unary::Neg => map(input, out, |x| -x),
         Unary::Relu => map(input, out, |x| clamp(x, [0.0, f32::INFINITY])),
         Unary::Relu6 => map(input, out, |x| clamp(x, [0.0, 6.0])),
+        Unary::Relu0To1 => map(input, out, |x| clamp(x, [0.0, 1.0])),
         Unary::ReluN1To1 => map(input, out, |x| clamp(x, [-1.0, 1.0])),
         Unary::Round => map(input, out, f32::round_ties_even),
         Unary::Rsqrt => map(input, out, |x| 1.0 / x.sqrt()),
+        Unary::Sign => map(input, out, |x| if x == 0.0 { 0.0 } else { 1f32.copysign(x) }),
         Unary::Sin => map(input, out, libm::sinf),
         Unary::Sqrt => map(input, out, f32::sqrt),
         Unary::Square => map(input, out, |x| x * x),
         Unary::Tanh => map(input, out, tanh),
+    }
+}
+
+/// Integers that index and shape arithmetic uses.
+pub trait Integer: Copy + Default + bytemuck::Pod {
+    /// The operator, wrapping on overflow; `None` for one that integers lack.
+    fn apply(operator: Unary, x: Self) -> Option<Self>;
+}
+
+macro_rules! integer {
+    ($type:ty) => {
+        impl Integer for $type {
+            fn apply(operator: Unary, x: $type) -> Option<$type> {
+                Some(match operator {
+                    Unary::Abs => x.wrapping_abs(),
+                    Unary::Neg => x.wrapping_neg(),
+                    Unary::Sign => x.signum(),
+                    Unary::Square => x.wrapping_mul(x),
+                    Unary::Relu => x.max(0),
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+integer!(i32);
+integer!(i64);
+
+/// `out = operator(input)` for an operator that integers have.
+pub fn unary_integer<T: Integer>(operator: Unary, input: &[T], out: &mut [T]) {
+    for (out, &x) in out.iter_mut().zip(input) {
+        *out = T::apply(operator, x).unwrap_or(x);
     }
 }
 

@@ -44,9 +44,17 @@ fn real(operator: Unary, x: f64) -> f64 {
         Unary::Neg => -x,
         Unary::Relu => x.max(0.0),
         Unary::Relu6 => x.clamp(0.0, 6.0),
+        Unary::Relu0To1 => x.clamp(0.0, 1.0),
         Unary::ReluN1To1 => x.clamp(-1.0, 1.0),
         Unary::Round => x.round_ties_even(),
         Unary::Rsqrt => 1.0 / x.sqrt(),
+        Unary::Sign => {
+            if x == 0.0 {
+                0.0
+            } else {
+                x.signum()
+            }
+        }
         Unary::Sin => libm::sin(x),
         Unary::Sqrt => x.sqrt(),
         Unary::Square => x * x,

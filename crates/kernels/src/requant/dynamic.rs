@@ -10,6 +10,13 @@
 /// (`quantization.h` and `f32-qs8-vcvt`): `scale = 255 / (max - min)` in f32, the range taken
 /// together with 0; the zero point from the end with the smaller error, ties to even.
 pub fn snap(input: &[f32], out: &mut [f32]) {
+    let step = grid(input, out);
+    out.iter_mut().for_each(|x| *x *= step);
+}
+
+/// The grid of [`snap`]: `out` gets the elements less the zero point, whole numbers, and the result
+/// is the distance between two of them.
+pub fn grid(input: &[f32], out: &mut [f32]) -> f32 {
     let [min, max] = range(input);
     let scale = if min == max { 1.0 } else { 255.0 / (max - min) };
     let (low, high) = (min * scale, max * scale);
@@ -18,17 +25,25 @@ pub fn snap(input: &[f32], out: &mut [f32]) {
     let inverse = 1.0 / scale;
     for (out, x) in out.iter_mut().zip(input) {
         let element = ((x * scale).round_ties_even() + zero).clamp(-128.0, 127.0);
-        *out = (element - zero) * inverse;
+        *out = element - zero;
     }
+    inverse
 }
 
 /// The same as the built-in kernels have it, for DEPTHWISE_CONV_2D
 /// (`AsymmetricQuantizeFloats` in `portable_tensor_utils.cc`): the scale in f64, ties away from
 /// zero.
 pub fn snap_builtin(input: &[f32], out: &mut [f32]) {
+    let step = grid_builtin(input, out);
+    out.iter_mut().for_each(|x| *x *= step);
+}
+
+/// The grid of [`snap_builtin`], as [`grid`].
+pub fn grid_builtin(input: &[f32], out: &mut [f32]) -> f32 {
     let [min, max] = range(input).map(f64::from);
     if min == max {
-        return out.fill(0.0);
+        out.fill(0.0);
+        return 1.0;
     }
     let scale = (max - min) / 255.0;
     let (from_min, from_max) = (-128.0 - min / scale, 127.0 - max / scale);
@@ -39,7 +54,31 @@ pub fn snap_builtin(input: &[f32], out: &mut [f32]) {
     let inverse = 1.0 / scale;
     for (out, x) in out.iter_mut().zip(input) {
         let element = (zero + x * inverse).round().clamp(-128.0, 127.0);
-        *out = (element - zero) * scale;
+        *out = element - zero;
+    }
+    scale
+}
+
+/// From sums of products of whole numbers to results: `sum * step * scale + bias`, the product and
+/// the sum of the last two rounded together, as XNNPACK's `qd8-f32-qc8w-gemm` does, within the
+/// activation's bounds. `scale` has one entry or one for each of the last dimension's `channels`.
+pub fn finish(
+    step: f32,
+    scale: &[f32],
+    bias: Option<&[f32]>,
+    channels: usize,
+    activation: [f32; 2],
+    sums: &[f32],
+    out: &mut [f32],
+) {
+    for (sums, out) in sums.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+        for (channel, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
+            let scale = if scale.len() == 1 { scale[0] } else { scale[channel] };
+            // A product of two floats is exact in f64.
+            let product = f64::from(sum * step) * f64::from(scale);
+            let biased = product + bias.map_or(0.0, |bias| f64::from(bias[channel]));
+            *out = crate::unary::clamp(biased as f32, activation);
+        }
     }
 }
 
