@@ -1,11 +1,12 @@
 //! A compiled model with its memory.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use achado_kernels::aligned::AlignedVec;
 use achado_model::{Error, ErrorCode, Model, Result, Tensor};
 
-use crate::compile::{Place, Plan, PlannedStep, compile};
+use crate::compile::{Place, Plan, PlannedStep, compile, compile_settled};
 use crate::pool::Pool;
 use crate::step::{MAX_OPERANDS, Operands};
 
@@ -18,11 +19,15 @@ pub struct SessionOptions {
     /// How many threads share the work, the caller's included: 0 counts as 1, 32 are the most.
     /// Results do not depend on it. WebAssembly without atomics has one.
     pub threads: usize,
+    /// Shapes of inputs, by their index, that are not the file's: another batch, a larger picture.
+    /// The shapes of all other tensors follow from them. An operator that does not allow it, such as
+    /// a RESHAPE to a constant shape, is an error that names it.
+    pub input_shapes: BTreeMap<usize, Vec<usize>>,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { max_memory_bytes: 1 << 30, threads: 1 }
+        Self { max_memory_bytes: 1 << 30, threads: 1, input_shapes: BTreeMap::new() }
     }
 }
 
@@ -65,10 +70,22 @@ impl Session {
     pub fn new(model: Model, options: &SessionOptions) -> Result<Self> {
         let pool = Pool::new(options.threads);
         let plan = compile(model, options, pool.threads())?;
+        Ok(Self::with_plan(plan, pool))
+    }
+
+    /// Compiles a model whose shapes are settled, and computes no constants.
+    pub(crate) fn settled(model: Model, options: &SessionOptions) -> Result<Self> {
+        let pool = Pool::new(1);
+        let folded = vec![false; model.nodes.len()];
+        let plan = compile_settled(&model, &folded, options, pool.threads())?;
+        Ok(Self::with_plan(plan, pool))
+    }
+
+    fn with_plan(plan: Plan, pool: Pool) -> Self {
         let arena = AlignedVec::zeroed(plan.arena_bytes);
         let scratch = AlignedVec::zeroed(plan.scratch_bytes * pool.threads());
         let times_ms = vec![0.0; plan.steps.len()];
-        Ok(Self { plan, arena, scratch, pool, times_ms })
+        Self { plan, arena, scratch, pool, times_ms }
     }
 
     /// The tensors that a caller writes: name, type, shape, quantisation.
@@ -108,11 +125,12 @@ impl Session {
     /// Computes the outputs from the inputs. Allocates nothing.
     ///
     /// # Errors
-    /// None today; runs that can fail (lost threads, lost devices) come under this signature.
+    /// `INVALID_INPUT` where the inputs make an operator fail: an index out of range, an integer
+    /// divided by zero.
     pub fn run(&mut self) -> Result<()> {
         let Self { plan, arena, scratch, pool, .. } = self;
         for step in &plan.steps {
-            run_step(step, &plan.constants, arena, scratch, pool);
+            run_step(step, &plan.constants, arena, scratch, pool)?;
         }
         Ok(())
     }
@@ -121,7 +139,7 @@ impl Session {
     /// `clock` gives milliseconds.
     ///
     /// # Errors
-    /// `INVALID_OPTION` where `runs` is 0.
+    /// `INVALID_OPTION` where `runs` is 0, and what [`Session::run`] gives.
     pub fn profile(
         &mut self,
         runs: usize,
@@ -135,7 +153,7 @@ impl Session {
             let Self { plan, arena, scratch, pool, times_ms } = self;
             for (step, time_ms) in plan.steps.iter().zip(times_ms) {
                 let start = clock();
-                run_step(step, &plan.constants, arena, scratch, pool);
+                run_step(step, &plan.constants, arena, scratch, pool)?;
                 *time_ms = clock() - start;
             }
             for (times, &time) in times.iter_mut().zip(&self.times_ms) {
@@ -191,7 +209,7 @@ fn run_step(
     arena: &mut [u8],
     scratch: &mut [u8],
     pool: &Pool,
-) {
+) -> Result<()> {
     // The plan gives each step distinct ranges that do not overlap: a tensor that is read twice
     // is borrowed once. Unused places are the empty range 0..0.
     let [a, b, c, d, e, f, g, h] = arena
@@ -205,7 +223,19 @@ fn run_step(
             Source::Constant(constant) => &constants[constant],
         };
     }
-    step.step.run(&mut Operands { inputs, outputs, scratch, pool });
+    let mut operands = Operands { inputs, outputs, scratch, pool, fault: None };
+    step.step.run(&mut operands);
+    match operands.fault {
+        None => Ok(()),
+        Some(fault) => Err(failed(step, fault)),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn failed(step: &PlannedStep, fault: &str) -> Error {
+    let message = format!("{} {:?}: {fault}", step.operator, step.name);
+    Error::new(ErrorCode::InvalidInput, message).with("operator", step.operator)
 }
 
 /// Where an input of a step comes from.

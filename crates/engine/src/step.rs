@@ -15,6 +15,8 @@ pub(crate) struct Operands<'a> {
     pub scratch: &'a mut [u8],
     /// Who computes.
     pub pool: &'a Pool,
+    /// What is wrong with the elements: set by a step that cannot compute.
+    pub fault: Option<&'static str>,
 }
 
 /// One piece of work of a plan, packed and ready.

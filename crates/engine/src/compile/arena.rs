@@ -37,14 +37,14 @@ struct Value {
 
 /// Plans the arena.
 pub(crate) fn plan(model: &Model, lowered: &Lowered, options: &SessionOptions) -> Result<Layout> {
-    let mut values: Vec<Option<Value>> = model.tensors.iter().map(|_| None).collect();
+    let mut values: Vec<Option<Value>> = (0..lowered.tensors()).map(|_| None).collect();
     let end = lowered.steps.len() + 1;
     let mut touch = |id: TensorId, from: usize, to: usize| {
         let id = lowered.resolve(id);
         if lowered.constant_of(id).is_some() {
             return;
         }
-        let bytes = model.tensor(id).size_bytes();
+        let bytes = lowered.size_bytes(id);
         let value = values[id.0].get_or_insert(Value { bytes, life: from..to, offset: 0 });
         value.life = value.life.start.min(from)..value.life.end.max(to);
     };

@@ -1,40 +1,74 @@
-//! Constants that can be computed now: DEQUANTIZE of a constant (float16 weights, mostly).
+//! Constants that can be computed now: float16 weights, shape arithmetic, whatever reads constants
+//! only.
 
-use achado_model::{Bytes, DataType, Model, Operator, Result, Tensor};
+use achado_model::{Bytes, DataType, Model, Node, Operator, Result, Tensor, TensorId};
 
 use super::node::NodeRef;
+use crate::session::{Session, SessionOptions};
 
-/// Replaces the results of DEQUANTIZE nodes over constants by constants.
-pub(crate) fn fold(model: &mut Model) -> Result<()> {
-    let mut folded = Vec::new();
-    for (index, node) in model.nodes.iter().enumerate() {
-        if node.operator != Operator::Dequantize {
-            continue;
-        }
-        let node = NodeRef { model, index, node };
-        let input = node.input(0)?;
-        if !input.is_constant() {
-            continue;
-        }
-        node.expect_output_shape(&input.shape)?;
-        if node.output(0)?.dtype != DataType::Float32 {
-            return Err(node.unsupported_types());
-        }
-        let values = constant_floats(&node, input)?;
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        folded.push((index, node.output_id(0)?, Bytes::from(bytes)));
+/// Whether the results are constants: all operands are, or only their shapes matter.
+pub(crate) fn is_known(node: &NodeRef) -> bool {
+    let operands = node.node.inputs.iter().flatten();
+    match node.node.operator {
+        Operator::Shape | Operator::Rank => true,
+        _ => operands.clone().all(|&id| node.model.tensor(id).is_constant()),
     }
-    for (_, output, bytes) in &folded {
-        model.tensors[output.0].data = Some(bytes.clone());
+}
+
+/// The results of an operator that [`is_known`].
+pub(crate) fn evaluate(node: &NodeRef, options: &SessionOptions) -> Result<Vec<Bytes>> {
+    let input = || node.input(0);
+    let integers = |values: &[usize]| -> Result<Vec<Bytes>> {
+        // Dimensions are at most 2^31.
+        let bytes: Vec<u8> = match node.output(0)?.dtype {
+            DataType::Int64 => values.iter().flat_map(|&x| (x as i64).to_le_bytes()).collect(),
+            DataType::Int32 => values.iter().flat_map(|&x| (x as i32).to_le_bytes()).collect(),
+            _ => return Err(node.unsupported_types()),
+        };
+        Ok(vec![Bytes::from(bytes)])
+    };
+    match node.node.operator {
+        Operator::Shape => integers(&input()?.shape),
+        Operator::Rank => integers(&[input()?.shape.len()]),
+        // The same elements.
+        Operator::Densify
+        | Operator::Reshape { .. }
+        | Operator::Squeeze { .. }
+        | Operator::ExpandDims => {
+            let (input, output) = (input()?, node.output(0)?);
+            match &input.data {
+                Some(data) if input.dtype == output.dtype => Ok(vec![data.clone()]),
+                _ => Err(node.unsupported_types()),
+            }
+        }
+        // Weights: no second copy of them in an arena.
+        Operator::Dequantize => {
+            if node.output(0)?.dtype != DataType::Float32 {
+                return Err(node.unsupported_types());
+            }
+            let values = constant_floats(node, input()?)?;
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            Ok(vec![Bytes::from(bytes)])
+        }
+        _ => run(node, options),
     }
-    let mut dropped = folded.iter().map(|(index, ..)| *index).peekable();
-    let mut index = 0;
-    model.nodes.retain(|_| {
-        let drop = dropped.next_if_eq(&index).is_some();
-        index += 1;
-        !drop
-    });
-    Ok(())
+}
+
+/// Runs the one operator.
+fn run(node: &NodeRef, options: &SessionOptions) -> Result<Vec<Bytes>> {
+    let mut model = Model::default();
+    let mut add = |id: TensorId| {
+        model.tensors.push(node.model.tensor(id).clone());
+        TensorId(model.tensors.len() - 1)
+    };
+    let inputs = node.node.inputs.iter().map(|id| id.map(&mut add)).collect();
+    let outputs: Vec<_> = node.node.outputs.iter().map(|&id| add(id)).collect();
+    model.outputs.clone_from(&outputs);
+    model.nodes.push(Node { operator: node.node.operator.clone(), inputs, outputs });
+    let mut session = Session::settled(model, options).map_err(|error| node.named(error))?;
+    session.run().map_err(|error| node.named(error))?;
+    let read = |at: usize| session.output_bytes(at).map(|bytes| Bytes::from(bytes.to_vec()));
+    (0..node.node.outputs.len()).map(read).collect()
 }
 
 /// The elements of a float constant as float32: float16 is widened; int8 and uint8 (weights of
@@ -59,7 +93,7 @@ pub(crate) fn constant_floats(node: &NodeRef, tensor: &Tensor) -> Result<Vec<f32
             // Elements that lie side by side with the same channel.
             let run: usize = match channels {
                 1 => tensor.elements().max(1),
-                _ => tensor.shape.iter().skip(quantization.axis + 1).product(),
+                _ => tensor.shape.iter().skip(quantization.axis + 1).product::<usize>().max(1),
             };
             let element = |(i, &byte): (usize, &u8)| {
                 let channel = i / run % channels;

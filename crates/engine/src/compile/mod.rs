@@ -1,12 +1,14 @@
 //! From a model to a plan: one file a pass.
 //!
-//! [`fold`] computes what is known already, [`lower`] turns each operator into packed steps,
-//! [`arena`] gives every tensor its place.
+//! [`shapes`] settles all shapes and computes what is known already, [`lower`] turns each operator
+//! into packed steps, [`arena`] gives every tensor its place.
 
 mod arena;
 mod fold;
+mod infer;
 mod lower;
 mod node;
+mod shapes;
 
 use std::ops::Range;
 
@@ -62,9 +64,19 @@ pub(crate) enum Place {
 
 /// Compiles `model` for `threads` threads.
 pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize) -> Result<Plan> {
-    fold::fold(&mut model)?;
-    let mut lowered = lower::lower(&model, options)?;
-    let layout = arena::plan(&model, &lowered, options)?;
+    let folded = shapes::settle(&mut model, options)?;
+    compile_settled(&model, &folded, options, threads)
+}
+
+/// Compiles a model in which all shapes are known, but for the nodes whose results are constants.
+pub(crate) fn compile_settled(
+    model: &Model,
+    folded: &[bool],
+    options: &SessionOptions,
+    threads: usize,
+) -> Result<Plan> {
+    let mut lowered = lower::lower(model, folded, options)?;
+    let layout = arena::plan(model, &lowered, options)?;
     let scratch_bytes =
         lowered.steps.iter().map(|step| step.step.scratch_bytes()).max().unwrap_or(0);
     // Each thread's begins on a cache line.
@@ -102,7 +114,7 @@ pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize
             for (place, &output) in borrows[MAX_OPERANDS..].iter_mut().zip(&step.outputs) {
                 *place = layout.range(output);
             }
-            let name = step.outputs.first().map(|&id| model.tensor(id).name.clone());
+            let name = step.result.map(|id| model.tensor(id).name.clone());
             PlannedStep {
                 step: step.step,
                 operator: step.operator,

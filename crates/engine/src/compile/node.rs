@@ -27,6 +27,13 @@ impl<'a> NodeRef<'a> {
             .with("index", self.index)
     }
 
+    /// An error of this operator compiled by itself, with its place in the model.
+    pub fn named(&self, error: Error) -> Error {
+        let message =
+            error.message.replacen("operator 0 ", &format!("operator {} ", self.index), 1);
+        Error { message: message.into(), ..error }.with("index", self.index)
+    }
+
     /// The file contradicts itself.
     pub fn malformed(&self, what: impl AsRef<str>) -> Error {
         self.error(ErrorCode::ModelFormat, what)
@@ -82,15 +89,24 @@ impl<'a> NodeRef<'a> {
         })
     }
 
-    /// Refuses a result whose shape in the file is not what the operator computes.
-    pub fn expect_output_shape(&self, expected: &[usize]) -> Result<()> {
-        let found = &self.output(0)?.shape;
-        if found != expected {
-            let label = self.model.tensor_label(self.output_id(0)?);
-            let what = format!("{label} should have shape {expected:?}, has {found:?}");
-            return Err(self.malformed(what));
+    /// The one integer of operand `i`, which must be constant.
+    pub fn constant_integer(&self, i: usize) -> Result<i64> {
+        match self.constant_integers(i)?[..] {
+            [value] => Ok(value),
+            ref other => {
+                Err(self.malformed(format!("operand {i} is {other:?}, must be one integer")))
+            }
         }
-        Ok(())
+    }
+
+    /// The dimension that the constant operand `i` names, of a tensor with `rank` dimensions.
+    pub fn constant_axis(&self, i: usize, rank: usize) -> Result<usize> {
+        self.axis(self.constant_integer(i)?, rank)
+    }
+
+    /// `[elements along dimension axis, elements within one of its entries]`.
+    pub fn around_axis(&self, shape: &[usize], axis: usize) -> [usize; 2] {
+        [shape[axis], shape[axis + 1..].iter().product()]
     }
 
     /// A picture's `[n, h, w, c]`, none of them 0.
@@ -106,16 +122,16 @@ impl<'a> NodeRef<'a> {
 
     /// Scale and zero point of a tensor quantised as a whole.
     pub fn affine(&self, tensor: &Tensor) -> Result<Affine> {
-        let quantization = self.quantization(tensor)?;
-        let Some((scale, zero_point)) = quantization.as_per_tensor() else {
-            let what = format!("tensor {:?} must have one scale, has several", tensor.name);
-            return Err(self.unsupported(what));
-        };
         let range = match tensor.dtype {
             DataType::Int8 => -128..=127,
             DataType::UInt8 => 0..=255,
             DataType::Int16 => -32768..=32767,
-            _ => i32::MIN..=i32::MAX,
+            _ => return Err(self.unsupported_types()),
+        };
+        let quantization = self.quantization(tensor)?;
+        let Some((scale, zero_point)) = quantization.as_per_tensor() else {
+            let what = format!("tensor {:?} must have one scale, has several", tensor.name);
+            return Err(self.unsupported(what));
         };
         if !range.contains(&zero_point) {
             let what = format!(

@@ -11,86 +11,22 @@ use achado_kernels::reference::depthwise_conv2d::{
     DepthwiseShape, depthwise_conv2d_f32, depthwise_conv2d_quantized,
 };
 use achado_kernels::reference::{FloatWeights, QuantizedWeights};
+use achado_kernels::requant::dynamic::{snap, snap_builtin};
 use achado_kernels::requant::{Quantized, Requantize};
-use achado_kernels::shape::Window;
 use achado_kernels::simd::{Element, Native};
-use achado_model::{Activation, DataType, Operator, Padding, Result, Tensor};
+use achado_model::{Activation, DataType, Operator, Result, Tensor, TensorId};
 
 use super::{Builder, with_quantized};
 use crate::compile::fold::constant_floats;
+use crate::compile::infer::{WindowAttributes, window};
 use crate::compile::node::NodeRef;
-use crate::step::{Operands, Step};
-
-/// How a window moves, as the operators say it.
-pub(super) struct WindowAttributes {
-    pub filter: [usize; 2],
-    pub stride: [usize; 2],
-    pub dilation: [usize; 2],
-    pub padding: Padding,
-}
-
-/// The window over pictures of `shape`; output sizes as TensorFlow Lite computes them.
-pub(super) fn window(
-    node: &NodeRef,
-    [batch, in_h, in_w, _]: [usize; 4],
-    attributes: &WindowAttributes,
-) -> Result<Window> {
-    let WindowAttributes { filter, stride, dilation, padding } = *attributes;
-    let side = |i: usize, size: usize, before: usize, after: usize| -> Result<[usize; 2]> {
-        let too_large = || {
-            let [h, w] = filter;
-            node.malformed(format!("a window of {h} x {w} does not fit {in_h} x {in_w} pixels"))
-        };
-        let (filter, stride, dilation) = (filter[i], stride[i], dilation[i]);
-        if filter == 0 || stride == 0 || dilation == 0 {
-            return Err(node.malformed("filter, stride and dilation must be 1 or more"));
-        }
-        let reach = (filter - 1).checked_mul(dilation).and_then(|reach| reach.checked_add(1));
-        let reach = reach.ok_or_else(too_large)?;
-        let (out, before) = match padding {
-            Padding::Same => {
-                let out = size.div_ceil(stride);
-                let needed = ((out - 1) * stride).checked_add(reach).ok_or_else(too_large)?;
-                (out, needed.saturating_sub(size) / 2)
-            }
-            Padding::Valid | Padding::Explicit { .. } => {
-                let padded = size.checked_add(before).and_then(|size| size.checked_add(after));
-                let room = padded.and_then(|padded| padded.checked_sub(reach));
-                (room.ok_or_else(too_large)? / stride + 1, before)
-            }
-        };
-        // Kernels add offsets of taps to output coordinates; keep all of them far from overflow.
-        let last = (out - 1).checked_mul(stride).and_then(|last| last.checked_add(reach));
-        last.filter(|&last| last < usize::MAX / 4).ok_or_else(too_large)?;
-        Ok([out, before])
-    };
-    let (top, bottom, left, right) = match padding {
-        Padding::Explicit { top, bottom, left, right } => (top, bottom, left, right),
-        _ => (0, 0, 0, 0),
-    };
-    let [out_h, pad_top] = side(0, in_h, top, bottom)?;
-    let [out_w, pad_left] = side(1, in_w, left, right)?;
-    let [kernel_h, kernel_w] = filter;
-    Ok(Window {
-        batch,
-        in_h,
-        in_w,
-        out_h,
-        out_w,
-        kernel_h,
-        kernel_w,
-        stride,
-        dilation,
-        pad_top,
-        pad_left,
-    })
-}
+use crate::step::{Operands, Simple, Step};
 
 /// Weights and bias of a quantised operator, as the kernels want them.
-struct QuantizedParts {
+pub(super) struct QuantizedParts {
     weight_zero_point: i32,
     bias: Option<Vec<i32>>,
-    input_zero_point: i32,
+    pub input_zero_point: i32,
     scale: Vec<f32>,
     zero_point: i32,
     bounds: [i32; 2],
@@ -98,7 +34,7 @@ struct QuantizedParts {
 
 impl QuantizedParts {
     /// Checks types, scales and sizes. `channel_axis` is the weights' dimension of output channels.
-    fn new<T: Quantized>(
+    pub fn new<T: Quantized>(
         node: &NodeRef,
         out_c: usize,
         channel_axis: usize,
@@ -141,12 +77,12 @@ impl QuantizedParts {
         })
     }
 
-    fn weights<'a, W>(&'a self, values: &'a [W]) -> QuantizedWeights<'a, W> {
+    pub fn weights<'a, W>(&'a self, values: &'a [W]) -> QuantizedWeights<'a, W> {
         let bias = self.bias.as_deref();
         QuantizedWeights { values, zero_point: self.weight_zero_point, bias }
     }
 
-    fn requant(&self) -> Requantize<'_> {
+    pub fn requant(&self) -> Requantize<'_> {
         let [min, max] = self.bounds;
         Requantize { scale: &self.scale, zero_point: self.zero_point, min, max }
     }
@@ -173,14 +109,14 @@ fn check_bias(node: &NodeRef, bias: &Tensor, out_c: usize) -> Result<()> {
 }
 
 /// Weights and bias of a float operator.
-struct FloatParts {
+pub(super) struct FloatParts {
     values: Vec<f32>,
     bias: Option<Vec<f32>>,
     activation: [f32; 2],
 }
 
 impl FloatParts {
-    fn new(node: &NodeRef, out_c: usize, activation: Activation) -> Result<Self> {
+    pub fn new(node: &NodeRef, out_c: usize, activation: Activation) -> Result<Self> {
         let bias = match node.optional_input(2) {
             None => None,
             Some(bias) => {
@@ -193,14 +129,14 @@ impl FloatParts {
         Ok(Self { values, bias, activation: [low, high] })
     }
 
-    fn weights(&self) -> FloatWeights<'_> {
+    pub fn weights(&self) -> FloatWeights<'_> {
         let Self { values, bias, activation } = self;
         FloatWeights { values, bias: bias.as_deref(), activation: *activation }
     }
 }
 
 /// The bytes of constant weights, as elements.
-fn constant_weights<'a, W: Element>(node: &NodeRef<'a>) -> Result<&'a [W]> {
+pub(super) fn constant_weights<'a, W: Element>(node: &NodeRef<'a>) -> Result<&'a [W]> {
     match &node.input(1)?.data {
         Some(data) => Ok(bytemuck::cast_slice(data)),
         None => Err(node.unsupported("the weights must be a constant")),
@@ -208,14 +144,14 @@ fn constant_weights<'a, W: Element>(node: &NodeRef<'a>) -> Result<&'a [W]> {
 }
 
 /// What the operands' types ask for.
-enum Arithmetic {
+pub(super) enum Arithmetic {
     /// Input and output of one 8-bit type.
     Quantized,
     /// Input and output float32; weights of any type that widens to it.
     Float,
 }
 
-fn arithmetic(node: &NodeRef) -> Result<Arithmetic> {
+pub(super) fn arithmetic(node: &NodeRef) -> Result<Arithmetic> {
     use DataType::{Float16, Float32, Int8, UInt8};
     let types = (node.input(0)?.dtype, node.input(1)?.dtype, node.output(0)?.dtype);
     match types {
@@ -223,6 +159,31 @@ fn arithmetic(node: &NodeRef) -> Result<Arithmetic> {
         (Float32, Float32 | Float16 | Int8 | UInt8, Float32) => Ok(Arithmetic::Float),
         _ => Err(node.unsupported_types()),
     }
+}
+
+/// The input of a float operator with 8-bit weights, snapped to the grid on which TensorFlow Lite
+/// quantises it: a temporary, written by a step of its own. `len` elements share a grid. Other
+/// weights take the input as it is.
+fn dynamic_range(
+    builder: &mut Builder,
+    node: &NodeRef,
+    snap: fn(&[f32], &mut [f32]),
+    len: usize,
+) -> Result<TensorId> {
+    let (input, weights) = (node.input_id(0)?, node.input(1)?);
+    if !matches!(weights.dtype, DataType::Int8 | DataType::UInt8) {
+        return Ok(input);
+    }
+    let snapped = builder.temporary(node.input(0)?.size_bytes());
+    let run = move |operands: &mut Operands| {
+        let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let input: &[f32] = bytemuck::cast_slice(operands.inputs[0]);
+        for (input, out) in input.chunks_exact(len).zip(out.chunks_exact_mut(len)) {
+            snap(input, out);
+        }
+    };
+    builder.push(node, Simple { kernel: "dynamic range", run }, &[input], &[snapped]);
+    Ok(snapped)
 }
 
 /// A packed 8-bit kernel with its element type.
@@ -254,7 +215,6 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     }
     let attributes = WindowAttributes { filter: [kernel_h, kernel_w], stride, dilation, padding };
     let window = window(node, picture, &attributes)?;
-    node.expect_output_shape(&[window.batch, window.out_h, window.out_w, out_c])?;
     let shape = Conv2dShape { window, in_c, out_c, groups };
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     match arithmetic(node)? {
@@ -273,6 +233,8 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let kernel = Conv2dFloat::new(shape, &parts.weights());
+            let picture_len = picture[1..].iter().product();
+            let inputs = [dynamic_range(builder, node, snap, picture_len)?];
             builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
         }
     }
@@ -358,7 +320,6 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
     }
     let attributes = WindowAttributes { filter: [kernel_h, kernel_w], stride, dilation, padding };
     let window = window(node, picture, &attributes)?;
-    node.expect_output_shape(&[window.batch, window.out_h, window.out_w, out_c])?;
     let shape = DepthwiseShape { window, in_c, multiplier: out_c / in_c };
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     let fast = depthwise_conv2d::fits(&shape);
@@ -392,6 +353,8 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
         }, else return Err(node.unsupported_types())),
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
+            let picture_len = picture[1..].iter().product();
+            let inputs = [dynamic_range(builder, node, snap_builtin, picture_len)?];
             if fast {
                 let kernel = DepthwiseFloat::new(shape, &parts.weights());
                 builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
@@ -468,7 +431,7 @@ impl Step for Packed<DepthwiseFloat, f32> {
 
 /// FULLY_CONNECTED.
 pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let &Operator::FullyConnected { activation, keep_num_dims } = &node.node.operator else {
+    let &Operator::FullyConnected { activation, .. } = &node.node.operator else {
         return Err(node.malformed("not a FULLY_CONNECTED"));
     };
     let (input, weights) = (node.input(0)?, node.input(1)?);
@@ -482,16 +445,6 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
             input.shape, weights.shape
         )));
     }
-    let batch = elements / in_c;
-    let mut expected = vec![batch, out_c];
-    if keep_num_dims {
-        expected.clone_from(&input.shape);
-        if expected.pop() != Some(in_c) {
-            return Err(node.malformed(format!("the last dimension should be {in_c}")));
-        }
-        expected.push(out_c);
-    }
-    node.expect_output_shape(&expected)?;
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     let sizes = [in_c, out_c];
     let macs = elements as u64 * out_c as u64;
@@ -511,6 +464,7 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let kernel = FullyConnectedFloat::new(sizes, &parts.weights());
+            let inputs = [dynamic_range(builder, node, snap, in_c)?];
             let packed = Packed::<_, f32>::new(kernel);
             builder.push(node, Rows { packed, out_c, macs }, &inputs, &outputs);
         }

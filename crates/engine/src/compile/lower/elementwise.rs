@@ -1,41 +1,29 @@
-//! ADD and MUL with broadcasting; LOGISTIC, RELU, RELU6 and HARD_SWISH; QUANTIZE and DEQUANTIZE.
+//! ADD and MUL with broadcasting; operators of one operand; QUANTIZE, DEQUANTIZE and CAST.
 
 use achado_kernels::add::{add_f32, add_quantized};
+use achado_kernels::binary::Binary;
 use achado_kernels::broadcast::Broadcast;
 use achado_kernels::dequantize::dequantize;
 use achado_kernels::mul::{MulQuantized, mul_f32, mul_quantized};
 use achado_kernels::quantize::quantize_f32;
 use achado_kernels::requant::{AddRequantize, MulRequantize};
 use achado_kernels::table::{self, Table};
-use achado_kernels::unary::{Unary, unary_f32};
+use achado_kernels::unary::{self, Unary, unary_f32};
 use achado_model::{Activation, DataType, Operator, Result};
 
-use super::{Builder, with_quantized};
+use super::{Builder, binary, with_quantized};
 use crate::compile::node::NodeRef;
 use crate::step::Operands;
 
-/// How the operands of a binary operator meet; checks the result's shape.
-fn broadcast(node: &NodeRef) -> Result<Broadcast> {
+/// How the operands of a binary operator meet.
+pub(super) fn broadcast(node: &NodeRef) -> Result<Broadcast> {
     let (first, second) = (&node.input(0)?.shape, &node.input(1)?.shape);
-    let broadcast = Broadcast::new(first, second).ok_or_else(|| {
-        node.malformed(format!("shapes {first:?} and {second:?} do not fit each other"))
-    })?;
-    let rank = first.len().max(second.len());
-    let dim = |shape: &[usize], i: usize| match (i + shape.len()).checked_sub(rank) {
-        Some(i) => shape[i],
-        None => 1,
-    };
-    let expected: Vec<usize> = (0..rank)
-        .map(|i| match (dim(first, i), dim(second, i)) {
-            (1, other) | (other, _) => other,
-        })
-        .collect();
-    node.expect_output_shape(&expected)?;
-    Ok(broadcast)
+    Broadcast::new(first, second)
+        .ok_or_else(|| node.unsupported(format!("operands of shapes {first:?} and {second:?}")))
 }
 
 /// The common type of two operands and the result.
-fn common_type(node: &NodeRef) -> Result<DataType> {
+pub(super) fn common_type(node: &NodeRef) -> Result<DataType> {
     let dtype = node.input(0)?.dtype;
     if node.input(1)?.dtype != dtype || node.output(0)?.dtype != dtype {
         return Err(node.unsupported_types());
@@ -43,17 +31,16 @@ fn common_type(node: &NodeRef) -> Result<DataType> {
     Ok(dtype)
 }
 
-fn bounds(activation: Activation) -> [f32; 2] {
+pub(super) fn bounds(activation: Activation) -> [f32; 2] {
     let (low, high) = activation.range();
     [low, high]
 }
 
 /// ADD.
 pub(super) fn add(builder: &mut Builder, node: &NodeRef, activation: Activation) -> Result<()> {
-    let broadcast = broadcast(node)?;
-    let inputs = [node.input_id(0)?, node.input_id(1)?];
     let dtype = common_type(node)?;
     if dtype == DataType::Float32 {
+        let (broadcast, inputs) = (broadcast(node)?, [node.input_id(0)?, node.input_id(1)?]);
         let range = bounds(activation);
         return builder.push_simple(node, "add f32", &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut(operands.outputs[0]);
@@ -62,10 +49,28 @@ pub(super) fn add(builder: &mut Builder, node: &NodeRef, activation: Activation)
             add_f32(&broadcast, range, first, second, out);
         });
     }
+    match dtype {
+        DataType::Int32 | DataType::Int64 => {
+            binary::integers(builder, node, Binary::Add, activation)
+        }
+        _ => add_or_subtract(builder, node, activation, false),
+    }
+}
+
+/// 8-bit ADD and SUB.
+pub(super) fn add_or_subtract(
+    builder: &mut Builder,
+    node: &NodeRef,
+    activation: Activation,
+    subtract: bool,
+) -> Result<()> {
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    let dtype = common_type(node)?;
     let first = node.affine(node.input(0)?)?;
     let second = node.affine(node.input(1)?)?;
     let output = node.affine(node.output(0)?)?;
-    let requant = AddRequantize::new(first, second, output, false);
+    let requant = AddRequantize::new(first, second, output, subtract);
     with_quantized!(dtype, T => {
         let clamp = output.activation_bounds::<T>(bounds(activation));
         builder.push_simple(node, "add i32", &inputs, move |operands| {
@@ -91,6 +96,9 @@ pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation)
             mul_f32(&broadcast, range, first, second, out);
         });
     }
+    if matches!(dtype, DataType::Int32 | DataType::Int64) {
+        return binary::integers(builder, node, Binary::Mul, activation);
+    }
     let first = node.affine(node.input(0)?)?;
     let second = node.affine(node.input(1)?)?;
     let output = node.affine(node.output(0)?)?;
@@ -109,32 +117,70 @@ pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation)
     }, else Err(node.unsupported_types()))
 }
 
-/// LOGISTIC, RELU, RELU6, HARD_SWISH.
+/// LOGISTIC, RELU, TANH, EXP, ...
 pub(super) fn unary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let operator = match &node.node.operator {
+    let operator = match node.node.operator {
         Operator::Logistic => Unary::Logistic,
         Operator::Relu => Unary::Relu,
         Operator::Relu6 => Unary::Relu6,
+        Operator::ReluN1To1 => Unary::ReluN1To1,
+        Operator::Relu0To1 => Unary::Relu0To1,
         Operator::HardSwish => Unary::HardSwish,
-        other => return Err(node.unsupported(format!("{} is not unary", other.name()))),
+        Operator::Tanh => Unary::Tanh,
+        Operator::Elu => Unary::Elu,
+        Operator::Gelu { approximate } => Unary::Gelu { approximate },
+        Operator::LeakyRelu { alpha } => Unary::LeakyRelu { alpha },
+        Operator::Abs => Unary::Abs,
+        Operator::Neg => Unary::Neg,
+        Operator::Exp => Unary::Exp,
+        Operator::Log => Unary::Log,
+        Operator::Sqrt => Unary::Sqrt,
+        Operator::Rsqrt => Unary::Rsqrt,
+        Operator::Square => Unary::Square,
+        Operator::Sin => Unary::Sin,
+        Operator::Cos => Unary::Cos,
+        Operator::Floor => Unary::Floor,
+        Operator::Ceil => Unary::Ceil,
+        Operator::Round => Unary::Round,
+        Operator::Sign => Unary::Sign,
+        ref other => return Err(node.unsupported(format!("{} is not unary", other.name()))),
     };
     let (input, output) = (node.input(0)?, node.output(0)?);
-    node.expect_output_shape(&input.shape)?;
     if input.dtype != output.dtype {
         return Err(node.unsupported_types());
     }
-    if input.dtype == DataType::Float32 {
-        return builder.push_simple(node, "map f32", &[node.input_id(0)?], move |operands| {
+    let inputs = [node.input_id(0)?];
+    match input.dtype {
+        DataType::Float32 => builder.push_simple(node, "map f32", &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut(operands.outputs[0]);
             unary_f32(operator, bytemuck::cast_slice(operands.inputs[0]), out);
-        });
+        }),
+        DataType::Int32 => unary_integer::<i32>(builder, node, operator),
+        DataType::Int64 => unary_integer::<i64>(builder, node, operator),
+        _ => {
+            let (from, to) = (node.affine(input)?, node.affine(output)?);
+            let table = with_quantized!(
+                input.dtype, T => table::unary::<T>(operator, from, to), else None);
+            push_table(builder, node, table.ok_or_else(|| node.unsupported_types())?)
+        }
     }
-    let (from, to) = (node.affine(input)?, node.affine(output)?);
-    let table = with_quantized!(input.dtype, T => table::unary::<T>(operator, from, to), else None);
-    push_table(builder, node, table.ok_or_else(|| node.unsupported_types())?)
 }
 
-fn push_table(builder: &mut Builder, node: &NodeRef, table: Table) -> Result<()> {
+fn unary_integer<T: unary::Integer>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    operator: Unary,
+) -> Result<()> {
+    if T::apply(operator, T::default()).is_none() {
+        return Err(node.unsupported_types());
+    }
+    builder.push_simple(node, "map", &[node.input_id(0)?], move |operands| {
+        let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+        unary::unary_integer::<T>(operator, bytemuck::cast_slice(operands.inputs[0]), out);
+    })
+}
+
+pub(super) fn push_table(builder: &mut Builder, node: &NodeRef, table: Table) -> Result<()> {
     builder.push_simple(node, "table", &[node.input_id(0)?], move |operands: &mut Operands| {
         table::apply(&table, operands.inputs[0], operands.outputs[0]);
     })
@@ -143,7 +189,6 @@ fn push_table(builder: &mut Builder, node: &NodeRef, table: Table) -> Result<()>
 /// QUANTIZE.
 pub(super) fn quantize(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (input, output) = (node.input(0)?, node.output(0)?);
-    node.expect_output_shape(&input.shape)?;
     let to = node.affine(output)?;
     let table = match (input.dtype, output.dtype) {
         (DataType::Float32, _) => {
@@ -171,7 +216,6 @@ pub(super) fn quantize(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 /// DEQUANTIZE of a tensor that is computed; constants were folded.
 pub(super) fn dequantise(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (input, output) = (node.input(0)?, node.output(0)?);
-    node.expect_output_shape(&input.shape)?;
     if output.dtype != DataType::Float32 {
         return Err(node.unsupported_types());
     }

@@ -1,14 +1,22 @@
 //! Each operator to steps with packed weights: one file a family.
 
+mod binary;
+mod conversion;
 mod convolution;
+mod detection;
 mod elementwise;
+mod indices;
+mod matrix;
 mod movement;
 mod reduction;
+mod rows;
+mod window;
 
 use achado_kernels::aligned::AlignedVec;
 use achado_kernels::gemm::bytes::ByteDot;
+use achado_kernels::normalization::LocalResponse;
 use achado_kernels::simd::Native;
-use achado_model::{Model, Operator, Result, TensorId};
+use achado_model::{Model, Operator, Result, Tensor, TensorId};
 
 use super::arena::Layout;
 use super::node::NodeRef;
@@ -20,6 +28,8 @@ use crate::step::{MAX_OPERANDS, Operands, Simple, Step};
 pub(crate) struct LoweredStep {
     pub step: Box<dyn Step>,
     pub operator: &'static str,
+    /// The operator's first result, by which profiles name it.
+    pub result: Option<TensorId>,
     pub inputs: Vec<TensorId>,
     pub outputs: Vec<TensorId>,
 }
@@ -32,6 +42,8 @@ pub(crate) struct Lowered {
     constant_of: Vec<Option<usize>>,
     /// By tensor: the tensor whose memory it is a view of; itself for most.
     view_of: Vec<TensorId>,
+    /// By tensor: its size. The last ones are no tensors of the model but temporaries of steps.
+    sizes_bytes: Vec<usize>,
 }
 
 impl Lowered {
@@ -43,6 +55,16 @@ impl Lowered {
     /// The place of a constant that steps read as a tensor.
     pub fn constant_of(&self, id: TensorId) -> Option<usize> {
         self.constant_of[self.resolve(id).0]
+    }
+
+    /// How many tensors and temporaries there are.
+    pub fn tensors(&self) -> usize {
+        self.sizes_bytes.len()
+    }
+
+    /// The size of a tensor or temporary.
+    pub fn size_bytes(&self, id: TensorId) -> usize {
+        self.sizes_bytes[id.0]
     }
 
     /// Where a tensor lives.
@@ -78,6 +100,7 @@ impl Builder<'_> {
         self.lowered.steps.push(LoweredStep {
             step: Box::new(step),
             operator: node.node.operator.name(),
+            result: node.node.outputs.first().copied(),
             inputs: inputs.to_vec(),
             outputs: outputs.to_vec(),
         });
@@ -96,6 +119,15 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Memory between two steps that is no tensor of the model.
+    pub fn temporary(&mut self, bytes: usize) -> TensorId {
+        let id = TensorId(self.lowered.tensors());
+        self.lowered.sizes_bytes.push(bytes);
+        self.lowered.constant_of.push(None);
+        self.lowered.view_of.push(id);
+        id
+    }
+
     /// Lets `output` share the memory of `input`: same bytes, another shape.
     pub fn view(&mut self, output: TensorId, input: TensorId) {
         self.keep_constant(input);
@@ -105,7 +137,8 @@ impl Builder<'_> {
     /// Copies a constant into the plan, unless it is there.
     fn keep_constant(&mut self, id: TensorId) {
         let id = self.lowered.resolve(id);
-        if let (Some(data), None) = (&self.model.tensor(id).data, self.lowered.constant_of[id.0]) {
+        let Some(tensor) = self.model.tensors.get(id.0) else { return };
+        if let (Some(data), None) = (&tensor.data, self.lowered.constant_of[id.0]) {
             let mut constant = AlignedVec::zeroed(data.len());
             constant.copy_from_slice(data);
             self.lowered.constant_of[id.0] = Some(self.lowered.constants.len());
@@ -114,8 +147,8 @@ impl Builder<'_> {
     }
 }
 
-/// Lowers all nodes.
-pub(crate) fn lower(model: &Model, options: &SessionOptions) -> Result<Lowered> {
+/// Lowers all nodes but those whose results are constants.
+pub(crate) fn lower(model: &Model, folded: &[bool], options: &SessionOptions) -> Result<Lowered> {
     let tensors = model.tensors.len();
     let mut builder = Builder {
         model,
@@ -124,13 +157,19 @@ pub(crate) fn lower(model: &Model, options: &SessionOptions) -> Result<Lowered> 
             constants: Vec::new(),
             constant_of: vec![None; tensors],
             view_of: (0..tensors).map(TensorId).collect(),
+            sizes_bytes: model.tensors.iter().map(Tensor::size_bytes).collect(),
         },
         byte_dot: ByteDot::probe::<Native>(),
     };
     let mut weight_bytes = 0usize;
     for (index, node) in model.nodes.iter().enumerate() {
+        if folded[index] || node.outputs.iter().all(|&id| model.tensor(id).elements() == 0) {
+            continue;
+        }
         let first = builder.lowered.steps.len();
-        lower_node(&mut builder, &NodeRef { model, index, node })?;
+        let node = NodeRef { model, index, node };
+        check_operands(&node)?;
+        lower_node(&mut builder, &node)?;
         for step in &builder.lowered.steps[first..] {
             weight_bytes = weight_bytes.saturating_add(step.step.size_bytes());
         }
@@ -144,28 +183,139 @@ pub(crate) fn lower(model: &Model, options: &SessionOptions) -> Result<Lowered> 
     Ok(builder.lowered)
 }
 
+/// Refuses results that come of operands without elements, but where parts are put together.
+/// Shapes and axes are constants of integers and may be empty.
+fn check_operands(node: &NodeRef) -> Result<()> {
+    let joins = matches!(
+        node.node.operator,
+        Operator::Concatenation { .. } | Operator::Pad | Operator::PadV2
+    );
+    for &id in node.node.inputs.iter().flatten() {
+        let tensor = node.model.tensor(id);
+        if tensor.elements() == 0 && !joins && tensor.constant_integers().is_none() {
+            let label = node.model.tensor_label(id);
+            return Err(node.unsupported(format!("{label} has no elements")));
+        }
+    }
+    Ok(())
+}
+
 fn lower_node(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     match &node.node.operator {
         Operator::Conv2d { .. } => convolution::conv2d(builder, node),
         Operator::DepthwiseConv2d { .. } => convolution::depthwise_conv2d(builder, node),
         Operator::FullyConnected { .. } => convolution::fully_connected(builder, node),
+        Operator::TransposeConv { .. } | Operator::Convolution2dTransposeBias { .. } => {
+            matrix::transpose_conv(builder, node)
+        }
+        Operator::BatchMatmul { adj_x, adj_y } => {
+            matrix::batch_matmul(builder, node, [*adj_x, *adj_y])
+        }
         Operator::Add { activation } => elementwise::add(builder, node, *activation),
         Operator::Mul { activation } => elementwise::mul(builder, node, *activation),
-        Operator::AveragePool2d { .. } | Operator::MaxPool2d { .. } => {
-            reduction::pool(builder, node)
-        }
-        Operator::Mean { keep_dims } => reduction::mean(builder, node, *keep_dims),
-        Operator::Pad => movement::pad(builder, node),
-        Operator::Reshape { .. } | Operator::Squeeze { .. } => movement::view(builder, node),
-        Operator::Softmax { beta } => reduction::softmax(builder, node, *beta),
-        Operator::Logistic | Operator::Relu | Operator::Relu6 | Operator::HardSwish => {
-            elementwise::unary(builder, node)
-        }
+        Operator::Sub { .. }
+        | Operator::Div { .. }
+        | Operator::Maximum
+        | Operator::Minimum
+        | Operator::Pow
+        | Operator::SquaredDifference
+        | Operator::FloorDiv
+        | Operator::FloorMod
+        | Operator::Prelu => binary::binary(builder, node),
+        Operator::Equal
+        | Operator::NotEqual
+        | Operator::Less
+        | Operator::LessEqual
+        | Operator::Greater
+        | Operator::GreaterEqual => binary::comparison(builder, node),
+        Operator::LogicalAnd => binary::logical(builder, node, true),
+        Operator::LogicalOr => binary::logical(builder, node, false),
+        Operator::LogicalNot => binary::not(builder, node),
+        Operator::Select | Operator::SelectV2 => binary::select(builder, node),
+        Operator::Logistic
+        | Operator::Relu
+        | Operator::Relu6
+        | Operator::ReluN1To1
+        | Operator::Relu0To1
+        | Operator::HardSwish
+        | Operator::Tanh
+        | Operator::Elu
+        | Operator::Gelu { .. }
+        | Operator::LeakyRelu { .. }
+        | Operator::Abs
+        | Operator::Neg
+        | Operator::Exp
+        | Operator::Log
+        | Operator::Sqrt
+        | Operator::Rsqrt
+        | Operator::Square
+        | Operator::Sin
+        | Operator::Cos
+        | Operator::Floor
+        | Operator::Ceil
+        | Operator::Round
+        | Operator::Sign => elementwise::unary(builder, node),
         Operator::Quantize => elementwise::quantize(builder, node),
         Operator::Dequantize => elementwise::dequantise(builder, node),
-        Operator::Concatenation { axis, activation } => {
-            movement::concatenation(builder, node, *axis, *activation)
+        Operator::Cast => conversion::convert(builder, node),
+        Operator::AveragePool2d { .. } | Operator::MaxPool2d { .. } => window::pool(builder, node),
+        Operator::ResizeBilinear { align_corners, half_pixel_centers } => {
+            window::resize_bilinear(builder, node, *align_corners, *half_pixel_centers)
         }
+        Operator::ResizeNearestNeighbor { align_corners, half_pixel_centers } => {
+            window::resize_nearest_neighbor(builder, node, *align_corners, *half_pixel_centers)
+        }
+        Operator::Mean { .. } => reduction::mean(builder, node, true),
+        Operator::Sum { .. } => reduction::mean(builder, node, false),
+        Operator::ReduceMax { .. } => reduction::extreme(builder, node, true),
+        Operator::ReduceMin { .. } => reduction::extreme(builder, node, false),
+        Operator::ReduceProd { .. } => reduction::product(builder, node),
+        Operator::ReduceAny { .. } => reduction::truth(builder, node, false),
+        Operator::ReduceAll { .. } => reduction::truth(builder, node, true),
+        Operator::Cumsum { .. } => reduction::cumulative(builder, node),
+        Operator::Softmax { beta } => rows::softmax(builder, node, *beta),
+        Operator::LogSoftmax => rows::log_softmax(builder, node),
+        Operator::L2Normalization { activation } => {
+            rows::l2_normalization(builder, node, *activation)
+        }
+        &Operator::LocalResponseNormalization { radius, bias, alpha, beta } => {
+            let params = LocalResponse { radius, bias, alpha, beta };
+            rows::local_response_normalization(builder, node, params)
+        }
+        Operator::Reshape { .. }
+        | Operator::Squeeze { .. }
+        | Operator::ExpandDims
+        | Operator::Densify => movement::view(builder, node),
+        Operator::Pad | Operator::PadV2 => movement::pad(builder, node),
+        Operator::MirrorPad { symmetric } => movement::mirror_pad(builder, node, *symmetric),
+        Operator::Transpose => movement::transpose(builder, node),
+        Operator::Slice => movement::slice(builder, node),
+        Operator::StridedSlice { .. } => movement::strided_slice(builder, node),
+        Operator::Split { .. } | Operator::SplitV { .. } => movement::split(builder, node),
+        Operator::Unpack { axis, .. } => movement::unpack(builder, node, *axis),
+        Operator::Concatenation { .. } | Operator::Pack { .. } => {
+            movement::concatenation(builder, node)
+        }
+        Operator::BroadcastTo => movement::broadcast_to(builder, node),
+        Operator::Tile => movement::tile(builder, node),
+        Operator::ReverseV2 => movement::reverse(builder, node),
+        Operator::SpaceToDepth { block } => movement::space_to_depth(builder, node, *block),
+        Operator::DepthToSpace { block } => movement::depth_to_space(builder, node, *block),
+        Operator::SpaceToBatchNd | Operator::BatchToSpaceNd => {
+            movement::blocks_of_batches(builder, node)
+        }
+        Operator::Fill | Operator::ZerosLike => movement::fill(builder, node),
+        Operator::ArgMax => indices::arg(builder, node, false),
+        Operator::ArgMin => indices::arg(builder, node, true),
+        Operator::TopkV2 => indices::top(builder, node),
+        Operator::Gather { axis, batch_dims } => indices::take(builder, node, *axis, *batch_dims),
+        Operator::GatherNd => indices::take_nd(builder, node),
+        Operator::OneHot { axis } => indices::hot(builder, node, *axis),
+        Operator::Range => indices::range(builder, node),
+        Operator::DetectionPostProcess(attributes) => {
+            detection::post_process(builder, node, attributes)
+        }
+        Operator::Shape | Operator::Rank => Err(node.malformed("it is a constant")),
     }
 }
 
@@ -186,3 +336,29 @@ macro_rules! with_quantized {
     };
 }
 pub(crate) use with_quantized;
+
+/// Calls `$body` with an unsigned type of as many bytes as an element has bound to `$T`: for
+/// operators that move bits.
+macro_rules! with_bits {
+    ($size:expr, $T:ident => $body:expr) => {
+        match $size {
+            1 => {
+                type $T = u8;
+                $body
+            }
+            2 => {
+                type $T = u16;
+                $body
+            }
+            4 => {
+                type $T = u32;
+                $body
+            }
+            _ => {
+                type $T = u64;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_bits;

@@ -1,160 +1,301 @@
-//! RESHAPE and SQUEEZE, which move nothing; PAD and CONCATENATION, which do.
+//! Operators that move elements: RESHAPE and SQUEEZE, which move nothing; PAD, TRANSPOSE, slices,
+//! parts, repetitions and blocks.
 
 use achado_kernels::concatenation::{concatenate_part, concatenate_part_mapped};
+use achado_kernels::indexed_copy::IndexedCopy;
 use achado_kernels::pad::Pad;
+use achado_kernels::strided_copy::{BatchCopy, StridedCopy};
 use achado_kernels::table;
-use achado_model::{Activation, DataType, Operator, Result};
+use achado_model::{Activation, DataType, Operator, Result, Tensor, TensorId};
 
-use super::{Builder, with_quantized};
+use super::{Builder, with_bits, with_quantized};
+use crate::compile::infer;
 use crate::compile::node::NodeRef;
+use crate::step::Simple;
 
-/// RESHAPE and SQUEEZE: the result is a view of the operand.
-pub(super) fn view(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let (input, output) = (node.input(0)?, node.output(0)?);
+/// Refuses a result of another type or scale than `input`, whose elements it takes as they are.
+fn check_alike(node: &NodeRef, input: &Tensor, output: &Tensor) -> Result<()> {
     if input.dtype != output.dtype {
         return Err(node.unsupported_types());
     }
-    let expected = match &node.node.operator {
-        Operator::Squeeze { dims } => squeezed(node, &input.shape, dims)?,
-        Operator::Reshape { new_shape } => {
-            let target = match node.optional_input(1) {
-                Some(_) => node.constant_integers(1)?,
-                None => new_shape.clone(),
-            };
-            // Old converters wrote the shape of a scalar as [0].
-            let target = if target == [0] && input.elements() == 1 { Vec::new() } else { target };
-            reshaped(node, input.elements(), &target)?
-        }
-        _ => output.shape.clone(),
-    };
-    node.expect_output_shape(&expected)?;
+    let is_quantised = matches!(input.dtype, DataType::Int8 | DataType::UInt8 | DataType::Int16);
+    let (from, to) = (&input.quantization, &output.quantization);
+    // Integers without a scale are moved as they are.
+    if is_quantised
+        && from.is_some()
+        && to.is_some()
+        && node.affine(input)? != node.affine(output)?
+    {
+        return Err(node.unsupported("input and output must share scale and zero point"));
+    }
+    Ok(())
+}
+
+/// The error for shapes that a kernel does not take.
+fn unsupported_shape(node: &NodeRef, tensor: &Tensor) -> achado_model::Error {
+    node.unsupported(format!("a tensor of shape {:?}", tensor.shape))
+}
+
+/// RESHAPE, SQUEEZE, EXPAND_DIMS: the result is a view of the operand.
+pub(super) fn view(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    if node.input(0)?.dtype != node.output(0)?.dtype {
+        return Err(node.unsupported_types());
+    }
     builder.view(node.output_id(0)?, node.input_id(0)?);
     Ok(())
 }
 
-/// `shape` without the dimensions `dims`, or without all of size 1.
-fn squeezed(node: &NodeRef, shape: &[usize], dims: &[i64]) -> Result<Vec<usize>> {
-    let mut keep: Vec<bool> = shape.iter().map(|&dim| !dims.is_empty() || dim != 1).collect();
-    for &dim in dims {
-        let axis = node.axis(dim, shape.len())?;
-        if shape[axis] != 1 {
-            return Err(node.malformed(format!("dimension {axis} of {shape:?} is not 1")));
-        }
-        keep[axis] = false;
-    }
-    Ok(shape.iter().zip(keep).filter(|(_, keep)| *keep).map(|(&dim, _)| dim).collect())
-}
-
-/// `target` with its -1 computed, if it has as many elements.
-fn reshaped(node: &NodeRef, elements: usize, target: &[i64]) -> Result<Vec<usize>> {
-    let wrong = || node.malformed(format!("cannot reshape {elements} elements to {target:?}"));
-    let mut known = 1usize;
-    let mut free = None;
-    let mut shape = Vec::with_capacity(target.len());
-    for (i, &dim) in target.iter().enumerate() {
-        if dim == -1 && free.is_none() {
-            free = Some(i);
-            shape.push(1);
-            continue;
-        }
-        let dim = usize::try_from(dim).map_err(|_| wrong())?;
-        known = known.checked_mul(dim).ok_or_else(wrong)?;
-        shape.push(dim);
-    }
-    if let Some(i) = free {
-        shape[i] = elements.checked_div(known).ok_or_else(wrong)?;
-        known = known.checked_mul(shape[i]).ok_or_else(wrong)?;
-    }
-    if known == elements { Ok(shape) } else { Err(wrong()) }
-}
-
-/// PAD: zeros around a tensor; real zeros where it is quantised.
-pub(super) fn pad(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let (input, output) = (node.input(0)?, node.output(0)?);
-    if input.dtype != output.dtype {
-        return Err(node.unsupported_types());
-    }
-    let sizes = node.constant_integers(1)?;
-    let rank = input.shape.len();
-    if node.input(1)?.shape != [rank, 2] {
-        return Err(node.malformed(format!("paddings should have shape [{rank}, 2]")));
-    }
-    let mut padding = Vec::with_capacity(rank);
-    for pair in sizes.as_chunks::<2>().0 {
-        let [before, after] = pair.map(usize::try_from);
-        let negative = || node.malformed(format!("paddings {pair:?} are out of range"));
-        padding.push([before.map_err(|_| negative())?, after.map_err(|_| negative())?]);
-    }
-    let expected: Option<Vec<usize>> = input
-        .shape
-        .iter()
-        .zip(&padding)
-        .map(|(&dim, [before, after])| dim.checked_add(*before)?.checked_add(*after))
-        .collect();
-    let too_large = || node.malformed("the padded tensor is too large");
-    node.expect_output_shape(&expected.ok_or_else(too_large)?)?;
-    let pad = Pad::new(&input.shape, &padding)
-        .ok_or_else(|| node.unsupported(format!("a tensor of shape {:?}", input.shape)))?;
-    let inputs = [node.input_id(0)?];
-    match input.dtype {
-        DataType::Float32 | DataType::Int32 => {
-            builder.push_simple(node, "copy", &inputs, move |operands| {
-                let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-                pad.apply(0u32, bytemuck::cast_slice(operands.inputs[0]), out);
-            })
-        }
-        DataType::Int8 | DataType::UInt8 => {
-            let affine = node.affine(input)?;
-            if affine != node.affine(output)? {
-                return Err(node.unsupported("input and output must share scale and zero point"));
-            }
-            // The low byte of the zero point, in either type.
-            let zero = affine.zero_point as u8;
-            builder.push_simple(node, "copy", &inputs, move |operands| {
-                pad.apply(zero, operands.inputs[0], operands.outputs[0]);
-            })
-        }
-        _ => Err(node.unsupported_types()),
-    }
-}
-
-/// CONCATENATION: one step for each operand.
-pub(super) fn concatenation(
+/// A step that copies operand `input` to result `output`.
+fn push_strided(
     builder: &mut Builder,
     node: &NodeRef,
-    axis: i64,
-    activation: Activation,
+    [input, output]: [TensorId; 2],
+    copy: Option<StridedCopy>,
 ) -> Result<()> {
-    if activation != Activation::None {
-        return Err(node.unsupported("a fused activation"));
-    }
-    let output = node.output(0)?;
-    let first = node.input(0)?;
-    let axis = node.axis(axis, first.shape.len())?;
-    let mut expected = first.shape.clone();
-    expected[axis] = 0;
-    for i in 0..node.node.inputs.len() {
-        let input = node.input(i)?;
-        let alike = input.shape.len() == expected.len()
-            && (0..expected.len()).all(|d| d == axis || input.shape[d] == expected[d]);
-        if !alike || input.dtype != output.dtype {
-            let what = format!("operand {i} is {} {:?}", input.dtype, input.shape);
-            return Err(node.malformed(format!("{what}, beside {} {expected:?}", output.dtype)));
+    let tensor = node.model.tensor(input);
+    check_alike(node, tensor, node.model.tensor(output))?;
+    let copy = copy.ok_or_else(|| unsupported_shape(node, tensor))?;
+    with_bits!(tensor.dtype.size_bytes(), T => {
+        let run = move |operands: &mut crate::step::Operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            copy.apply(bytemuck::cast_slice(operands.inputs[0]), out);
+        };
+        builder.push(node, Simple { kernel: "copy", run }, &[input], &[output]);
+    });
+    Ok(())
+}
+
+/// A step that copies operand 0 to result 0.
+pub(super) fn push_indexed(
+    builder: &mut Builder,
+    node: &NodeRef,
+    copy: Option<IndexedCopy>,
+) -> Result<()> {
+    let input = node.input(0)?;
+    check_alike(node, input, node.output(0)?)?;
+    let copy = copy.ok_or_else(|| unsupported_shape(node, input))?;
+    with_bits!(input.dtype.size_bytes(), T => {
+        builder.push_simple(node, "indexed copy", &[node.input_id(0)?], move |operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            copy.apply(bytemuck::cast_slice(operands.inputs[0]), out);
+        })
+    })
+}
+
+/// PAD and PADV2: a value around a tensor; real zeros where PAD's is quantised.
+pub(super) fn pad(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let input = node.input(0)?;
+    check_alike(node, input, node.output(0)?)?;
+    let pad = Pad::new(&input.shape, &infer::paddings(node)?)
+        .ok_or_else(|| unsupported_shape(node, input))?;
+    if let Some(value) = node.optional_input(2) {
+        check_alike(node, value, node.output(0)?)?;
+        if value.elements() != 1 {
+            return Err(node.malformed("the value should be one element"));
         }
-        expected[axis] = expected[axis]
-            .checked_add(input.shape[axis])
-            .ok_or_else(|| node.malformed("the joined tensor is too large"))?;
+        let inputs = [node.input_id(0)?, node.input_id(2)?];
+        return with_bits!(input.dtype.size_bytes(), T => {
+            builder.push_simple(node, "copy", &inputs, move |operands| {
+                let value = bytemuck::cast_slice::<u8, T>(operands.inputs[1])[0];
+                let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+                pad.apply(value, bytemuck::cast_slice(operands.inputs[0]), out);
+            })
+        });
     }
-    node.expect_output_shape(&expected)?;
-    let rows: usize = expected[..axis].iter().product();
-    let element = output.dtype.size_bytes();
+    let zero = zero_bits(node, input)?;
+    with_bits!(input.dtype.size_bytes(), T => {
+        builder.push_simple(node, "copy", &[node.input_id(0)?], move |operands| {
+            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+            pad.apply(zero as T, bytemuck::cast_slice(operands.inputs[0]), out);
+        })
+    })
+}
+
+/// The low bits of the element that stands for zero.
+fn zero_bits(node: &NodeRef, tensor: &Tensor) -> Result<u64> {
+    match tensor.quantization {
+        Some(_) if tensor.dtype != DataType::Int32 => Ok(node.affine(tensor)?.zero_point as u64),
+        _ => Ok(0),
+    }
+}
+
+/// MIRROR_PAD.
+pub(super) fn mirror_pad(builder: &mut Builder, node: &NodeRef, symmetric: bool) -> Result<()> {
+    let padding = infer::paddings(node)?;
+    let copy = IndexedCopy::mirror_pad(&node.input(0)?.shape, &padding, symmetric);
+    if copy.is_none() {
+        let shape = &node.input(0)?.shape;
+        let what = format!("paddings {padding:?} are too large for a tensor of shape {shape:?}");
+        return Err(node.malformed(what));
+    }
+    push_indexed(builder, node, copy)
+}
+
+/// REVERSE_V2.
+pub(super) fn reverse(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let copy = IndexedCopy::reverse(&node.input(0)?.shape, &infer::reduced(node)?);
+    push_indexed(builder, node, copy)
+}
+
+/// TRANSPOSE.
+pub(super) fn transpose(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let shape = &node.input(0)?.shape;
+    let order = infer::permutation(node)?;
+    // Dimensions of 1 may go anywhere.
+    let moving = order.iter().filter(|&&axis| shape[axis] != 1);
+    if moving.is_sorted() {
+        check_alike(node, node.input(0)?, node.output(0)?)?;
+        return view(builder, node);
+    }
+    let ids = [node.input_id(0)?, node.output_id(0)?];
+    push_strided(builder, node, ids, StridedCopy::transpose(shape, &order))
+}
+
+/// SLICE.
+pub(super) fn slice(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let shape = &node.input(0)?.shape;
+    let slice = infer::slice(node)?;
+    let copy = StridedCopy::slice(shape, &slice.begin, &vec![1; shape.len()], &slice.size);
+    push_strided(builder, node, [node.input_id(0)?, node.output_id(0)?], copy)
+}
+
+/// STRIDED_SLICE.
+pub(super) fn strided_slice(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let slice = infer::strided_slice(node)?;
+    let copy = StridedCopy::slice(&slice.input, &slice.begin, &slice.step, &slice.size);
+    push_strided(builder, node, [node.input_id(0)?, node.output_id(0)?], copy)
+}
+
+/// SPLIT and SPLIT_V: one step for each result.
+pub(super) fn split(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let (operand, axis, sizes) = infer::split_sizes(node)?;
+    let shape = &node.input(operand)?.shape;
+    let mut begin = vec![0; shape.len()];
+    for (at, size) in sizes.into_iter().enumerate() {
+        let mut part = shape.clone();
+        part[axis] = size;
+        if !part.contains(&0) {
+            let copy = StridedCopy::slice(shape, &begin, &vec![1; shape.len()], &part);
+            let ids = [node.input_id(operand)?, node.output_id(at)?];
+            push_strided(builder, node, ids, copy)?;
+        }
+        begin[axis] += size;
+    }
+    Ok(())
+}
+
+/// UNPACK: one step for each result.
+pub(super) fn unpack(builder: &mut Builder, node: &NodeRef, axis: i64) -> Result<()> {
+    let shape = &node.input(0)?.shape;
+    let axis = node.axis(axis, shape.len())?;
+    let (mut begin, mut part) = (vec![0; shape.len()], shape.clone());
+    part[axis] = 1;
+    for at in 0..shape[axis] {
+        begin[axis] = at;
+        let copy = StridedCopy::slice(shape, &begin, &vec![1; shape.len()], &part);
+        push_strided(builder, node, [node.input_id(0)?, node.output_id(at)?], copy)?;
+    }
+    Ok(())
+}
+
+/// BROADCAST_TO.
+pub(super) fn broadcast_to(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let copy = StridedCopy::broadcast_to(&node.input(0)?.shape, &node.output(0)?.shape);
+    push_strided(builder, node, [node.input_id(0)?, node.output_id(0)?], copy)
+}
+
+/// TILE.
+pub(super) fn tile(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let multiples = infer::dims(node, 1)?;
+    let copy = StridedCopy::tile(&node.input(0)?.shape, &multiples);
+    push_strided(builder, node, [node.input_id(0)?, node.output_id(0)?], copy)
+}
+
+/// SPACE_TO_DEPTH.
+pub(super) fn space_to_depth(builder: &mut Builder, node: &NodeRef, block: usize) -> Result<()> {
+    let copy = StridedCopy::space_to_depth(node.picture(node.input(0)?)?, block);
+    push_strided(builder, node, [node.input_id(0)?, node.output_id(0)?], copy)
+}
+
+/// DEPTH_TO_SPACE.
+pub(super) fn depth_to_space(builder: &mut Builder, node: &NodeRef, block: usize) -> Result<()> {
+    let copy = StridedCopy::depth_to_space(node.picture(node.input(0)?)?, block);
+    push_strided(builder, node, [node.input_id(0)?, node.output_id(0)?], copy)
+}
+
+/// SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND.
+pub(super) fn blocks_of_batches(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    check_alike(node, input, output)?;
+    let (picture, block, borders) = infer::blocks(node)?;
+    let copy = match (&node.node.operator, &output.shape[..]) {
+        (Operator::SpaceToBatchNd, _) => BatchCopy::space_to_batch(picture, block, borders),
+        (_, &[n, h, w, c]) => BatchCopy::batch_to_space([n, h, w, c], block, borders),
+        (_, &[n, w, c]) => BatchCopy::batch_to_space([n, 1, w, c], block, borders),
+        _ => None,
+    };
+    let copy = copy.ok_or_else(|| unsupported_shape(node, input))?;
+    let zero = zero_bits(node, input)?;
+    with_bits!(input.dtype.size_bytes(), T => {
+        builder.push_simple(node, "copy", &[node.input_id(0)?], move |operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            out.fill(zero as T);
+            copy.apply(bytemuck::cast_slice(operands.inputs[0]), out);
+        })
+    })
+}
+
+/// FILL and ZEROS_LIKE.
+pub(super) fn fill(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let output = node.output(0)?;
+    if node.node.operator == Operator::ZerosLike {
+        return builder.push_simple(node, "fill", &[], |operands| operands.outputs[0].fill(0));
+    }
+    let value = node.input(1)?;
+    check_alike(node, value, output)?;
+    if value.elements() != 1 {
+        return Err(node.malformed("the value should be one element"));
+    }
+    with_bits!(output.dtype.size_bytes(), T => {
+        builder.push_simple(node, "fill", &[node.input_id(1)?], |operands| {
+            let value = bytemuck::cast_slice::<u8, T>(operands.inputs[0])[0];
+            bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]).fill(value);
+        })
+    })
+}
+
+/// CONCATENATION and PACK: one step for each operand.
+pub(super) fn concatenation(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let output = node.output(0)?;
+    let (axis, rank) = match node.node.operator {
+        Operator::Concatenation { axis, activation } => {
+            if activation != Activation::None {
+                return Err(node.unsupported("a fused activation"));
+            }
+            (axis, node.input(0)?.shape.len())
+        }
+        Operator::Pack { axis } => (axis, output.shape.len()),
+        _ => return Err(node.malformed("neither CONCATENATION nor PACK")),
+    };
+    let axis = node.axis(axis, rank)?;
+    let rows: usize = output.shape[..axis].iter().product();
     let mut offset = 0;
     for i in 0..node.node.inputs.len() {
         let input = node.input(i)?;
-        let part = input.shape[axis..].iter().product::<usize>() * element;
+        if input.dtype != output.dtype {
+            return Err(node.unsupported_types());
+        }
+        let part = input.size_bytes() / rows;
+        if part == 0 {
+            continue;
+        }
         let inputs = [node.input_id(i)?];
         let map = with_quantized!(output.dtype, T => {
-            table::concatenation::<T>(node.affine(input)?, node.affine(output)?)
+            match input.quantization {
+                // Integers without a scale are moved as they are.
+                None => None,
+                Some(_) => table::concatenation::<T>(node.affine(input)?, node.affine(output)?),
+            }
         }, else None);
         match map {
             None => builder.push_simple(node, "copy", &inputs, move |operands| {

@@ -1,99 +1,77 @@
-//! AVERAGE_POOL_2D, MAX_POOL_2D, MEAN and SOFTMAX.
+//! MEAN, SUM, REDUCE_MAX, ..., and CUMSUM.
 
-use achado_kernels::average_pool_2d::{average_pool_2d_f32, average_pool_2d_quantized};
-use achado_kernels::max_pool_2d::{max_pool_2d_f32, max_pool_2d_quantized};
-use achado_kernels::mean::{mean_f32, mean_quantized};
+use achado_kernels::arrange::cumsum;
+use achado_kernels::mean::{mean_f32, mean_quantized, sum_f32};
 use achado_kernels::reduce::Reduction;
 use achado_kernels::requant::ReduceRequantize;
-use achado_kernels::softmax::{SoftmaxTable, softmax_f32, softmax_quantized};
-use achado_model::{Activation, DataType, Operator, Result};
+use achado_model::{DataType, Operator, Result};
 
-use super::convolution::{WindowAttributes, window};
 use super::{Builder, with_quantized};
+use crate::compile::infer;
 use crate::compile::node::NodeRef;
 
-/// AVERAGE_POOL_2D and MAX_POOL_2D.
-pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let (attributes, activation, is_max) = match node.node.operator {
-        Operator::AveragePool2d { filter, stride, padding, activation } => {
-            (WindowAttributes { filter, stride, dilation: [1, 1], padding }, activation, false)
-        }
-        Operator::MaxPool2d { filter, stride, padding, activation } => {
-            (WindowAttributes { filter, stride, dilation: [1, 1], padding }, activation, true)
-        }
-        _ => return Err(node.malformed("not a pooling operator")),
-    };
-    let (input, output) = (node.input(0)?, node.output(0)?);
-    let picture = node.picture(input)?;
-    let channels = picture[3];
-    let window = window(node, picture, &attributes)?;
-    node.expect_output_shape(&[window.batch, window.out_h, window.out_w, channels])?;
-    if input.dtype != output.dtype {
+fn reduction(node: &NodeRef) -> Result<Reduction> {
+    let input = node.input(0)?;
+    if input.dtype != node.output(0)?.dtype {
         return Err(node.unsupported_types());
     }
-    let inputs = [node.input_id(0)?];
-    let (low, high) = Activation::range(activation);
-    if input.dtype == DataType::Float32 {
-        let kernel = if is_max { "max f32" } else { "average f32" };
-        return builder.push_simple(node, kernel, &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-            let input = bytemuck::cast_slice(operands.inputs[0]);
-            if is_max {
-                max_pool_2d_f32(&window, channels, [low, high], input, out);
-            } else {
-                average_pool_2d_f32(&window, channels, [low, high], input, out);
-            }
-        });
-    }
-    let affine = node.affine(input)?;
-    if affine != node.affine(output)? {
-        return Err(node.unsupported("input and output must share scale and zero point"));
-    }
-    with_quantized!(input.dtype, T => {
-        let bounds = affine.activation_bounds::<T>([low, high]);
-        let kernel = if is_max { "max" } else { "average" };
-        builder.push_simple(node, kernel, &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-            let input = bytemuck::cast_slice(operands.inputs[0]);
-            if is_max {
-                max_pool_2d_quantized(&window, channels, bounds, input, out);
-            } else {
-                average_pool_2d_quantized(&window, channels, bounds, input, out);
-            }
-        })
-    }, else Err(node.unsupported_types()))
+    Reduction::new(&input.shape, &infer::reduced(node)?)
+        .ok_or_else(|| node.unsupported(format!("a tensor of shape {:?}", input.shape)))
 }
 
-/// MEAN.
-pub(super) fn mean(builder: &mut Builder, node: &NodeRef, keep_dims: bool) -> Result<()> {
-    let (input, output) = (node.input(0)?, node.output(0)?);
-    let mut is_reduced = vec![false; input.shape.len()];
-    for axis in node.constant_integers(1)? {
-        is_reduced[node.axis(axis, input.shape.len())?] = true;
-    }
-    let mut expected = Vec::with_capacity(input.shape.len());
-    for (&dim, &is_reduced) in input.shape.iter().zip(&is_reduced) {
-        match (is_reduced, keep_dims) {
-            (false, _) => expected.push(dim),
-            (true, true) => expected.push(1),
-            (true, false) => {}
-        }
-    }
-    node.expect_output_shape(&expected)?;
-    let reduction = Reduction::new(&input.shape, &is_reduced)
-        .ok_or_else(|| node.unsupported(format!("a tensor of shape {:?}", input.shape)))?;
-    if input.dtype != output.dtype {
-        return Err(node.unsupported_types());
-    }
-    let inputs = [node.input_id(0)?];
-    if input.dtype == DataType::Float32 {
-        return builder.push_simple(node, "mean f32", &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-            mean_f32(&reduction, bytemuck::cast_slice(operands.inputs[0]), out);
+/// A step that folds elements of `T` into accumulators and finishes these.
+fn push_fold<T: bytemuck::Pod, A: Copy + Send + Sync + 'static>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    start: A,
+    add: impl Fn(A, T) -> A + Send + Sync + 'static,
+    finish: impl Fn(A) -> T + Send + Sync + 'static,
+) -> Result<()> {
+    let reduction = reduction(node)?;
+    builder.push_simple(node, "reduce", &[node.input_id(0)?], move |operands| {
+        let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+        let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
+        reduction.fold(input, start, &add, |tile, first| {
+            for (out, &folded) in out[first..].iter_mut().zip(tile) {
+                *out = finish(folded);
+            }
         });
+    })
+}
+
+/// MEAN and SUM.
+pub(super) fn mean(builder: &mut Builder, node: &NodeRef, is_mean: bool) -> Result<()> {
+    let reduction = reduction(node)?;
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    let inputs = [node.input_id(0)?];
+    match input.dtype {
+        DataType::Float32 => {
+            let kernel = if is_mean { "mean f32" } else { "sum f32" };
+            let run = if is_mean { mean_f32 } else { sum_f32 };
+            return builder.push_simple(node, kernel, &inputs, move |operands| {
+                let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+                run(&reduction, bytemuck::cast_slice(operands.inputs[0]), out);
+            });
+        }
+        DataType::Int32 => {
+            let count = if is_mean { i64::try_from(reduction.count()).unwrap_or(1) } else { 1 };
+            // TensorFlow Lite sums in 64 bits, divides and keeps the low bits.
+            let add = |sum: i64, x: i32| sum.wrapping_add(x.into());
+            return push_fold(builder, node, 0i64, add, move |sum| (sum / count.max(1)) as i32);
+        }
+        DataType::Int64 => {
+            let count = if is_mean { i64::try_from(reduction.count()).unwrap_or(1) } else { 1 };
+            return push_fold(builder, node, 0i64, i64::wrapping_add, move |sum| {
+                sum / count.max(1)
+            });
+        }
+        _ => {}
     }
-    let requant =
-        ReduceRequantize::mean(node.affine(input)?, node.affine(output)?, reduction.count());
+    let (from, to) = (node.affine(input)?, node.affine(output)?);
+    let requant = match is_mean {
+        true => ReduceRequantize::mean(from, to, reduction.count()),
+        false => ReduceRequantize::sum(from, to, reduction.count()),
+    };
     with_quantized!(input.dtype, T => {
         builder.push_simple(node, "mean i32", &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
@@ -103,31 +81,78 @@ pub(super) fn mean(builder: &mut Builder, node: &NodeRef, keep_dims: bool) -> Re
     }, else Err(node.unsupported_types()))
 }
 
-/// SOFTMAX.
-pub(super) fn softmax(builder: &mut Builder, node: &NodeRef, beta: f32) -> Result<()> {
-    let (input, output) = (node.input(0)?, node.output(0)?);
-    node.expect_output_shape(&input.shape)?;
-    let depth = input.shape.last().copied().unwrap_or(1);
-    if depth == 0 {
-        return Err(node.malformed("softmax over no elements"));
+/// REDUCE_MAX and REDUCE_MIN.
+pub(super) fn extreme(builder: &mut Builder, node: &NodeRef, is_max: bool) -> Result<()> {
+    /// Folds with the better of two elements.
+    macro_rules! extreme {
+        ($T:ty, $worst:expr) => {{
+            let better = move |a: $T, b: $T| if (b > a) == is_max { b } else { a };
+            push_fold::<$T, $T>(builder, node, $worst, better, |x| x)
+        }};
     }
-    let inputs = [node.input_id(0)?];
-    match (input.dtype, output.dtype) {
-        (DataType::Float32, DataType::Float32) => {
-            builder.push_simple(node, "softmax f32", &inputs, move |operands| {
-                let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-                softmax_f32(beta, depth, bytemuck::cast_slice(operands.inputs[0]), out);
-            })
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    match input.dtype {
+        DataType::Float32 => {
+            extreme!(f32, if is_max { f32::NEG_INFINITY } else { f32::INFINITY })
         }
-        (from, to) if from == to => with_quantized!(from, T => {
-            let scale = node.affine(input)?.scale;
-            let table = SoftmaxTable::new(scale, beta, node.affine(output)?);
-            builder.push_simple(node, "softmax table", &inputs, move |operands| {
-                let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-                let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
-                softmax_quantized(&table, depth, input, out);
-            })
-        }, else Err(node.unsupported_types())),
+        DataType::Int32 => extreme!(i32, if is_max { i32::MIN } else { i32::MAX }),
+        DataType::Int64 => extreme!(i64, if is_max { i64::MIN } else { i64::MAX }),
+        DataType::Int8 | DataType::UInt8 if node.affine(input)? != node.affine(output)? => {
+            Err(node.unsupported("input and output must share scale and zero point"))
+        }
+        DataType::Int8 => extreme!(i8, if is_max { i8::MIN } else { i8::MAX }),
+        DataType::UInt8 => extreme!(u8, if is_max { u8::MIN } else { u8::MAX }),
         _ => Err(node.unsupported_types()),
     }
+}
+
+/// REDUCE_PROD.
+pub(super) fn product(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    match node.input(0)?.dtype {
+        DataType::Float32 => push_fold(builder, node, 1.0, |a: f32, b: f32| a * b, |x| x),
+        DataType::Int32 => push_fold(builder, node, 1, i32::wrapping_mul, |x| x),
+        DataType::Int64 => push_fold(builder, node, 1, i64::wrapping_mul, |x| x),
+        _ => Err(node.unsupported_types()),
+    }
+}
+
+/// REDUCE_ANY and REDUCE_ALL.
+pub(super) fn truth(builder: &mut Builder, node: &NodeRef, is_all: bool) -> Result<()> {
+    if node.input(0)?.dtype != DataType::Bool {
+        return Err(node.unsupported_types());
+    }
+    let add = move |found: bool, x: u8| if is_all { found && x != 0 } else { found || x != 0 };
+    push_fold(builder, node, is_all, add, u8::from)
+}
+
+/// CUMSUM.
+pub(super) fn cumulative(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    match node.input(0)?.dtype {
+        DataType::Float32 => cumulative_of::<f32>(builder, node, 0.0, |a, b| a + b),
+        DataType::Int32 => cumulative_of::<i32>(builder, node, 0, i32::wrapping_add),
+        DataType::Int64 => cumulative_of::<i64>(builder, node, 0, i64::wrapping_add),
+        _ => Err(node.unsupported_types()),
+    }
+}
+
+fn cumulative_of<T: bytemuck::Pod + Send + Sync>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    zero: T,
+    add: fn(T, T) -> T,
+) -> Result<()> {
+    let &Operator::Cumsum { exclusive, reverse } = &node.node.operator else {
+        return Err(node.malformed("not a CUMSUM"));
+    };
+    let input = node.input(0)?;
+    if input.dtype != node.output(0)?.dtype {
+        return Err(node.unsupported_types());
+    }
+    let sides = node.around_axis(&input.shape, node.constant_axis(1, input.shape.len())?);
+    let modes = [exclusive, reverse];
+    builder.push_simple(node, "cumulative", &[node.input_id(0)?], move |operands| {
+        let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+        let input = bytemuck::cast_slice(operands.inputs[0]);
+        cumsum(sides, modes, zero, add, input, out);
+    })
 }

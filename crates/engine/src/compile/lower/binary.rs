@@ -1,0 +1,280 @@
+//! Operators of two operands beside ADD and MUL, and SELECT, all with broadcasting.
+
+use achado_kernels::add::add_quantized;
+use achado_kernels::binary::{
+    Binary, Comparison, Integer, Select, binary_f32, binary_integer, compare, logical_and,
+    logical_not, logical_or, maximum, minimum,
+};
+use achado_kernels::reference::binary_quantized::{Prelu, SquaredDifference};
+use achado_kernels::requant::AddRequantize;
+use achado_kernels::requant::builtin::FixedMultiplier;
+use achado_model::{Activation, DataType, Operator, Result};
+
+use super::elementwise::{bounds, broadcast, common_type};
+use super::{Builder, with_bits, with_quantized};
+use crate::compile::node::NodeRef;
+
+/// SUB, DIV, MAXIMUM, MINIMUM, POW, ...
+pub(super) fn binary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let (operator, activation) = match node.node.operator {
+        Operator::Sub { activation } => (Binary::Sub, activation),
+        Operator::Div { activation } => (Binary::Div, activation),
+        Operator::Maximum => (Binary::Maximum, Activation::None),
+        Operator::Minimum => (Binary::Minimum, Activation::None),
+        Operator::Pow => (Binary::Pow, Activation::None),
+        Operator::SquaredDifference => (Binary::SquaredDifference, Activation::None),
+        Operator::FloorDiv => (Binary::FloorDiv, Activation::None),
+        Operator::FloorMod => (Binary::FloorMod, Activation::None),
+        Operator::Prelu => (Binary::Prelu, Activation::None),
+        ref other => return Err(node.unsupported(format!("{} is not binary", other.name()))),
+    };
+    let dtype = common_type(node)?;
+    match dtype {
+        DataType::Float32 => {
+            let (broadcast, range) = (broadcast(node)?, bounds(activation));
+            let inputs = [node.input_id(0)?, node.input_id(1)?];
+            builder.push_simple(node, "map f32", &inputs, move |operands| {
+                let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+                let (first, second) = (operands.inputs[0], operands.inputs[1]);
+                let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
+                binary_f32(operator, &broadcast, range, first, second, out);
+            })
+        }
+        DataType::Int32 | DataType::Int64 => integers(builder, node, operator, activation),
+        _ => quantized(builder, node, operator, activation),
+    }
+}
+
+/// Operators of int32 and int64.
+pub(super) fn integers(
+    builder: &mut Builder,
+    node: &NodeRef,
+    operator: Binary,
+    activation: Activation,
+) -> Result<()> {
+    match common_type(node)? {
+        DataType::Int32 => integers_of::<i32>(builder, node, operator, activation),
+        DataType::Int64 => integers_of::<i64>(builder, node, operator, activation),
+        _ => Err(node.unsupported_types()),
+    }
+}
+
+fn integers_of<T: Integer + bytemuck::Pod + From<i32> + Send + Sync>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    operator: Binary,
+    activation: Activation,
+) -> Result<()> {
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    // Bounds of activations are small integers or infinite.
+    let clamps = (activation != Activation::None).then(|| {
+        let (low, high) = activation.range();
+        [T::from(low as i32), T::from(high as i32)]
+    });
+    builder.push_simple(node, "map", &inputs, move |operands| {
+        let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let (first, second) = (operands.inputs[0], operands.inputs[1]);
+        let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
+        if !binary_integer(operator, &broadcast, first, second, out) {
+            operands.fault = Some("a division by zero or a negative exponent of an integer");
+        }
+        if let Some([low, high]) = clamps {
+            for out in out {
+                *out = (*out).clamp(low, high);
+            }
+        }
+    })
+}
+
+/// Operators of int8 and uint8.
+fn quantized(
+    builder: &mut Builder,
+    node: &NodeRef,
+    operator: Binary,
+    activation: Activation,
+) -> Result<()> {
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    let first = node.affine(node.input(0)?)?;
+    let second = node.affine(node.input(1)?)?;
+    let output = node.affine(node.output(0)?)?;
+    let is_alike = first == second && first == output;
+    with_quantized!(common_type(node)?, T => {
+        let push = |builder: &mut Builder, kernel: Kernel<T>| {
+            builder.push_simple(node, "map", &inputs, move |operands| {
+                let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+                let (first, second) = (operands.inputs[0], operands.inputs[1]);
+                kernel(bytemuck::cast_slice(first), bytemuck::cast_slice(second), out);
+            })
+        };
+        match operator {
+            Binary::Sub => {
+                let requant = AddRequantize::new(first, second, output, true);
+                let clamp = output.activation_bounds::<T>(bounds(activation));
+                push(builder, Box::new(move |a, b, out| {
+                    add_quantized::<T>(&broadcast, &requant, clamp, a, b, out);
+                }))
+            }
+            Binary::Maximum | Binary::Minimum if !is_alike => {
+                Err(node.unsupported("operands and result must share scale and zero point"))
+            }
+            Binary::Maximum => {
+                push(builder, Box::new(move |a, b, out| maximum::<T>(&broadcast, a, b, out)))
+            }
+            Binary::Minimum => {
+                push(builder, Box::new(move |a, b, out| minimum::<T>(&broadcast, a, b, out)))
+            }
+            Binary::SquaredDifference => {
+                let params = SquaredDifference::new(first, second, output);
+                push(builder, Box::new(move |a, b, out| {
+                    broadcast.apply(a, b, out, |a: T, b: T| params.apply(a, b));
+                }))
+            }
+            Binary::Prelu => {
+                let params = Prelu::new(first, second, output);
+                push(builder, Box::new(move |a, b, out| {
+                    broadcast.apply(a, b, out, |a: T, b: T| params.apply(a, b));
+                }))
+            }
+            _ => Err(node.unsupported_types()),
+        }
+    }, else Err(node.unsupported_types()))
+}
+
+/// What an 8-bit operator does with its operands and its result.
+type Kernel<T> = Box<dyn Fn(&[T], &[T], &mut [T]) + Send + Sync>;
+
+/// EQUAL, LESS, ...
+pub(super) fn comparison(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let comparison = match node.node.operator {
+        Operator::Equal => Comparison::Equal,
+        Operator::NotEqual => Comparison::NotEqual,
+        Operator::Less => Comparison::Less,
+        Operator::LessEqual => Comparison::LessEqual,
+        Operator::Greater => Comparison::Greater,
+        Operator::GreaterEqual => Comparison::GreaterEqual,
+        ref other => return Err(node.unsupported(format!("{} compares nothing", other.name()))),
+    };
+    let dtype = node.input(0)?.dtype;
+    if node.input(1)?.dtype != dtype || node.output(0)?.dtype != DataType::Bool {
+        return Err(node.unsupported_types());
+    }
+    match dtype {
+        DataType::Float32 => compared::<f32>(builder, node, comparison),
+        DataType::Int32 => compared::<i32>(builder, node, comparison),
+        DataType::Int64 => compared::<i64>(builder, node, comparison),
+        DataType::Bool => compared::<u8>(builder, node, comparison),
+        DataType::Int8 | DataType::UInt8 => compared_quantized(builder, node, comparison),
+        _ => Err(node.unsupported_types()),
+    }
+}
+
+fn compared<T: bytemuck::Pod + PartialOrd>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    comparison: Comparison,
+) -> Result<()> {
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    builder.push_simple(node, "compare", &inputs, move |operands| {
+        let (first, second) = (operands.inputs[0], operands.inputs[1]);
+        let (first, second) = (bytemuck::cast_slice::<u8, T>(first), bytemuck::cast_slice(second));
+        compare(comparison, &broadcast, first, second, operands.outputs[0]);
+    })
+}
+
+/// Bits that comparisons of 8-bit elements shift them to the left before they are rescaled.
+const COMPARISON_SHIFT: u32 = 8;
+
+/// 8-bit elements are compared as multiples of 1/256, in fixed point (`comparisons.cc`).
+fn compared_quantized(builder: &mut Builder, node: &NodeRef, comparison: Comparison) -> Result<()> {
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    let is_signed = node.input(0)?.dtype == DataType::Int8;
+    let table = |i: usize| -> Result<Vec<i32>> {
+        let affine = node.affine(node.input(i)?)?;
+        let multiplier = FixedMultiplier::new(f64::from(affine.scale));
+        let entry = |bits: u8| {
+            let element = if is_signed { i32::from(bits as i8) } else { i32::from(bits) };
+            multiplier.apply((element - affine.zero_point) << COMPARISON_SHIFT)
+        };
+        Ok((0..=u8::MAX).map(entry).collect())
+    };
+    let (first, second) = (table(0)?, table(1)?);
+    let holds: fn(&i32, &i32) -> bool = match comparison {
+        Comparison::Equal => i32::eq,
+        Comparison::NotEqual => i32::ne,
+        Comparison::Less => i32::lt,
+        Comparison::LessEqual => i32::le,
+        Comparison::Greater => i32::gt,
+        Comparison::GreaterEqual => i32::ge,
+    };
+    builder.push_simple(node, "compare by table", &inputs, move |operands| {
+        let (a, b) = (operands.inputs[0], operands.inputs[1]);
+        broadcast.apply(a, b, operands.outputs[0], |a: u8, b: u8| {
+            u8::from(holds(&first[usize::from(a)], &second[usize::from(b)]))
+        });
+    })
+}
+
+/// LOGICAL_AND and LOGICAL_OR.
+pub(super) fn logical(builder: &mut Builder, node: &NodeRef, is_and: bool) -> Result<()> {
+    if common_type(node)? != DataType::Bool {
+        return Err(node.unsupported_types());
+    }
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    let kernel = if is_and { logical_and } else { logical_or };
+    builder.push_simple(node, "map", &inputs, move |operands| {
+        kernel(&broadcast, operands.inputs[0], operands.inputs[1], operands.outputs[0]);
+    })
+}
+
+/// LOGICAL_NOT.
+pub(super) fn not(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    builder.push_simple(node, "map", &[node.input_id(0)?], |operands| {
+        logical_not(operands.inputs[0], operands.outputs[0]);
+    })
+}
+
+/// SELECT and SELECT_V2.
+pub(super) fn select(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let (condition, first, second) = (node.input(0)?, node.input(1)?, node.input(2)?);
+    let output = node.output(0)?;
+    if condition.dtype != DataType::Bool
+        || first.dtype != second.dtype
+        || first.dtype != output.dtype
+    {
+        return Err(node.unsupported_types());
+    }
+    if matches!(first.dtype, DataType::Int8 | DataType::UInt8) {
+        let alike = node.affine(first)? == node.affine(output)?;
+        if !alike || node.affine(second)? != node.affine(output)? {
+            let what = "operands and result must share scale and zero point";
+            return Err(node.unsupported(what));
+        }
+    }
+    let mut shape = condition.shape.clone();
+    if node.node.operator == Operator::Select && shape.len() == 1 {
+        // It selects rows.
+        shape.resize(first.shape.len().max(1), 1);
+    }
+    let select = Select::new(&shape, &first.shape, &second.shape)
+        .filter(|select| select.out_len() == output.elements())
+        .ok_or_else(|| {
+            node.malformed(format!(
+                "shapes {:?}, {:?} and {:?} do not fit each other",
+                condition.shape, first.shape, second.shape
+            ))
+        })?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?, node.input_id(2)?];
+    with_bits!(output.dtype.size_bytes(), T => {
+        builder.push_simple(node, "select", &inputs, move |operands| {
+            let (first, second) = (operands.inputs[1], operands.inputs[2]);
+            let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            select.apply(operands.inputs[0], first, second, out);
+        })
+    })
+}

@@ -1,0 +1,115 @@
+//! Operators over the last dimension: SOFTMAX, LOG_SOFTMAX, L2_NORMALIZATION and
+//! LOCAL_RESPONSE_NORMALIZATION.
+
+use achado_kernels::normalization::{
+    LocalResponse, l2_normalization_f32, l2_normalization_quantized,
+    local_response_normalization_f32, log_softmax_f32, log_softmax_quantized,
+};
+use achado_kernels::softmax::{SoftmaxTable, softmax_f32, softmax_quantized};
+use achado_model::{Activation, DataType, Result};
+
+use super::{Builder, with_quantized};
+use crate::compile::node::NodeRef;
+
+/// The length of the last dimension, and the type that input and result share.
+fn rows(node: &NodeRef) -> Result<(usize, DataType)> {
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    if input.dtype != output.dtype {
+        return Err(node.unsupported_types());
+    }
+    Ok((input.shape.last().copied().unwrap_or(1), input.dtype))
+}
+
+/// A step that maps float rows.
+fn push_f32(
+    builder: &mut Builder,
+    node: &NodeRef,
+    kernel: &'static str,
+    run: impl Fn(&[f32], &mut [f32]) + Send + Sync + 'static,
+) -> Result<()> {
+    builder.push_simple(node, kernel, &[node.input_id(0)?], move |operands| {
+        let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+        run(bytemuck::cast_slice(operands.inputs[0]), out);
+    })
+}
+
+/// SOFTMAX.
+pub(super) fn softmax(builder: &mut Builder, node: &NodeRef, beta: f32) -> Result<()> {
+    let (depth, dtype) = rows(node)?;
+    if dtype == DataType::Float32 {
+        let run = move |input: &[f32], out: &mut [f32]| softmax_f32(beta, depth, input, out);
+        return push_f32(builder, node, "softmax f32", run);
+    }
+    with_quantized!(dtype, T => {
+        let scale = node.affine(node.input(0)?)?.scale;
+        let table = SoftmaxTable::new(scale, beta, node.affine(node.output(0)?)?);
+        builder.push_simple(node, "softmax table", &[node.input_id(0)?], move |operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
+            softmax_quantized(&table, depth, input, out);
+        })
+    }, else Err(node.unsupported_types()))
+}
+
+/// LOG_SOFTMAX.
+pub(super) fn log_softmax(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let (depth, dtype) = rows(node)?;
+    if dtype == DataType::Float32 {
+        let run = move |input: &[f32], out: &mut [f32]| log_softmax_f32(depth, input, out);
+        return push_f32(builder, node, "log softmax f32", run);
+    }
+    with_quantized!(dtype, T => {
+        let scale = node.affine(node.input(0)?)?.scale;
+        let to = node.affine(node.output(0)?)?;
+        builder.push_simple(node, "log softmax", &[node.input_id(0)?], move |operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
+            log_softmax_quantized(scale, to, depth, input, out);
+        })
+    }, else Err(node.unsupported_types()))
+}
+
+/// L2_NORMALIZATION.
+pub(super) fn l2_normalization(
+    builder: &mut Builder,
+    node: &NodeRef,
+    activation: Activation,
+) -> Result<()> {
+    if activation != Activation::None {
+        return Err(node.unsupported("a fused activation"));
+    }
+    let (depth, dtype) = rows(node)?;
+    if dtype == DataType::Float32 {
+        let run = move |input: &[f32], out: &mut [f32]| l2_normalization_f32(depth, input, out);
+        return push_f32(builder, node, "normalise f32", run);
+    }
+    let zero_point = node.affine(node.input(0)?)?.zero_point;
+    let to = node.affine(node.output(0)?)?;
+    let middle = if dtype == DataType::UInt8 { 128 } else { 0 };
+    if to.scale != 1.0 / 128.0 || to.zero_point != middle {
+        return Err(node.unsupported("a result whose scale is not 1/128"));
+    }
+    with_quantized!(dtype, T => {
+        builder.push_simple(node, "normalise", &[node.input_id(0)?], move |operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
+            l2_normalization_quantized(zero_point, depth, input, out);
+        })
+    }, else Err(node.unsupported_types()))
+}
+
+/// LOCAL_RESPONSE_NORMALIZATION.
+pub(super) fn local_response_normalization(
+    builder: &mut Builder,
+    node: &NodeRef,
+    params: LocalResponse,
+) -> Result<()> {
+    let (depth, dtype) = rows(node)?;
+    if dtype != DataType::Float32 {
+        return Err(node.unsupported_types());
+    }
+    let run = move |input: &[f32], out: &mut [f32]| {
+        local_response_normalization_f32(&params, depth, input, out);
+    };
+    push_f32(builder, node, "local response f32", run)
+}

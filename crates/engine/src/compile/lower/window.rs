@@ -1,0 +1,113 @@
+//! Operators over pictures without weights: pools and RESIZE.
+
+use achado_kernels::average_pool_2d::{average_pool_2d_f32, average_pool_2d_quantized};
+use achado_kernels::indexed_copy::IndexedCopy;
+use achado_kernels::max_pool_2d::{max_pool_2d_f32, max_pool_2d_quantized};
+use achado_kernels::resize::ResizeBilinear;
+use achado_model::{Activation, DataType, Operator, Result};
+
+use super::movement::push_indexed;
+use super::{Builder, with_quantized};
+use crate::compile::infer::{WindowAttributes, window};
+use crate::compile::node::NodeRef;
+
+/// AVERAGE_POOL_2D and MAX_POOL_2D.
+pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let (attributes, activation, is_max) = match node.node.operator {
+        Operator::AveragePool2d { filter, stride, padding, activation } => {
+            (WindowAttributes { filter, stride, dilation: [1, 1], padding }, activation, false)
+        }
+        Operator::MaxPool2d { filter, stride, padding, activation } => {
+            (WindowAttributes { filter, stride, dilation: [1, 1], padding }, activation, true)
+        }
+        _ => return Err(node.malformed("not a pooling operator")),
+    };
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    let picture = node.picture(input)?;
+    let channels = picture[3];
+    let window = window(node, picture, &attributes)?;
+    if input.dtype != output.dtype {
+        return Err(node.unsupported_types());
+    }
+    let inputs = [node.input_id(0)?];
+    let (low, high) = Activation::range(activation);
+    if input.dtype == DataType::Float32 {
+        let kernel = if is_max { "max f32" } else { "average f32" };
+        return builder.push_simple(node, kernel, &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+            let input = bytemuck::cast_slice(operands.inputs[0]);
+            if is_max {
+                max_pool_2d_f32(&window, channels, [low, high], input, out);
+            } else {
+                average_pool_2d_f32(&window, channels, [low, high], input, out);
+            }
+        });
+    }
+    let affine = node.affine(input)?;
+    if affine != node.affine(output)? {
+        return Err(node.unsupported("input and output must share scale and zero point"));
+    }
+    with_quantized!(input.dtype, T => {
+        let bounds = affine.activation_bounds::<T>([low, high]);
+        let kernel = if is_max { "max" } else { "average" };
+        builder.push_simple(node, kernel, &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            let input = bytemuck::cast_slice(operands.inputs[0]);
+            if is_max {
+                max_pool_2d_quantized(&window, channels, bounds, input, out);
+            } else {
+                average_pool_2d_quantized(&window, channels, bounds, input, out);
+            }
+        })
+    }, else Err(node.unsupported_types()))
+}
+
+/// RESIZE_BILINEAR.
+pub(super) fn resize_bilinear(
+    builder: &mut Builder,
+    node: &NodeRef,
+    align_corners: bool,
+    half_pixel_centers: bool,
+) -> Result<()> {
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    if input.dtype != output.dtype {
+        return Err(node.unsupported_types());
+    }
+    let picture = node.picture(input)?;
+    let [_, out_h, out_w, _] = node.picture(output)?;
+    let resize = ResizeBilinear::new(picture, [out_h, out_w], align_corners, half_pixel_centers);
+    let inputs = [node.input_id(0)?];
+    if input.dtype == DataType::Float32 {
+        return builder.push_simple(node, "bilinear f32", &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+            resize.run_f32(bytemuck::cast_slice(operands.inputs[0]), out);
+        });
+    }
+    if node.affine(input)? != node.affine(output)? {
+        return Err(node.unsupported("input and output must share scale and zero point"));
+    }
+    with_quantized!(input.dtype, T => {
+        builder.push_simple(node, "bilinear", &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+            resize.run_quantized(bytemuck::cast_slice(operands.inputs[0]), out);
+        })
+    }, else Err(node.unsupported_types()))
+}
+
+/// RESIZE_NEAREST_NEIGHBOR.
+pub(super) fn resize_nearest_neighbor(
+    builder: &mut Builder,
+    node: &NodeRef,
+    align_corners: bool,
+    half_pixel_centers: bool,
+) -> Result<()> {
+    let picture = node.picture(node.input(0)?)?;
+    let [_, out_h, out_w, _] = node.picture(node.output(0)?)?;
+    let copy = IndexedCopy::resize_nearest_neighbor(
+        picture,
+        [out_h, out_w],
+        align_corners,
+        half_pixel_centers,
+    );
+    push_indexed(builder, node, copy)
+}
