@@ -39,7 +39,15 @@ pub fn prepare(pixels: &[u8], prep: &str) -> Vec<u8> {
         "q" => pixels.iter().map(|&x| x ^ 0x80).collect(),
         "pm1" => floats(&|x| (x - 127.5) / 127.5),
         "f01" => floats(&|x| x / 255.0),
-        "raw255" => floats(&|x| x),
+        "raw255" | "mnist255" => floats(&|x| x),
+        "tf127128" => floats(&|x| (x - 127.0) / 128.0),
+        "mnistn" => floats(&|x| (x / 255.0 - 0.1307) / 0.3081),
+        "bgrmean" => {
+            let means = [104.0, 117.0, 123.0];
+            let pixels = pixels.as_chunks::<3>().0.iter();
+            let bgr = pixels.flat_map(|&[r, g, b]| [b, g, r].into_iter().zip(means));
+            bgr.flat_map(|(x, mean): (u8, f32)| (f32::from(x) - mean).to_le_bytes()).collect()
+        }
         other => panic!("preparation {other:?} is not known"),
     }
 }
@@ -61,6 +69,9 @@ pub fn numbers(data: &[u8], kind: &str) -> Vec<f64> {
         "|i1" | "int8" => data.iter().map(|&x| f64::from(x as i8)).collect(),
         "<f4" | "float32" => {
             data.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()
+        }
+        "<f2" => {
+            data.as_chunks().0.iter().map(|b| f64::from(half::f16::from_le_bytes(*b))).collect()
         }
         "<i4" | "int32" => {
             data.as_chunks().0.iter().map(|b| f64::from(i32::from_le_bytes(*b))).collect()
@@ -95,4 +106,16 @@ pub fn recorded(models: &Path, model: &str, run: &Value, mode: &str) -> Option<V
         }
     };
     Some(outputs.iter().map(read).collect())
+}
+
+/// The picture of a recorded run: beside the models, or in the `data` folder of PyPI's `foolbox`,
+/// which `ACHADO_FOOLBOX` names.
+pub fn picture_path(models: &Path, input: &str) -> Option<PathBuf> {
+    let path = match input.strip_prefix("(foolbox ") {
+        None => models.join(input),
+        Some(name) => {
+            Path::new(&std::env::var_os("ACHADO_FOOLBOX")?).join(name.trim_end_matches(')'))
+        }
+    };
+    path.exists().then_some(path)
 }
