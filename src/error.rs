@@ -6,7 +6,7 @@ use achado_model::{Detail, Error, ErrorCode};
 use js_sys::Object;
 use wasm_bindgen::JsValue;
 
-use crate::object::{object, set};
+use super::object::{object, set};
 
 /// An error as `js/errors.ts` takes it.
 pub fn thrown(error: Error) -> JsValue {

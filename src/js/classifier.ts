@@ -3,6 +3,7 @@ import { defaultModel } from "./default-model.js";
 import type { CoreOptions, Engine, Frame, FrameGeometry, Phase } from "./engine.js";
 import { AchadoError, abortable } from "./errors.js";
 import { type Fetch, readLabels, readModel } from "./fetching.js";
+import { isOnnx } from "./kind.js";
 import { checkOptions, checkRuns, coreOptions } from "./options.js";
 import { RemoteEngine } from "./remote.js";
 import { type FrameSource, frames } from "./stream.js";
@@ -76,7 +77,7 @@ async function open(platform: Platform, options: ClassifierOptions): Promise<Ope
   async function load(): Promise<Opened> {
     const fallbacks: Fallback[] = [];
     const { fetch } = platform;
-    const [module, model, labels] = await Promise.all([
+    const [module, file, labels] = await Promise.all([
       compileCore(options.wasm, fetch, loading.signal, onProgress, fallbacks),
       readModel(
         options.model ?? defaultModel,
@@ -88,10 +89,23 @@ async function open(platform: Platform, options: ClassifierOptions): Promise<Ope
       readLabels(options.labels, fetch, loading.signal),
       startWorker(),
     ]);
+    const model = isOnnx(file.bytes) ? await convert(file.bytes) : file;
     const core = coreOptions(options, labels);
     const warmup = options.warmup ?? true;
     const onPhase = (phase: Phase, done: boolean) =>
       onProgress({ phase, loaded: done ? 1 : 0, total: 1 } satisfies Progress);
+
+    /** Labels and preparation come from the options, as for other models. */
+    async function convert(onnx: Uint8Array<ArrayBuffer>) {
+      onProgress({ phase: "convert", loaded: 0, total: 1 });
+      const { toTflite } = await import("./onnx.js");
+      const conversion = { inputShapes: options.inputShapes };
+      const inWorker = remote !== undefined;
+      const { signal } = loading;
+      const bytes = await toTflite(platform, onnx, conversion, inWorker, signal, fallbacks);
+      onProgress({ phase: "convert", loaded: 1, total: 1 });
+      return { bytes, owned: true };
+    }
 
     async function startWorker(): Promise<void> {
       if (!(options.worker ?? platform.hasWindow)) return;

@@ -1,19 +1,28 @@
-// The command line: `achado classify PHOTO... [--model M] [--top N] [--json]`.
-import { readFile } from "node:fs/promises";
+// The command line: `achado classify PHOTO... [--model M] [--top N] [--json]` and
+// `achado convert MODEL.onnx -o MODEL.tflite`.
+import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { AchadoError, createClassifier, defaultModel } from "./node.js";
-import type { ClassifierResult, ImageClassifier } from "./types.js";
+import { AchadoError, convertOnnx, createClassifier, defaultModel } from "./node.js";
+import type { ClassifierResult, ImageClassifier, Preprocess, PreprocessPreset } from "./types.js";
 
 const HELP = `achado names what photos show, on this computer.
 
 usage:
   achado classify PHOTO... [options]
+  achado convert MODEL.onnx -o MODEL.tflite [--labels FILE] [--preprocess P | --mean M --std S]
 
   PHOTO            a BMP, GIF, JPEG, PNG or WebP file
 
 options:
-  --model FILE     a .tflite model: a path or URL (default: EfficientNet-Lite0, 1000 classes)
+  --model FILE     a .tflite or .onnx model: a path or URL (default: EfficientNet-Lite0, 1000 classes)
   --labels FILE    class names, one a line, in place of the model's own
+  --preprocess P   how pixels become the model's input, if it does not say so itself:
+                   imagenet, caffe-bgr, unit (0..1) or symmetric (-1..1)
+  --mean M --std S the same in numbers, one or one a channel: (x - mean) / std, such as
+                   --mean 127.5 --std 127.5 or --mean 104,117,123 --std 1
+  --bgr            with --mean and --std: the model takes blue first
+  --input-shape N=D  the shape of input N of an ONNX model that leaves it open, such as
+                   --input-shape input=1,3,224,224; may be given again
   --locale LOCALE  the language of the names, such as pt, if the model has it
   --top N          how many categories (default: 5)
   --min-score X    leave out categories with lower scores
@@ -22,7 +31,7 @@ options:
   --version        show the version
 
 exit status:
-  0  every photo was classified
+  0  every photo was classified, the model was converted
   1  a photo or the model could not be used
   2  the command line is wrong
 `;
@@ -30,14 +39,27 @@ exit status:
 /** A mistake on the command line. */
 class UsageError extends Error {}
 
-interface Options {
+/** What both commands need to know about a model. */
+interface ModelArguments {
+  labels: string | undefined;
+  preprocess: Partial<Preprocess> | PreprocessPreset | undefined;
+  inputShapes: Record<string, number[]> | undefined;
+}
+
+interface Options extends ModelArguments {
+  command: "classify";
   photos: string[];
   model: string | undefined;
-  labels: string | undefined;
   locale: string | undefined;
   top: number;
   minScore: number | undefined;
   json: boolean;
+}
+
+interface Conversion extends ModelArguments {
+  command: "convert";
+  model: string;
+  output: string;
 }
 
 /** What `--json` prints for each photo. */
@@ -45,7 +67,7 @@ type Answer = { photo: string } & (
   ClassifierResult | { error: { code: string; message: string; detail: Record<string, unknown> } }
 );
 
-function parse(argv: string[]): Options | "help" | "version" {
+function parse(argv: string[]): Options | Conversion | "help" | "version" {
   let parsed: ReturnType<typeof readArguments>;
   try {
     parsed = readArguments(argv);
@@ -58,6 +80,7 @@ function parse(argv: string[]): Options | "help" | "version" {
   if (values.version) return "version";
   const [command, ...photos] = positionals;
   if (command === undefined) throw new UsageError("what shall be done? Try: achado classify PHOTO");
+  if (command === "convert") return parseConversion(photos, values);
   if (command !== "classify") throw new UsageError(`there is no command "${command}"`);
   if (photos.length === 0) throw new UsageError("classify needs a photo");
   const top = Number(values.top);
@@ -69,8 +92,59 @@ function parse(argv: string[]): Options | "help" | "version" {
   if (minScore !== undefined && (score === "" || Number.isNaN(minScore))) {
     throw new UsageError(`--min-score needs a number, has "${score}"`);
   }
-  const { model, labels, locale, json } = values;
-  return { photos, model, labels, locale, top, minScore, json };
+  const { model, locale, json } = values;
+  const about = modelArguments(values);
+  return { command: "classify", photos, model, locale, top, minScore, json, ...about };
+}
+
+type Values = ReturnType<typeof readArguments>["values"];
+
+function parseConversion(models: string[], values: Values): Conversion {
+  const [model, second] = models;
+  if (model === undefined) throw new UsageError("convert needs a model");
+  if (second !== undefined) throw new UsageError("convert takes one model");
+  const { output } = values;
+  if (output === undefined) throw new UsageError("convert needs -o FILE");
+  return { command: "convert", model, output, ...modelArguments(values) };
+}
+
+function modelArguments(values: Values): ModelArguments {
+  const shapes = values["input-shape"].map((text) => {
+    const [, name = "", list = ""] = /^(.+)=([\d,]+)$/.exec(text) ?? [];
+    if (!name) throw new UsageError(`--input-shape needs NAME=1,3,224,224, has "${text}"`);
+    return [name, numbers("input-shape", list)] as const;
+  });
+  return {
+    labels: values.labels,
+    preprocess: preprocessArgument(values),
+    inputShapes: shapes.length > 0 ? Object.fromEntries(shapes) : undefined,
+  };
+}
+
+function preprocessArgument(values: Values): ModelArguments["preprocess"] {
+  const { preprocess, mean, std, bgr } = values;
+  if (preprocess !== undefined) {
+    if (mean !== undefined || std !== undefined) {
+      throw new UsageError("give either --preprocess or --mean and --std");
+    }
+    // A wrong name is refused by name.
+    return preprocess as PreprocessPreset;
+  }
+  if (mean === undefined && std === undefined) return undefined;
+  if (mean === undefined || std === undefined) throw new UsageError("--mean and --std go together");
+  return {
+    mean: numbers("mean", mean),
+    std: numbers("std", std),
+    ...(bgr && { channels: "BGR" as const }),
+  };
+}
+
+function numbers(option: string, text: string): number[] {
+  const list = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+  if (list.some((number) => !Number.isFinite(number))) {
+    throw new UsageError(`--${option} needs numbers with commas between, has "${text}"`);
+  }
+  return list;
 }
 
 function readArguments(argv: string[]) {
@@ -80,6 +154,12 @@ function readArguments(argv: string[]) {
     options: {
       model: { type: "string" },
       labels: { type: "string" },
+      preprocess: { type: "string" },
+      mean: { type: "string" },
+      std: { type: "string" },
+      bgr: { type: "boolean", default: false },
+      "input-shape": { type: "string", multiple: true, default: [] },
+      output: { type: "string", short: "o" },
       locale: { type: "string" },
       top: { type: "string", default: "5" },
       "min-score": { type: "string" },
@@ -99,7 +179,7 @@ export async function main(argv: string[]): Promise<number> {
       const file = await readFile(new URL("../package.json", import.meta.url), "utf8");
       return print(`achado ${(JSON.parse(file) as { version: string }).version}\n`);
     }
-    return await classify(options);
+    return options.command === "convert" ? await convert(options) : await classify(options);
   } catch (error) {
     const usage = error instanceof UsageError;
     process.stderr.write(`achado: ${describe(error)}\n`);
@@ -113,10 +193,18 @@ function print(text: string): number {
   return 0;
 }
 
+async function convert({ model, output, labels, ...options }: Conversion): Promise<number> {
+  const tflite = await convertOnnx(model, { labels, ...options });
+  await writeFile(output, tflite);
+  return print(`${output}: ${tflite.byteLength} bytes\n`);
+}
+
 async function classify(options: Options): Promise<number> {
   const classifier = await createClassifier({
     model: options.model ?? defaultModel,
     labels: options.labels,
+    preprocess: options.preprocess,
+    inputShapes: options.inputShapes,
     displayNamesLocale: options.locale,
     maxResults: options.top,
     scoreThreshold: options.minScore,

@@ -1,11 +1,13 @@
 // What runs a model, in this thread or in a worker, and the messages between the two.
 import type { WireError } from "./errors.js";
+import type { Conversion } from "./onnx.js";
 import type {
   ClassifierResult,
   FrameOptions,
   ModelMetadata,
   ModelOptions,
   OperatorProfile,
+  Preprocess,
   RawImage,
   Runtime,
 } from "./types.js";
@@ -23,7 +25,10 @@ export type FrameGeometry = Pick<
 };
 
 /** The options that the core knows: labels are a list by now. */
-export type CoreOptions = Omit<ModelOptions, "labels"> & { labels?: string[] | undefined };
+export type CoreOptions = Omit<ModelOptions, "labels" | "preprocess"> & {
+  preprocess?: Partial<Preprocess> | undefined;
+  labels?: string[] | undefined;
+};
 
 /** A compiled model. It takes one call at a time. */
 export interface Engine {
@@ -51,6 +56,12 @@ export type Request = { id: number } & (
   | { call: "classify"; frame: Frame; geometry: FrameGeometry }
   | { call: "setOptions"; options: CoreOptions }
   | { call: "profile"; runs: number }
+  | {
+      call: "convert";
+      module: WebAssembly.Module;
+      onnx: Uint8Array<ArrayBuffer>;
+      conversion: Conversion;
+    }
 );
 
 /** What each call answers. */
@@ -60,6 +71,8 @@ export interface Answers {
   classify: ClassifierResult;
   setOptions: undefined;
   profile: OperatorProfile[];
+  /** The bytes of a .tflite model. */
+  convert: Uint8Array<ArrayBuffer>;
 }
 
 /** Steps of opening a model, which the worker reports on its way. */

@@ -11,7 +11,7 @@
  */
 import { createOn, type Platform } from "./classifier.js";
 import { toFrame } from "./pixels.js";
-import type { ClassifierOptions, ImageClassifier } from "./types.js";
+import type { ClassifierOptions, ConvertOptions, ImageClassifier, ModelSource } from "./types.js";
 
 export { openCamera } from "./camera.js";
 export { defaultModel } from "./default-model.js";
@@ -23,6 +23,7 @@ export type {
   Classifications,
   ClassifierOptions,
   ClassifierResult,
+  ConvertOptions,
   Fallback,
   FrameOptions,
   ImageClassifier,
@@ -32,6 +33,7 @@ export type {
   ModelSource,
   OperatorProfile,
   Preprocess,
+  PreprocessPreset,
   Progress,
   RawImage,
   Runtime,
@@ -57,4 +59,18 @@ const browser: Platform = {
  */
 export function createClassifier(options: ClassifierOptions = {}): Promise<ImageClassifier> {
   return createOn(browser, options);
+}
+
+/**
+ * Turns an ONNX model into the bytes of a `.tflite` model, which any TensorFlow Lite runtime opens.
+ * `createClassifier` takes ONNX models, too, and converts them on the way.
+ *
+ * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
+ */
+export async function convertOnnx(
+  model: ModelSource,
+  options: ConvertOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { convertOn } = await import("./onnx.js");
+  return convertOn(browser, model, options);
 }

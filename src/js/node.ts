@@ -4,7 +4,14 @@ import { fileURLToPath } from "node:url";
 import { createOn, type Platform } from "./classifier.js";
 import { AchadoError, fromCore } from "./errors.js";
 import { checkRawImage, isRawImage, toFrame } from "./pixels.js";
-import type { ClassifierOptions, ImageClassifier, ImageInput, RawImage } from "./types.js";
+import type {
+  ClassifierOptions,
+  ConvertOptions,
+  ImageClassifier,
+  ImageInput,
+  ModelSource,
+  RawImage,
+} from "./types.js";
 
 export { openCamera } from "./camera.js";
 export { defaultModel } from "./default-model.js";
@@ -70,4 +77,18 @@ const node: Platform = {
 /** As in the browser. A string that is no URL is a path. */
 export function createClassifier(options: ClassifierOptions = {}): Promise<ImageClassifier> {
   return createOn(node, options);
+}
+
+/**
+ * Turns an ONNX model into the bytes of a `.tflite` model, which any TensorFlow Lite runtime opens.
+ * `createClassifier` takes ONNX models, too, and converts them on the way.
+ *
+ * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
+ */
+export async function convertOnnx(
+  model: ModelSource,
+  options: ConvertOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { convertOn } = await import("./onnx.js");
+  return convertOn(node, model, options);
 }

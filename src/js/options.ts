@@ -1,7 +1,8 @@
 // Checks of options that JavaScript callers, unlike TypeScript's, can get wrong.
 import type { CoreOptions } from "./engine.js";
 import { AchadoError } from "./errors.js";
-import type { ClassifierOptions, ModelOptions } from "./types.js";
+import { preprocessOf } from "./presets.js";
+import type { ClassifierOptions, ConvertOptions, ModelOptions } from "./types.js";
 
 /** A mistake in an option, named. */
 export function invalidOption(option: string, message: string): AchadoError {
@@ -15,6 +16,7 @@ const KNOWN = new Set<string>([
   "worker",
   "wasm",
   "warmup",
+  "inputShapes",
   "signal",
   "onProgress",
   "preprocess",
@@ -46,14 +48,48 @@ export function checkOptions(options: ClassifierOptions): void {
       throw invalidOption(name, `must be true or false, is ${String(value)}`);
     }
   }
+  checkShapes(options.inputShapes);
   if (options.onProgress !== undefined && typeof options.onProgress !== "function") {
     throw invalidOption("onProgress", "must be a function");
   }
-  const { labels } = options;
+  checkLabels(options.labels);
+}
+
+function checkLabels(labels: unknown): void {
   const list = Array.isArray(labels) && labels.every((label) => typeof label === "string");
   if (labels !== undefined && typeof labels !== "string" && !(labels instanceof URL) && !list) {
     throw invalidOption("labels", "must be a list of strings or the URL of a text file");
   }
+}
+
+function checkShapes(shapes: unknown): void {
+  if (shapes === undefined) return;
+  const isShape = (shape: unknown) =>
+    Array.isArray(shape) && shape.every((size) => Number.isInteger(size) && size >= 1);
+  if (typeof shapes !== "object" || shapes === null || !Object.values(shapes).every(isShape)) {
+    throw invalidOption(
+      "inputShapes",
+      "must be an object of names with lists of whole numbers above 0, such as { input: [1, 3, 224, 224] }",
+    );
+  }
+}
+
+/** The options of a conversion, which are fewer. */
+const CONVERSION = ["labels", "preprocess", "inputShapes", "signal"];
+
+/**
+ * Refuses options of a conversion that have an unknown name or a wrong kind.
+ *
+ * @throws {AchadoError} INVALID_OPTION
+ */
+export function checkConversion(options: ConvertOptions): void {
+  for (const name of Object.keys(options)) {
+    if (!CONVERSION.includes(name)) {
+      throw invalidOption(name, `there is no such option; there are ${CONVERSION.join(", ")}`);
+    }
+  }
+  checkShapes(options.inputShapes);
+  checkLabels(options.labels);
 }
 
 /**
@@ -78,7 +114,7 @@ export function coreOptions(
   labels: string[] | undefined,
 ): CoreOptions {
   return {
-    preprocess,
+    preprocess: preprocessOf(preprocess),
     labels,
     maxResults,
     scoreThreshold,

@@ -10,6 +10,7 @@ import type {
   Response,
 } from "./engine.js";
 import { AchadoError, fromWire } from "./errors.js";
+import type { Conversion } from "./onnx.js";
 import { inputError } from "./pixels.js";
 import type { ClassifierResult, ModelMetadata, OperatorProfile, Runtime } from "./types.js";
 
@@ -125,6 +126,15 @@ export class RemoteEngine implements Engine {
 
   profile(runs: number): Promise<OperatorProfile[]> {
     return this.#ask({ call: "profile", runs });
+  }
+
+  /** Converts an ONNX model over there. */
+  convert(
+    module: WebAssembly.Module,
+    onnx: Uint8Array<ArrayBuffer>,
+    conversion: Conversion,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#ask({ call: "convert", module, onnx, conversion });
   }
 
   close(error: Error): void {

@@ -52,10 +52,16 @@ export interface Preprocess {
   cropFraction: number;
 }
 
+/**
+ * Preparations by name: `imagenet` is torchvision's mean and deviation, `caffe-bgr` Caffe's means
+ * with blue first, `unit` 0..1, `symmetric` -1..1.
+ */
+export type PreprocessPreset = "imagenet" | "caffe-bgr" | "unit" | "symmetric";
+
 /** Options that change how pictures are prepared and answers are given. */
 export interface ModelOptions {
-  /** Overrides what the model's metadata says. */
-  preprocess?: Partial<Preprocess> | undefined;
+  /** Overrides what the model's metadata says. ONNX models have none: they need it. */
+  preprocess?: Partial<Preprocess> | PreprocessPreset | undefined;
   /** Class names by index: a list, or the URL of a text file with one name a line. */
   labels?: string[] | URL | string | undefined;
   /** At most so many categories a head, best first. All if omitted or negative. */
@@ -72,8 +78,13 @@ export interface ModelOptions {
 
 /** What {@link createClassifier} takes. */
 export interface ClassifierOptions extends ModelOptions {
-  /** A `.tflite` model. Without it, the EfficientNet-Lite0 that comes with the package. */
+  /** A `.tflite` or `.onnx` model, told apart by content. Without it, the EfficientNet-Lite0 that comes with the package. */
   model?: ModelSource | undefined;
+  /**
+   * For ONNX models that leave dimensions open other than the first: the shapes of inputs by name,
+   * in the file's order, such as `{ input: [1, 3, 224, 224] }`.
+   */
+  inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
   /** `sha256-` and the base64 of the model's SHA-256: other bytes are refused. */
   integrity?: `sha256-${string}` | undefined;
   /** Run in a worker, so that the page never waits. Default: true where there is a window. */
@@ -91,10 +102,26 @@ export interface ClassifierOptions extends ModelOptions {
   onProgress?: ((progress: Progress) => void) | undefined;
 }
 
+/** What {@link convertOnnx} takes. */
+export interface ConvertOptions {
+  /** Class names by index, for the model's metadata: a list, or the URL of a text file. */
+  labels?: string[] | URL | string | undefined;
+  /** How pixels become the input, for the model's metadata. */
+  preprocess?:
+    Partial<Pick<Preprocess, "mean" | "std" | "channels">> | PreprocessPreset | undefined;
+  /** The shapes of inputs that the file leaves open, by name, in the file's order. */
+  inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
+  /** The promise rejects with the signal's reason, an AbortError by default. */
+  signal?: AbortSignal | undefined;
+}
+
 /** One step of loading. */
 export interface Progress {
-  /** The core and the model are downloaded at the same time; then come compiling and warming up. */
-  phase: "wasm" | "model" | "compile" | "warmup";
+  /**
+   * The core and the model are downloaded at the same time; then come, for an ONNX model, its
+   * conversion, and compiling and warming up.
+   */
+  phase: "wasm" | "model" | "convert" | "compile" | "warmup";
   /** Bytes so far while downloading; else 0, and 1 when the phase is over. */
   loaded: number;
   /** What `loaded` will be in the end, where it is known. */

@@ -36,12 +36,17 @@ export async function compileCore(
   onProgress({ phase: "wasm", loaded: 0 });
   // Only the chosen one is downloaded.
   const chosen = source ?? CORES[hasRelaxedSimd() ? "relaxed" : "simd128"];
-  const module = await compile(chosen, fetch, signal, fallbacks);
+  const module = await compileFile(chosen, fetch, signal, fallbacks);
   onProgress({ phase: "wasm", loaded: 1, total: 1 });
   return module;
 }
 
-async function compile(
+/**
+ * The module of a wasm file; compiled once for each address.
+ *
+ * @throws {AchadoError} WASM_MIME, CSP_BLOCKED, BACKEND_UNAVAILABLE, INVALID_OPTION
+ */
+export async function compileFile(
   source: WasmSource,
   fetch: Fetch,
   signal: AbortSignal,

@@ -2,6 +2,7 @@
 import type { Request, Response } from "./engine.js";
 import { fromCore, toWire } from "./errors.js";
 import { LocalEngine } from "./local.js";
+import { convertHere } from "./onnx-here.js";
 
 let engine: LocalEngine | undefined;
 
@@ -15,6 +16,9 @@ async function answer(request: Request): Promise<unknown> {
       post({ id, phase, done }),
     );
     return engine.simd;
+  }
+  if (request.call === "convert") {
+    return convertHere(request.module, request.onnx, request.conversion);
   }
   if (!engine) throw new Error("the worker has no model");
   switch (request.call) {

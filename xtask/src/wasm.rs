@@ -74,6 +74,17 @@ pub const BINARIES: &[Binary] = &[
         environment: &[],
         tested: true,
     },
+    // Loaded when an ONNX file is opened.
+    Binary {
+        name: "onnx",
+        crate_folder: "crates/onnx",
+        target_features: &[],
+        wasm_opt_features: &[],
+        rust_flags: &[],
+        cargo_arguments: &[],
+        environment: &[],
+        tested: false,
+    },
     // Pictures to pixels in Node; a browser has its own decoders and never loads it.
     Binary {
         name: "decode",

@@ -1,0 +1,621 @@
+//! Walks through the graph: folds what is known, lowers the rest node by node.
+#![deny(clippy::arithmetic_side_effects)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use achado_model::{Bytes, DataType, Error, Model, Quantization, Result, Signature, TensorId};
+
+use crate::constant::{Constant, elements, type_name};
+use crate::lower::dynamic::Dynamic;
+use crate::patterns::{self, Pattern};
+use crate::proto::{Dim, Graph, ModelProto, ValueInfo};
+use crate::site::Site;
+use crate::view::View;
+use crate::{ImportOptions, builder::Builder, fold, limits::Budget, lower, prune};
+
+/// ONNX's own operators, from version to version.
+pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 7..=21;
+
+/// What a name of the graph stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// Known now.
+    Constant(Rc<Constant>),
+    /// Computed when the model runs.
+    Tensor(TensorValue),
+    /// A part of a dynamic quantisation, which becomes an operator as a whole.
+    Dynamic(Dynamic),
+}
+
+/// A tensor of the model as ONNX sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct TensorValue {
+    pub view: View,
+    /// ONNX's type; every float is float32. Where the tensor is quantised and this is a float, the
+    /// value is what its integers mean: a DequantizeLinear that nobody had to carry out yet.
+    pub dtype: DataType,
+}
+
+impl TensorValue {
+    /// Whether ONNX holds floats here.
+    pub fn is_real(&self) -> bool {
+        self.dtype == DataType::Float32
+    }
+}
+
+pub(crate) struct Importer<'a> {
+    pub file: &'a Bytes,
+    pub graph: &'a Graph<'a>,
+    opsets: BTreeMap<&'a str, i64>,
+    values: BTreeMap<&'a str, Value>,
+    /// The nodes that read each name.
+    consumers: BTreeMap<&'a str, Vec<usize>>,
+    outputs: BTreeSet<&'a str>,
+    /// Nodes that are dead, folded, or part of what another one became.
+    done: Vec<bool>,
+    patterns: BTreeMap<usize, Pattern<'a>>,
+    pub builder: Builder,
+    /// Quantised activations are stored as uint8 rather than int8: some weights need a zero point,
+    /// which the model's int8 operators do not have.
+    pub unsigned: bool,
+}
+
+/// Imports a model.
+pub(crate) fn import(file: &Bytes, options: &ImportOptions) -> Result<Model> {
+    let mut budget = Budget::for_file(file.len());
+    let proto = ModelProto::read(file, &mut budget)?;
+    let graph = proto.graph.as_ref().ok_or_else(|| {
+        Error::format(
+            "this is not an ONNX model: there is no graph in it, or the file is truncated",
+        )
+    })?;
+    let opsets: BTreeMap<&str, i64> = proto.opsets.iter().copied().collect();
+    match opsets.get("") {
+        Some(version) if OPSETS.contains(version) => {}
+        Some(version) => {
+            return Err(Error::unsupported_operator(format!(
+                "the model has opset {version}; opsets {} to {} are supported: convert it with \
+                 onnx.version_converter",
+                OPSETS.start(),
+                OPSETS.end()
+            ))
+            .with("opset", *version as f64));
+        }
+        None => return Err(Error::format("the model does not say its opset")),
+    }
+    if graph.has_sparse_initializers {
+        return Err(Error::unsupported_type("sparse initializers are not supported"));
+    }
+    let mut importer = Importer::new(file, graph, opsets, budget)?;
+    importer.read_initializers()?;
+    importer.fold_constants()?;
+    importer.find_patterns();
+    importer.unsigned = importer.weights_need_zero_points();
+    importer.add_inputs(options)?;
+    importer.lower()?;
+    importer.add_outputs()?;
+    let mut model = prune::prune(importer.builder.model);
+    model.description = describe(&proto);
+    model.validate()?;
+    Ok(model)
+}
+
+fn describe(proto: &ModelProto<'_>) -> String {
+    match proto.producer {
+        "" => "converted from ONNX".to_owned(),
+        producer => format!("converted from ONNX ({producer})"),
+    }
+}
+
+impl<'a> Importer<'a> {
+    fn new(
+        file: &'a Bytes,
+        graph: &'a Graph<'a>,
+        opsets: BTreeMap<&'a str, i64>,
+        mut budget: Budget,
+    ) -> Result<Self> {
+        let mut consumers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut makers: BTreeMap<&str, usize> = BTreeMap::new();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            budget.take(node.inputs.len().saturating_add(node.outputs.len()), 192)?;
+            for name in &node.inputs {
+                consumers.entry(name).or_default().push(index);
+            }
+            for name in node.outputs.iter().filter(|name| !name.is_empty()) {
+                if makers.insert(name, index).is_some() {
+                    return Err(
+                        Error::format(format!("two nodes write {name:?}")).with("tensor", *name)
+                    );
+                }
+            }
+        }
+        // What no output needs is not even looked at.
+        let outputs: BTreeSet<&str> = graph.outputs.iter().map(|output| output.name).collect();
+        let mut done = vec![true; graph.nodes.len()];
+        let mut queue: Vec<&str> = outputs.iter().copied().collect();
+        while let Some(name) = queue.pop() {
+            if let Some(&index) = makers.get(name)
+                && let Some(node) = graph.nodes.get(index)
+                && let Some(dead) = done.get_mut(index)
+                && std::mem::take(dead)
+            {
+                queue.extend(&node.inputs);
+            }
+        }
+        Ok(Self {
+            file,
+            graph,
+            opsets,
+            values: BTreeMap::new(),
+            consumers,
+            outputs,
+            done,
+            patterns: BTreeMap::new(),
+            builder: Builder::new(budget),
+            unsigned: false,
+        })
+    }
+
+    fn read_initializers(&mut self) -> Result<()> {
+        for proto in &self.graph.initializers {
+            if !self.consumers.contains_key(proto.name) && !self.outputs.contains(proto.name) {
+                continue;
+            }
+            let constant = Constant::read(proto, self.file, &mut self.builder.budget)?;
+            self.values.insert(proto.name, Value::Constant(Rc::new(constant)));
+        }
+        Ok(())
+    }
+
+    /// Folds every node whose operands are all known.
+    fn fold_constants(&mut self) -> Result<()> {
+        for index in 0..self.graph.nodes.len() {
+            if !self.is_done(index)
+                && let Some(site) = self.site(index)
+                && fold::folds(&site)
+                && site.node.inputs.iter().all(|name| {
+                    name.is_empty() || matches!(self.values.get(name), Some(Value::Constant(_)))
+                })
+            {
+                self.fold(&site).map_err(|error| site.explain(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds a node whose operands are known.
+    fn fold(&mut self, site: &Site<'a>) -> Result<()> {
+        let constants: Result<Vec<Option<Rc<Constant>>>> = (site.node.inputs.iter())
+            .map(|name| match self.values.get(name) {
+                Some(Value::Constant(constant)) => Ok(Some(Rc::clone(constant))),
+                _ if name.is_empty() => Ok(None),
+                _ => Err(site.malformed(format!("operand {name:?} is not a constant"))),
+            })
+            .collect();
+        let results = fold::fold(site, &constants?, self.file, &mut self.builder.budget)?;
+        for (&name, result) in site.node.outputs.iter().zip(results) {
+            self.values.insert(name, Value::Constant(Rc::new(result)));
+        }
+        self.finish(site.index);
+        Ok(())
+    }
+
+    fn find_patterns(&mut self) {
+        let graph = self.graph;
+        for (last, found) in patterns::find(self) {
+            for &inner in &found.inner {
+                // What others read, too, stays and dies out if nobody does in the end.
+                let node = graph.nodes.get(inner);
+                let within = |name: &&str| {
+                    !self.outputs.contains(*name)
+                        && self
+                            .readers(name)
+                            .iter()
+                            .all(|reader| found.inner.contains(reader) || *reader == last)
+                };
+                if node.is_some_and(|node| node.outputs.iter().all(within)) {
+                    self.finish(inner);
+                }
+            }
+            self.patterns.insert(last, found);
+        }
+    }
+
+    fn lower(&mut self) -> Result<()> {
+        for index in 0..self.graph.nodes.len() {
+            if self.is_done(index) {
+                continue;
+            }
+            let Some(site) = self.site(index) else { continue };
+            let known = |name: &&str| {
+                name.is_empty() || matches!(self.values.get(name), Some(Value::Constant(_)))
+            };
+            let lowered = if fold::folds(&site) && site.node.inputs.iter().all(known) {
+                self.fold(&site)
+            } else if let Some(pattern) = self.patterns.remove(&index) {
+                self.lower_pattern(&site, &pattern)
+            } else {
+                lower::lower(self, &site)
+            };
+            lowered.map_err(|error| site.explain(error))?;
+            self.finish(index);
+        }
+        Ok(())
+    }
+
+    fn add_inputs(&mut self, options: &ImportOptions) -> Result<()> {
+        let graph = self.graph;
+        let mut signature = Vec::new();
+        for info in &graph.inputs {
+            // Old files name their initializers among the inputs.
+            if self.values.contains_key(info.name) || !self.is_read(info.name) {
+                continue;
+            }
+            let dims = input_dims(info, options)?;
+            let dtype = match info.data_type {
+                1 | 10 | 11 | 16 => DataType::Float32,
+                2 => DataType::UInt8,
+                3 => DataType::Int8,
+                6 => DataType::Int32,
+                7 => DataType::Int64,
+                9 => DataType::Bool,
+                other => {
+                    let kind = type_name(other);
+                    return Err(Error::unsupported_type(format!(
+                        "input {:?} has the element type {kind}, which is not supported",
+                        info.name
+                    ))
+                    .with("tensor", info.name)
+                    .with("type", kind));
+                }
+            };
+            let order: Vec<usize> = match dims.len() {
+                4 if self.is_channels_first(info.name, &dims) => vec![0, 2, 3, 1],
+                rank => (0..rank).collect(),
+            };
+            let shape: Vec<usize> =
+                order.iter().map(|&axis| dims.get(axis).copied().unwrap_or(1)).collect();
+            let tensor = self.builder.add_tensor(info.name, dtype, &shape, None)?;
+            self.builder.model.inputs.push(tensor);
+            signature.push((info.name.to_owned(), tensor));
+            let view = View::new(tensor, &shape, &order);
+            self.values.insert(info.name, Value::Tensor(TensorValue { view, dtype }));
+        }
+        self.builder.model.signatures = vec![Signature {
+            key: "serving_default".to_owned(),
+            inputs: signature,
+            outputs: Vec::new(),
+        }];
+        Ok(())
+    }
+
+    /// Whether an input of four dimensions is `[n, c, h, w]`, by who reads it.
+    fn is_channels_first(&self, name: &'a str, dims: &[usize]) -> bool {
+        let mut names = vec![name];
+        let mut seen = BTreeSet::new();
+        while let Some(name) = names.pop() {
+            for &reader in self.readers(name) {
+                let Some(node) = self.graph.nodes.get(reader) else { continue };
+                if !seen.insert(reader) {
+                    continue;
+                }
+                match node.operator {
+                    "Transpose" => {
+                        let site = self.site(reader);
+                        let order = site.and_then(|site| site.ints("perm").ok().flatten());
+                        if order == Some(&[0, 3, 1, 2]) {
+                            return false;
+                        }
+                    }
+                    "Conv"
+                    | "ConvInteger"
+                    | "ConvTranspose"
+                    | "MaxPool"
+                    | "AveragePool"
+                    | "GlobalAveragePool"
+                    | "Resize"
+                    | "BatchNormalization"
+                    | "QLinearConv"
+                    | "Upsample"
+                    | "InstanceNormalization" => return true,
+                    "QuantizeLinear"
+                    | "DequantizeLinear"
+                    | "DynamicQuantizeLinear"
+                    | "Cast"
+                    | "Add"
+                    | "Sub"
+                    | "Mul"
+                    | "Div"
+                    | "Pad"
+                    | "Identity"
+                    | "Clip"
+                    | "Relu" => {
+                        names.extend(node.outputs.first().copied());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        matches!(dims.get(1), Some(1 | 3 | 4))
+    }
+
+    fn add_outputs(&mut self) -> Result<()> {
+        let graph = self.graph;
+        let mut signature = Vec::new();
+        for info in &graph.outputs {
+            let Some(value) = self.values.get(info.name).cloned() else {
+                return Err(Error::format(format!(
+                    "output {:?} is neither an input nor the result of a node",
+                    info.name
+                ))
+                .with("tensor", info.name));
+            };
+            let tensor = match value {
+                Value::Constant(constant) => {
+                    self.builder.add_real_or_integers(info.name, &constant)?
+                }
+                Value::Tensor(value) => {
+                    let view = self.as_onnx(&value)?;
+                    // Pictures stay in the model's order, everything else is in ONNX's.
+                    let order: Vec<usize> = match view.order_in(self.builder.shape(view.tensor)) {
+                        Some(order) if order == [0, 2, 3, 1] => order,
+                        _ => (0..view.rank()).collect(),
+                    };
+                    self.builder.in_order(&view, &order)?
+                }
+                Value::Dynamic(_) => {
+                    return Err(Error::unsupported_operator(format!(
+                        "output {:?} is a part of a dynamic quantisation",
+                        info.name
+                    )));
+                }
+            };
+            self.builder.model.tensors[tensor.0].name = info.name.to_owned();
+            self.builder.model.outputs.push(tensor);
+            signature.push((info.name.to_owned(), tensor));
+        }
+        if let Some(first) = self.builder.model.signatures.first_mut() {
+            first.outputs = signature;
+        }
+        Ok(())
+    }
+
+    // ---- what lowering asks for ----
+
+    /// The node `index` with the version of its operators.
+    pub fn site(&self, index: usize) -> Option<Site<'a>> {
+        let node = self.graph.nodes.get(index)?;
+        let opset = self.opsets.get(node.domain).copied().unwrap_or(0);
+        Some(Site { node, index, opset })
+    }
+
+    fn is_done(&self, index: usize) -> bool {
+        self.done.get(index).copied().unwrap_or(true)
+    }
+
+    /// Marks a node as part of what has been emitted.
+    pub fn finish(&mut self, index: usize) {
+        if let Some(done) = self.done.get_mut(index) {
+            *done = true;
+        }
+    }
+
+    /// The live nodes that read a name.
+    pub fn readers(&self, name: &str) -> &[usize] {
+        self.consumers.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn is_read(&self, name: &str) -> bool {
+        self.outputs.contains(name)
+            || self.readers(name).iter().any(|&reader| !self.is_done(reader))
+    }
+
+    /// Whether a name is a result of the model.
+    pub fn is_output(&self, name: &str) -> bool {
+        self.outputs.contains(name)
+    }
+
+    /// The node that alone reads a name, if that name is no result of the model.
+    pub fn only_reader(&self, name: &str) -> Option<Site<'a>> {
+        let mut live = self.readers(name).iter().filter(|&&reader| !self.is_done(reader));
+        match (live.next(), live.next()) {
+            (Some(&reader), None) if !self.is_output(name) => {
+                let site = self.site(reader)?;
+                let times = site.node.inputs.iter().filter(|input| **input == name).count();
+                (times == 1 && !self.patterns.contains_key(&reader)).then_some(site)
+            }
+            _ => None,
+        }
+    }
+
+    /// The value of a name, if it is known or computed by now.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// The constant of a name.
+    pub fn constant(&self, name: &str) -> Option<Rc<Constant>> {
+        match self.values.get(name) {
+            Some(Value::Constant(constant)) => Some(Rc::clone(constant)),
+            _ => None,
+        }
+    }
+
+    /// Operand `at`, if it is not left out.
+    pub fn optional_input(&self, site: &Site<'a>, at: usize) -> Result<Option<Value>> {
+        let Some(name) = site.input_name(at) else { return Ok(None) };
+        match self.values.get(name) {
+            Some(value) => Ok(Some(value.clone())),
+            None => {
+                let later = self.graph.nodes.iter().any(|node| node.outputs.contains(&name));
+                let what = if later {
+                    "is the result of a later node: the graph has a cycle, or its nodes are out of \
+                     order"
+                } else {
+                    "is neither an input, an initializer nor the result of a node"
+                };
+                Err(site.malformed(format!("operand {at}, {name:?}, {what}")).with("tensor", name))
+            }
+        }
+    }
+
+    /// Operand `at`.
+    pub fn input(&self, site: &Site<'a>, at: usize) -> Result<Value> {
+        match self.optional_input(site, at)? {
+            Some(value) => Ok(value),
+            None => Err(site.malformed(format!("operand {at} is missing"))),
+        }
+    }
+
+    /// Operand `at`, which must be a constant, if it is not left out.
+    pub fn optional_constant(&self, site: &Site<'a>, at: usize) -> Result<Option<Rc<Constant>>> {
+        match self.optional_input(site, at)? {
+            None => Ok(None),
+            Some(Value::Constant(constant)) => Ok(Some(constant)),
+            Some(_) => Err(site.unsupported(format!(
+                "operand {at}, {:?}, is computed; it must be a constant",
+                site.input_name(at).unwrap_or_default()
+            ))),
+        }
+    }
+
+    /// Operand `at`, which must be a constant.
+    pub fn constant_input(&self, site: &Site<'a>, at: usize) -> Result<Rc<Constant>> {
+        match self.optional_constant(site, at)? {
+            Some(constant) => Ok(constant),
+            None => Err(site.malformed(format!("operand {at} is missing"))),
+        }
+    }
+
+    /// Constant integers of operand `at`, if it is not left out.
+    pub fn optional_integers(&self, site: &Site<'a>, at: usize) -> Result<Option<Vec<i64>>> {
+        match self.optional_constant(site, at)? {
+            None => Ok(None),
+            Some(constant) => match constant.integers() {
+                Some(values) => Ok(Some(values)),
+                None => Err(site.malformed(format!("operand {at} must be integers"))),
+            },
+        }
+    }
+
+    /// Operand `at` as a tensor value; constants become tensors.
+    pub fn tensor_input(&mut self, site: &Site<'a>, at: usize) -> Result<TensorValue> {
+        let value = self.input(site, at)?;
+        self.to_tensor(site, site.input_name(at).unwrap_or_default(), value)
+    }
+
+    /// A value as a tensor.
+    pub fn to_tensor(&mut self, site: &Site<'a>, name: &str, value: Value) -> Result<TensorValue> {
+        match value {
+            Value::Tensor(value) => Ok(value),
+            Value::Constant(constant) => {
+                let tensor = self.builder.add_real_or_integers(name, &constant)?;
+                let dtype = if constant.is_real() { DataType::Float32 } else { constant.dtype };
+                Ok(TensorValue { view: View::plain(tensor, &constant.shape), dtype })
+            }
+            Value::Dynamic(_) => Err(site.unsupported(format!(
+                "{name:?}, a part of a dynamic quantisation, is used in a way that is not supported"
+            ))),
+        }
+    }
+
+    /// Operand `at` as [`Importer::as_onnx`] gives it.
+    pub fn onnx_input(&mut self, site: &Site<'a>, at: usize) -> Result<View> {
+        let value = self.tensor_input(site, at)?;
+        self.as_onnx(&value)
+    }
+
+    /// The value in ONNX's type: floats where ONNX has floats, integers with ONNX's zero point.
+    pub fn as_onnx(&mut self, value: &TensorValue) -> Result<View> {
+        let tensor = value.view.tensor;
+        let stored = self.builder.tensor(tensor);
+        let scaling = stored.quantization.as_ref().and_then(Quantization::as_per_tensor);
+        let tensor = match (value.dtype, stored.dtype, scaling) {
+            (DataType::Float32, ..) => self.builder.dequantize(tensor)?,
+            (DataType::UInt8, DataType::Int8, Some((scale, zero_point))) => {
+                let (name, zero_point) = (stored.name.clone(), zero_point.saturating_add(128));
+                self.builder.quantize(tensor, DataType::UInt8, scale, zero_point, &name)?
+            }
+            (DataType::Int8, DataType::UInt8, Some((scale, zero_point))) => {
+                let (name, zero_point) = (stored.name.clone(), zero_point.saturating_sub(128));
+                self.builder.quantize(tensor, DataType::Int8, scale, zero_point, &name)?
+            }
+            _ => tensor,
+        };
+        Ok(value.view.of(tensor))
+    }
+
+    /// Result `at` of a node is a value.
+    pub fn bind(&mut self, name: &'a str, value: Value) {
+        self.values.insert(name, value);
+    }
+
+    /// The first result of a node is a tensor.
+    pub fn bind_view(&mut self, site: &Site<'a>, view: View, dtype: DataType) -> Result<()> {
+        let name = site.output_name(0)?;
+        self.bind(name, Value::Tensor(TensorValue { view, dtype }));
+        Ok(())
+    }
+}
+
+impl Builder {
+    /// A constant as ONNX sees it: float32, or integers.
+    pub fn add_real_or_integers(&mut self, name: &str, constant: &Constant) -> Result<TensorId> {
+        if constant.is_real() {
+            self.add_real_constant(name, constant)
+        } else {
+            self.add_constant(name, constant)
+        }
+    }
+}
+
+/// The dimensions of an input: an open first one is a batch of 1, others the caller must know.
+fn input_dims(info: &ValueInfo<'_>, options: &ImportOptions) -> Result<Vec<usize>> {
+    let name = info.name;
+    let error = |what: String| Error::format(format!("input {name:?} {what}")).with("tensor", name);
+    let given = options.input_shapes.iter().find(|(known, _)| known == name);
+    let Some(declared) = &info.dims else {
+        return match given {
+            Some((_, shape)) => Ok(shape.clone()),
+            None => Err(Error::invalid_option(format!(
+                "input {name:?} has no shape in the file; give one by inputShapes"
+            ))
+            .with("tensor", name)),
+        };
+    };
+    if let Some((_, shape)) = given {
+        let fits = shape.len() == declared.len()
+            && shape.iter().zip(declared).all(|(&size, dim)| match *dim {
+                Dim::Known(known) => usize::try_from(known) == Ok(size),
+                Dim::Open(_) => size > 0,
+            });
+        if !fits {
+            return Err(Error::invalid_option(format!(
+                "inputShapes: {shape:?} does not fit input {name:?}, which is {declared:?}"
+            ))
+            .with("tensor", name));
+        }
+        return Ok(shape.clone());
+    }
+    let mut dims = Vec::with_capacity(declared.len());
+    for (at, dim) in declared.iter().enumerate() {
+        dims.push(match *dim {
+            Dim::Known(size) => usize::try_from(size)
+                .ok()
+                .filter(|&size| size > 0)
+                .ok_or_else(|| error(format!("has a dimension of {size}")))?,
+            Dim::Open(_) if at == 0 => 1,
+            Dim::Open(open) => {
+                return Err(Error::invalid_option(format!(
+                    "input {name:?} leaves dimension {at} ({open:?}) open; give its shape by \
+                     inputShapes"
+                ))
+                .with("tensor", name)
+                .with("dimension", at));
+            }
+        });
+    }
+    elements(&dims).map_err(|cause| error(format!("is too large: {cause}")))?;
+    Ok(dims)
+}

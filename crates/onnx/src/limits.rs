@@ -1,0 +1,60 @@
+//! What a file may make the importer hold and do.
+#![deny(clippy::arithmetic_side_effects)]
+
+use achado_model::{Error, ErrorCode, Result};
+
+/// What importing allocates at most beside the file itself: this many bytes ...
+pub const IMPORT_BUDGET_BASE_BYTES: usize = 64 << 20;
+/// ... and this many for each byte of the file: weights are stored once more in the order of the
+/// model's operators, and once in the file that is written.
+pub const IMPORT_BUDGET_PER_BYTE: usize = 8;
+/// Elements that constant folding looks at, all in all; some tenths of a second.
+const FOLDING_STEPS: usize = 1 << 27;
+
+/// What is left of memory and time.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes: usize,
+    total_bytes: usize,
+    steps: usize,
+}
+
+impl Budget {
+    /// The budget of a file of `length` bytes.
+    pub fn for_file(length: usize) -> Self {
+        let total_bytes =
+            length.saturating_mul(IMPORT_BUDGET_PER_BYTE).saturating_add(IMPORT_BUDGET_BASE_BYTES);
+        Self { bytes: total_bytes, total_bytes, steps: FOLDING_STEPS }
+    }
+
+    /// Takes room for `count` values of `size` bytes before they are allocated.
+    pub fn take(&mut self, count: usize, size: usize) -> Result<()> {
+        let needed = count.saturating_mul(size);
+        self.bytes = self.bytes.checked_sub(needed).ok_or_else(|| {
+            Error::new(
+                ErrorCode::OutOfMemory,
+                format!(
+                    "importing this model needs more than {} bytes beside the file: it is damaged \
+                     or made to exhaust memory",
+                    self.total_bytes
+                ),
+            )
+            .with("budget", self.total_bytes)
+        })?;
+        Ok(())
+    }
+
+    /// Takes the time to look at `count` elements.
+    pub fn work(&mut self, count: usize) -> Result<()> {
+        self.steps = self.steps.checked_sub(count).ok_or_else(|| {
+            Error::new(
+                ErrorCode::OutOfMemory,
+                format!(
+                    "folding this model's constants looks at more than {FOLDING_STEPS} elements: \
+                     it is damaged or made to exhaust time"
+                ),
+            )
+        })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+// The ONNX converter in this thread: the glue around its WebAssembly.
+import { fromCore } from "./errors.js";
+import { Conversion as Converter, initSync } from "./generated/onnx/achado.js";
+import type { Conversion } from "./onnx.js";
+
+/**
+ * @throws {AchadoError} whatever is wrong with the model or the options
+ */
+export function convertHere(
+  module: WebAssembly.Module,
+  onnx: Uint8Array,
+  { inputShapes = {}, preprocess, labels }: Conversion,
+): Uint8Array<ArrayBuffer> {
+  try {
+    initSync({ module });
+    const converter = new Converter();
+    for (const [name, shape] of Object.entries(inputShapes)) {
+      converter.setInputShape(name, Uint32Array.from(shape));
+    }
+    if (preprocess?.mean || preprocess?.std) {
+      const { mean = [0], std = [1], channels } = preprocess;
+      converter.setPreprocessing(
+        Float32Array.from(mean),
+        Float32Array.from(std),
+        channels === "BGR",
+      );
+    }
+    if (labels) converter.setLabels([...labels]);
+    return converter.convert(onnx) as Uint8Array<ArrayBuffer>;
+  } catch (thrown) {
+    throw fromCore(thrown).error;
+  }
+}

@@ -1,0 +1,142 @@
+// ONNX models become .tflite models: by a wasm file of its own, which is loaded when an ONNX file is
+// opened for the first time; what it made is kept.
+import { AchadoError, abortable } from "./errors.js";
+import { type Fetch, readLabels, readModel } from "./fetching.js";
+import { isOnnx } from "./kind.js";
+import { checkConversion } from "./options.js";
+import { preprocessOf } from "./presets.js";
+import { RemoteEngine } from "./remote.js";
+import type { ConvertOptions, Fallback, ModelSource, Preprocess } from "./types.js";
+import { compileFile } from "./wasm.js";
+
+const WASM = new URL("./onnx.wasm", import.meta.url);
+
+/** Raised when the converter makes other files of the same models. */
+const CACHE = "achado-onnx-1";
+/** The oldest ones go first. */
+const MAX_KEPT = 8;
+
+/** How to convert; labels are a list by now. */
+export interface Conversion {
+  /** By the input's name, in the order of the ONNX file's dimensions. */
+  inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
+  preprocess?: Partial<Preprocess> | undefined;
+  labels?: readonly string[] | undefined;
+}
+
+/** What the conversion needs of its surroundings. */
+export interface Surroundings {
+  readonly fetch: Fetch;
+  readonly hasWindow: boolean;
+  readonly createWorker: (() => Worker) | undefined;
+}
+
+/**
+ * Turns an ONNX model into a .tflite one.
+ *
+ * @throws {AchadoError} MODEL_FETCH, MODEL_FORMAT, UNSUPPORTED_OPERATOR, UNSUPPORTED_TYPE,
+ *   INVALID_OPTION
+ */
+export async function convertOn(
+  surroundings: Surroundings,
+  source: ModelSource,
+  options: ConvertOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
+  checkConversion(options);
+  const signal = options.signal ?? new AbortController().signal;
+  const preprocess = preprocessOf(options.preprocess);
+  const convert = async () => {
+    const [model, labels] = await Promise.all([
+      readModel(source, surroundings.fetch, undefined, signal, () => {}),
+      readLabels(options.labels, surroundings.fetch, signal),
+    ]);
+    if (!isOnnx(model.bytes)) {
+      throw new AchadoError("MODEL_FORMAT", "this is not an ONNX model", {
+        length: model.bytes.byteLength,
+      });
+    }
+    const conversion = { inputShapes: options.inputShapes, preprocess, labels };
+    return toTflite(surroundings, model.bytes, conversion, surroundings.hasWindow, signal, []);
+  };
+  return abortable(convert(), signal);
+}
+
+/**
+ * The bytes of a .tflite model: kept from an earlier time, or converted now, in a worker that goes
+ * away with the memory that it took.
+ *
+ * @throws {AchadoError} MODEL_FORMAT, UNSUPPORTED_OPERATOR, UNSUPPORTED_TYPE, INVALID_OPTION
+ */
+export async function toTflite(
+  surroundings: Surroundings,
+  onnx: Uint8Array<ArrayBuffer>,
+  conversion: Conversion,
+  inWorker: boolean,
+  signal: AbortSignal,
+  fallbacks: Fallback[],
+): Promise<Uint8Array<ArrayBuffer>> {
+  const cache = await openCache();
+  const key = cache && (await keyOf(onnx, conversion));
+  const kept = key && (await cache.match(key).catch(() => undefined));
+  if (kept) return new Uint8Array(await kept.arrayBuffer());
+  const module = await compileFile(WASM, surroundings.fetch, signal, fallbacks);
+  const tflite = await convert(surroundings, module, onnx, conversion, inWorker, signal);
+  if (key) await keep(cache, key, tflite);
+  return tflite;
+}
+
+async function convert(
+  { createWorker }: Surroundings,
+  module: WebAssembly.Module,
+  onnx: Uint8Array<ArrayBuffer>,
+  conversion: Conversion,
+  inWorker: boolean,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  // Without a worker it is done here, as everything else is then.
+  const worker =
+    inWorker && createWorker && (await RemoteEngine.start(createWorker).catch(() => undefined));
+  if (!worker) {
+    const { convertHere } = await import("./onnx-here.js");
+    return convertHere(module, onnx, conversion);
+  }
+  const stop = () => worker.close(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await worker.convert(module, onnx, conversion);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    worker.close(new AchadoError("CLOSED", "the conversion is over"));
+  }
+}
+
+/** Browsers have caches on https and localhost; Node has none. */
+async function openCache(): Promise<Cache | undefined> {
+  if (!globalThis.caches || !globalThis.crypto?.subtle) return undefined;
+  // Refused in some private windows: then nothing is kept.
+  return caches.open(CACHE).catch(() => undefined);
+}
+
+/** An address that stands for the model's bytes and what they are converted with. */
+async function keyOf(onnx: Uint8Array<ArrayBuffer>, conversion: Conversion): Promise<string> {
+  const hash = async (bytes: Uint8Array<ArrayBuffer>) => {
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  };
+  const options = await hash(new TextEncoder().encode(JSON.stringify(conversion)));
+  // Caches know requests only; nobody ever asks for this one.
+  return `https://achado.invalid/${await hash(onnx)}/${options}`;
+}
+
+async function keep(cache: Cache, key: string, tflite: Uint8Array<ArrayBuffer>): Promise<void> {
+  try {
+    const known = await cache.keys();
+    for (const old of known.slice(0, Math.max(0, known.length + 1 - MAX_KEPT))) {
+      await cache.delete(old);
+    }
+    await cache.put(key, new Response(new Blob([tflite])));
+  } catch {
+    // No room: it is converted again next time.
+  }
+}
