@@ -66,7 +66,7 @@ impl FullyConnectedQuantized {
                 input[(first + r.min(tile - 1)) * self.in_c..][..self.in_c].as_ptr()
             });
             // SAFETY: each row was sliced to `in_c`.
-            unsafe { self.weights.pack_segment::<S, T>(at, 0, packed) };
+            unsafe { self.weights.pack_segment::<S, T>(at, 0, 0, packed) };
             self.weights.finish_tile::<S>(packed);
             self.weights.multiply::<S, T>(packed, tile, out, self.out_c);
             first += tile;
@@ -98,7 +98,7 @@ impl FullyConnectedFloat {
 
     /// Computes rows `rows` of the batch into `out`, which holds just these.
     pub fn run<S: Simd>(&self, input: &[f32], rows: Range<usize>, out: &mut [f32]) {
-        let place = |r: usize| (rows.start + r) * self.in_c;
-        self.weights.multiply::<S>(input, rows.len(), place, out, self.out_c);
+        let input = &input[rows.start * self.in_c..];
+        self.weights.multiply::<S>(input, self.in_c, rows.len(), out, self.out_c);
     }
 }

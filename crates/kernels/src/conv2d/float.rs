@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use super::{block_rows, is_pointwise, window_origin};
+use super::gather::{STEP_BYTES, gather_window};
+use super::{Origins, block_rows, is_pointwise};
 use crate::gemm::float::PackedWeights;
 use crate::reference::FloatWeights;
 use crate::reference::conv2d::Conv2dShape;
@@ -56,7 +57,12 @@ impl Conv2dFloat {
 
     /// Bytes of scratch that [`Self::run`] needs.
     pub fn scratch_bytes(&self) -> usize {
-        if self.pointwise { 0 } else { self.block_rows * self.groups[0].k() * size_of::<f32>() }
+        if self.pointwise { 0 } else { self.block_rows * self.gathered_stride() * size_of::<f32>() }
+    }
+
+    /// Elements from one gathered row to the next.
+    fn gathered_stride(&self) -> usize {
+        self.groups[0].k() + STEP_BYTES / size_of::<f32>()
     }
 
     /// Computes the output pixels `pixels` of `[n * out_h * out_w]` into `out`, which holds just
@@ -80,39 +86,18 @@ impl Conv2dFloat {
                 let rows = self.block_rows.min(pixels.end - first);
                 let out = &mut out[(first - pixels.start) * out_c + group * group_out..];
                 if self.pointwise {
-                    let place = |r: usize| {
-                        let [n, y, x] = window_origin(&self.shape, first + r);
-                        ((n * window.in_h + y) * window.in_w + x) * in_c + channels.start
-                    };
-                    weights.multiply::<S>(input, rows, place, out, out_c);
+                    let input = &input[first * in_c + channels.start..];
+                    weights.multiply::<S>(input, in_c, rows, out, out_c);
                 } else {
-                    let k = weights.k();
-                    for (r, row) in im2col.chunks_exact_mut(k).take(rows).enumerate() {
-                        self.gather_row(input, first + r, channels.clone(), row);
+                    let stride = self.gathered_stride();
+                    let mut origins = Origins::from(&self.shape, first);
+                    for row in im2col.chunks_exact_mut(stride).take(rows) {
+                        let origin = origins.step();
+                        gather_window(&self.shape, input, origin, channels.clone(), 0.0, row);
                     }
-                    weights.multiply::<S>(im2col, rows, |r| r * k, out, out_c);
+                    weights.multiply::<S>(im2col, stride, rows, out, out_c);
                 }
                 first += rows;
-            }
-        }
-    }
-
-    /// Copies the window of one output pixel, zeros where it leaves the picture.
-    fn gather_row(&self, input: &[f32], pixel: usize, channels: Range<usize>, to: &mut [f32]) {
-        let Conv2dShape { window, in_c, .. } = self.shape;
-        let [n, y, x] = window_origin(&self.shape, pixel);
-        let mut taps = to.chunks_exact_mut(channels.len());
-        for ky in 0..window.kernel_h {
-            let row = (y + ky * window.dilation[0]).wrapping_sub(window.pad_top);
-            for kx in 0..window.kernel_w {
-                let column = (x + kx * window.dilation[1]).wrapping_sub(window.pad_left);
-                let Some(tap) = taps.next() else { return };
-                if row < window.in_h && column < window.in_w {
-                    let pixel = (n * window.in_h + row) * window.in_w + column;
-                    tap.copy_from_slice(&input[pixel * in_c..][channels.clone()]);
-                } else {
-                    tap.fill(0.0);
-                }
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use super::{block_rows, is_pointwise, window_origin};
+use super::gather::{STEP_BYTES, gather_window};
+use super::{Origins, block_rows, is_pointwise};
 use crate::aligned::LINE_BYTES;
 use crate::gemm::TILE_ROWS;
 use crate::gemm::bytes::ByteDot;
@@ -100,18 +101,21 @@ impl Conv2dQuantized {
         self.block_rows / TILE_ROWS * tile_bytes + self.gather_bytes()
     }
 
-    /// Four gathered rows, or one row of zero points; whole lines, so that what follows is aligned.
+    /// Gathered rows, or one row of zero points; whole lines, so that what follows is aligned.
     fn gather_bytes(&self) -> usize {
-        let window = &self.shape.window;
         let group_in = self.shape.in_c / self.shape.groups;
         let bytes = match self.rows {
             Rows::Pointwise => 0,
-            Rows::Taps => group_in,
-            Rows::Gathered => {
-                TILE_ROWS * (window.kernel_h * window.kernel_w * group_in + GATHER_SLACK)
-            }
+            Rows::Taps => group_in + SLACK,
+            Rows::Gathered => GATHERED_TILES * TILE_ROWS * self.gathered_stride(),
         };
         bytes.next_multiple_of(LINE_BYTES)
+    }
+
+    /// Elements from one gathered row to the next.
+    fn gathered_stride(&self) -> usize {
+        let window = &self.shape.window;
+        window.kernel_h * window.kernel_w * (self.shape.in_c / self.shape.groups) + SLACK
     }
 
     /// Computes the output pixels `pixels` of `[n * out_h * out_w]` into `out`, which holds just
@@ -131,19 +135,39 @@ impl Conv2dQuantized {
         if self.rows == Rows::Taps {
             gathered.fill(T::from_i32(self.input_zero_point));
         }
-        let group_out = out_c / groups;
+        let (group_in, group_out) = (in_c / groups, out_c / groups);
         for (group, weights) in self.groups.iter().enumerate() {
-            let channels = in_c / groups * group..in_c / groups * (group + 1);
+            let channels = group_in * group..group_in * (group + 1);
             let mut first = pixels.start;
             while first < pixels.end {
                 let rows = self.block_rows.min(pixels.end - first);
-                for tile in 0..rows.div_ceil(TILE_ROWS) {
-                    // A tile that ends early repeats its last pixel.
-                    let at: [usize; TILE_ROWS] =
-                        core::array::from_fn(|r| first + (tile * TILE_ROWS + r).min(rows - 1));
-                    let to = &mut packed[tile * weights.tile_bytes()..][..weights.tile_bytes()];
-                    self.pack_tile::<S, T>(input, at, channels.clone(), gathered, weights, to);
-                    weights.finish_tile::<S>(to);
+                let block = first..first + rows;
+                let to = &mut packed[..rows.div_ceil(TILE_ROWS) * weights.tile_bytes()];
+                match self.rows {
+                    Rows::Pointwise => {
+                        self.pack_pointwise::<S, T>(input, block, channels.clone(), weights, to);
+                    }
+                    Rows::Taps => {
+                        let padding: &[T] = gathered;
+                        self.pack_taps::<S, T>(
+                            input,
+                            block,
+                            channels.clone(),
+                            padding,
+                            weights,
+                            to,
+                        );
+                    }
+                    Rows::Gathered => {
+                        self.pack_gathered::<S, T>(
+                            input,
+                            block,
+                            channels.clone(),
+                            gathered,
+                            weights,
+                            to,
+                        );
+                    }
                 }
                 let start = (first - pixels.start) * out_c + group * group_out;
                 weights.multiply::<S, T>(packed, rows, &mut out[start..], out_c);
@@ -152,121 +176,126 @@ impl Conv2dQuantized {
         }
     }
 
-    /// Packs the windows of four output pixels, `channels` of each tap.
-    #[inline(always)]
-    fn pack_tile<S: Simd, T: Element>(
+    /// Packs `channels` of the pixels of a block. A tile that ends early repeats its last pixel.
+    // Not inlined, as its like below: one function less for V8 to allocate registers in.
+    #[inline(never)]
+    fn pack_pointwise<S: Simd, T: Element>(
         &self,
         input: &[T],
-        pixels: [usize; TILE_ROWS],
+        block: Range<usize>,
+        channels: Range<usize>,
+        weights: &PackedWeights,
+        to: &mut [u8],
+    ) {
+        let in_c = self.shape.in_c;
+        let (mut first, last) = (block.start, block.end - 1);
+        for to in to.chunks_exact_mut(weights.tile_bytes()) {
+            let rows: [&[T]; TILE_ROWS] =
+                core::array::from_fn(|r| &input[(first + r).min(last) * in_c..][channels.clone()]);
+            let end = (first + TILE_ROWS - 1).min(last) * in_c + channels.end;
+            // SAFETY: each row was sliced to the channels, and ends no later than the last.
+            unsafe {
+                let rows = rows.map(<[T]>::as_ptr);
+                weights.pack_segment::<S, T>(rows, input.len() - end, 0, to);
+            }
+            weights.finish_tile::<S>(to);
+            first += TILE_ROWS;
+        }
+    }
+
+    /// Packs the windows of the pixels of a block tap by tap; `padding` is a row of zero points.
+    #[inline(never)]
+    fn pack_taps<S: Simd, T: Element>(
+        &self,
+        input: &[T],
+        block: Range<usize>,
+        channels: Range<usize>,
+        padding: &[T],
+        weights: &PackedWeights,
+        to: &mut [u8],
+    ) {
+        let Conv2dShape { window, in_c, .. } = self.shape;
+        let mut origins = Origins::from(&self.shape, block.start);
+        let mut left = block.len();
+        for to in to.chunks_exact_mut(weights.tile_bytes()) {
+            let origins = next_tile(&mut origins, &mut left);
+            for ky in 0..window.kernel_h {
+                for kx in 0..window.kernel_w {
+                    let mut slack = SLACK;
+                    let rows = origins.map(|[n, y, x]| {
+                        let row = (y + ky * window.dilation[0]).wrapping_sub(window.pad_top);
+                        let column = (x + kx * window.dilation[1]).wrapping_sub(window.pad_left);
+                        if row < window.in_h && column < window.in_w {
+                            let pixel = (n * window.in_h + row) * window.in_w + column;
+                            let row = &input[pixel * in_c..][channels.clone()];
+                            slack = slack.min(input.len() - pixel * in_c - channels.end);
+                            row.as_ptr()
+                        } else {
+                            padding[..channels.len() + SLACK].as_ptr()
+                        }
+                    });
+                    let tap = ky * window.kernel_w + kx;
+                    // SAFETY: each row was sliced to the channels, the least slack was kept.
+                    unsafe { weights.pack_segment::<S, T>(rows, slack, tap, to) };
+                }
+            }
+            weights.finish_tile::<S>(to);
+        }
+    }
+
+    /// Packs the windows of the pixels of a block, gathered in `gathered` first.
+    ///
+    /// Some tiles are gathered before any is packed: a load that covers two stores waits until
+    /// both have left the store buffer.
+    #[inline(never)]
+    fn pack_gathered<S: Simd, T: Element>(
+        &self,
+        input: &[T],
+        block: Range<usize>,
         channels: Range<usize>,
         gathered: &mut [T],
         weights: &PackedWeights,
         to: &mut [u8],
     ) {
-        let Conv2dShape { window, in_c, .. } = self.shape;
-        let origins = pixels.map(|pixel| window_origin(&self.shape, pixel));
-        match self.rows {
-            Rows::Pointwise => {
-                let rows = origins.map(|[n, y, x]| {
-                    let pixel = (n * window.in_h + y) * window.in_w + x;
-                    input[pixel * in_c..][channels.clone()].as_ptr()
-                });
-                // SAFETY: each row was sliced to the channels.
-                unsafe { weights.pack_segment::<S, T>(rows, 0, to) };
-            }
-            Rows::Taps => {
-                let padding = &gathered[..channels.len()];
-                for ky in 0..window.kernel_h {
-                    for kx in 0..window.kernel_w {
-                        let rows = origins.map(|[n, y, x]| {
-                            let row = (y + ky * window.dilation[0]).wrapping_sub(window.pad_top);
-                            let column =
-                                (x + kx * window.dilation[1]).wrapping_sub(window.pad_left);
-                            if row < window.in_h && column < window.in_w {
-                                let pixel = (n * window.in_h + row) * window.in_w + column;
-                                input[pixel * in_c..][channels.clone()].as_ptr()
-                            } else {
-                                padding.as_ptr()
-                            }
-                        });
-                        let tap = ky * window.kernel_w + kx;
-                        // SAFETY: each row was sliced to the channels.
-                        unsafe { weights.pack_segment::<S, T>(rows, tap, to) };
-                    }
-                }
-            }
-            Rows::Gathered => {
-                let len = window.kernel_h * window.kernel_w * channels.len();
-                let stride = len + GATHER_SLACK;
-                for (r, origin) in origins.into_iter().enumerate() {
-                    let row = &mut gathered[r * stride..][..stride];
-                    self.gather_row(input, origin, channels.clone(), row);
-                }
-                let rows = [0, 1, 2, 3].map(|r| gathered[r * stride..][..len].as_ptr());
-                // SAFETY: each row was sliced to `len`.
-                unsafe { weights.pack_segment::<S, T>(rows, 0, to) };
-            }
-        }
-    }
-
-    /// Copies one window into `to`, zero points where it leaves the picture.
-    #[inline(always)]
-    fn gather_row<T: Element>(
-        &self,
-        input: &[T],
-        [n, y, x]: [usize; 3],
-        channels: Range<usize>,
-        to: &mut [T],
-    ) {
-        let Conv2dShape { window, in_c, .. } = self.shape;
+        let stride = self.gathered_stride();
         let zero = T::from_i32(self.input_zero_point);
-        let run = window.kernel_w * in_c;
-        let left = x.wrapping_sub(window.pad_left);
-        // All channels of taps that lie side by side are one run of bytes.
-        let contiguous = window.dilation[1] == 1
-            && channels.len() == in_c
-            && left < window.in_w
-            && left + window.kernel_w <= window.in_w;
-        for ky in 0..window.kernel_h {
-            let row = (y + ky * window.dilation[0]).wrapping_sub(window.pad_top);
-            let to = &mut to[ky * window.kernel_w * channels.len()..];
-            if row >= window.in_h {
-                to[..window.kernel_w * channels.len()].fill(zero);
-                continue;
+        let mut origins = Origins::from(&self.shape, block.start);
+        let mut left = block.len();
+        for to in to.chunks_mut(GATHERED_TILES * weights.tile_bytes()) {
+            let rows = left.min(GATHERED_TILES * TILE_ROWS);
+            for row in gathered.chunks_exact_mut(stride).take(rows) {
+                gather_window(&self.shape, input, origins.step(), channels.clone(), zero, row);
             }
-            let line = (n * window.in_h + row) * window.in_w;
-            if contiguous {
-                copy_run(&input[(line + left) * in_c..], run, to);
-                continue;
+            for (tile, to) in to.chunks_exact_mut(weights.tile_bytes()).enumerate() {
+                // Rows behind the last are those of another tile, or zeros.
+                let rows = core::array::from_fn(|r| {
+                    gathered[(tile * TILE_ROWS + r) * stride..][..stride].as_ptr()
+                });
+                // SAFETY: each row was sliced to its elements and the slack.
+                unsafe { weights.pack_segment::<S, T>(rows, SLACK, 0, to) };
+                weights.finish_tile::<S>(to);
             }
-            for kx in 0..window.kernel_w {
-                let column = (x + kx * window.dilation[1]).wrapping_sub(window.pad_left);
-                let to = &mut to[kx * channels.len()..][..channels.len()];
-                if column < window.in_w {
-                    to.copy_from_slice(&input[(line + column) * in_c..][channels.clone()]);
-                } else {
-                    to.fill(zero);
-                }
-            }
+            left -= rows;
         }
     }
 }
 
-/// A gathered row may be overwritten this far past its end.
-const GATHER_SLACK: usize = 16;
-
-/// Copies `len` elements in steps of 16, which may write up to 15 beyond them: a call of memcpy
-/// costs more than the 9 bytes of a window's row.
+/// The origins of a tile's windows, of which `left` are left: the last is repeated.
 #[inline(always)]
-fn copy_run<T: Element>(from: &[T], len: usize, to: &mut [T]) {
-    let steps = len.div_ceil(GATHER_SLACK);
-    match (from.get(..steps * GATHER_SLACK), to.get_mut(..steps * GATHER_SLACK)) {
-        (Some(from), Some(to)) => {
-            let (from, to) = (from.as_chunks::<GATHER_SLACK>().0, to.as_chunks_mut().0);
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = *from;
-            }
+fn next_tile(origins: &mut Origins, left: &mut usize) -> [[usize; 3]; TILE_ROWS] {
+    let mut last = origins.step();
+    *left -= 1;
+    core::array::from_fn(|r| {
+        if r > 0 && *left > 0 {
+            last = origins.step();
+            *left -= 1;
         }
-        _ => to[..len].copy_from_slice(&from[..len]),
-    }
+        last
+    })
 }
+
+/// Elements that may be read, or written, behind a row.
+const SLACK: usize = STEP_BYTES;
+
+/// Tiles that are gathered at a time: their rows stay in the first-level cache.
+const GATHERED_TILES: usize = 16;

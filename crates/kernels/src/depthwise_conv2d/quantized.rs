@@ -224,10 +224,9 @@ impl DepthwiseQuantized {
                 lines = lines.map(|line| line.add(PIXELS * STRIDE * CHANNELS));
                 sums
             };
-            let words = sums.map(|[low, high]| {
-                S::i16x8_narrow_i32x4(requant.apply(low, scale[0]), requant.apply(high, scale[1]))
-            });
-            let bytes = T::narrow::<S>(words[0], words[1]);
+            let [[a, b], [c, d]] = sums
+                .map(|[low, high]| [requant.apply(low, scale[0]), requant.apply(high, scale[1])]);
+            let bytes = requant.narrow::<T>([a, b, c, d]);
             if step == CHANNELS && pixels.len() == PIXELS * channels {
                 // SAFETY: two pixels, with 8 channels from `first` each.
                 unsafe {
@@ -271,11 +270,9 @@ impl DepthwiseQuantized {
                     weights = weights.add(PAIR);
                 }
                 let scale = self.scale.as_ptr().add(first);
-                let words = S::i16x8_narrow_i32x4(
-                    requant.apply(sums[0], S::load(scale)),
-                    requant.apply(sums[1], S::load(scale.add(4))),
-                );
-                let bytes = T::narrow::<S>(words, words);
+                let low = requant.apply(sums[0], S::load(scale));
+                let high = requant.apply(sums[1], S::load(scale.add(4)));
+                let bytes = requant.narrow::<T>([low, high, low, high]);
                 if step == CHANNELS {
                     S::store64(out[first..first + CHANNELS].as_mut_ptr(), bytes);
                 } else {

@@ -10,10 +10,11 @@
 //! Results are the same bytes as those of the i16 kernel, always.
 
 use core::hint::black_box;
+use core::marker::PhantomData;
 
 use super::pairing::{Offences, RUN, excess};
 use super::quantized::{Operands, Segments};
-use super::tile::{Epilogue, for_each_tile, transpose};
+use super::tile::{Epilogue, Product, multiply, transpose};
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
@@ -210,11 +211,12 @@ impl PackedBytes {
     /// Packs segment `segment` of four rows into its place in `tile`.
     ///
     /// # Safety
-    /// Each row is readable for the segment's elements.
+    /// Each row is readable for the segment's elements, and `slack` beyond.
     #[inline(always)]
     pub unsafe fn pack_segment<S: Simd, T: Element>(
         &self,
         rows: [*const T; TILE_ROWS],
+        slack: usize,
         segment: usize,
         tile: &mut [u8],
     ) {
@@ -239,21 +241,25 @@ impl PackedBytes {
         }
         let rest = len - at;
         if rest > 0 {
-            let mut bytes = [S::i32x4_splat(0); TILE_ROWS];
-            for (bytes, row) in bytes.iter_mut().zip(rows) {
-                let mut tail = [T::default(); RUN];
-                // SAFETY: `rest` elements from `at` are within `len`; the order has whole runs.
-                unsafe {
-                    copy_tail(row.add(at), rest, &mut tail);
-                    let v = S::i8x16_swizzle(S::load(tail.as_ptr()), S::load(order.add(at)));
-                    *bytes = S::xor(v, flip);
-                }
-            }
-            // SAFETY: the quads that `rest` begins belong to the segment.
+            // SAFETY: `rest` elements from `at` are within `len`, 16 within the slack; the order
+            // has whole runs; the quads stored are those that `rest` begins.
             unsafe {
-                let quads = transpose::<S>(bytes);
-                for (quad, &v) in quads[..rest.div_ceil(4)].iter().enumerate() {
-                    S::store(to.add(at * TILE_ROWS + quad * QUAD_A), v);
+                let (order, mask) =
+                    (S::load(order.add(at)), S::load(MASKS.as_ptr().add(RUN - rest)));
+                let bytes = rows.map(|row| {
+                    let v = if rest + slack >= RUN {
+                        S::and(S::load(row.add(at)), mask)
+                    } else {
+                        let mut tail = [T::default(); RUN];
+                        tail.as_mut_ptr().copy_from_nonoverlapping(row.add(at), rest);
+                        S::load(tail.as_ptr())
+                    };
+                    S::xor(S::i8x16_swizzle(v, order), flip)
+                });
+                for (quad, v) in transpose::<S>(bytes).into_iter().enumerate() {
+                    if quad * 4 < rest {
+                        S::store(to.add(at * TILE_ROWS + quad * QUAD_A), v);
+                    }
                 }
             }
         }
@@ -299,72 +305,76 @@ impl PackedBytes {
         stride: usize,
     ) {
         match self.dot {
-            ByteDot::PairSum => self.multiply_by::<S, T, PairSums>(packed, rows, out, stride),
-            _ => self.multiply_by::<S, T, Quads>(packed, rows, out, stride),
-        }
-    }
-
-    #[inline(always)]
-    fn multiply_by<S: Simd, T: Element, D: Dot>(
-        &self,
-        packed: &[u8],
-        rows: usize,
-        out: &mut [T],
-        stride: usize,
-    ) {
-        let columns = self.epilogue.columns;
-        assert!(rows.div_ceil(TILE_ROWS) * self.tile_bytes() <= packed.len());
-        assert!(rows == 0 || (rows - 1) * stride + columns <= out.len());
-        for panel in 0..columns.div_ceil(PANEL) {
-            for_each_tile!(rows, |tile, R| {
-                let a = &packed[tile * self.tile_bytes()..][..self.tile_bytes()];
-                let out = &mut out[tile * TILE_ROWS * stride + panel * PANEL..];
-                self.tile::<S, T, D, R>(a, panel, out, stride)
-            });
-        }
-    }
-
-    /// `R` rows of a tile by one panel, requantised and stored.
-    #[inline(always)]
-    fn tile<S: Simd, T: Element, D: Dot, const R: usize>(
-        &self,
-        a: &[u8],
-        panel: usize,
-        out: &mut [T],
-        stride: usize,
-    ) {
-        let quads = self.quads();
-        let b = &self.panels[panel * quads * QUAD_B..][..quads * QUAD_B];
-        assert_eq!(a.len(), quads * QUAD_A + QUAD_A);
-        let mut sums = [self.epilogue.bias::<S>(panel); R];
-        if self.weight_zero_point != 0 {
-            for (r, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: the tile ends in four sums of 4 bytes.
-                let row = unsafe { S::load32_splat(a.as_ptr().add(quads * QUAD_A + r * 4)) };
-                *sums = sums.map(|sum| S::i32x4_add(sum, row));
+            ByteDot::PairSum => {
+                let by = By::<PairSums>(self, PhantomData);
+                multiply::<S, T>(&by, packed, rows, out, stride);
             }
+            _ => multiply::<S, T>(&By::<Quads>(self, PhantomData), packed, rows, out, stride),
         }
-        // SAFETY: `a` holds `quads` groups of 16 bytes, `b` of 32.
-        unsafe { byte_tile::<S, D, R>(a.as_ptr(), b.as_ptr(), quads, &mut sums) };
-        if !self.extra.starts.is_empty() {
-            self.extra.add::<S, R, 0>(a, panel, &mut sums);
-            self.extra.add::<S, R, 1>(a, panel, &mut sums);
-        }
-        self.epilogue.store::<S, T, R>(sums, panel, out, stride);
     }
 }
 
-/// Copies `len` elements, fewer than 16.
-///
-/// # Safety
-/// `from` is readable for `len` elements.
-#[inline(always)]
-unsafe fn copy_tail<T: Element>(from: *const T, len: usize, to: &mut [T; RUN]) {
-    for (i, place) in to[..len].iter_mut().enumerate() {
-        // SAFETY: `i` is below `len`.
-        *place = unsafe { from.add(i).read() };
+/// The weights, to be multiplied by `D`.
+struct By<'a, D>(&'a PackedBytes, PhantomData<D>);
+
+impl<D: Dot> Product for By<'_, D> {
+    fn epilogue(&self) -> &Epilogue {
+        &self.0.epilogue
+    }
+
+    fn tile_bytes(&self) -> usize {
+        self.0.tile_bytes()
+    }
+
+    // Not inlined: V8 allocates registers better in small functions.
+    #[inline(never)]
+    unsafe fn panel<S: Simd, T: Element, const R: usize>(
+        &self,
+        packed: *const u8,
+        panel: usize,
+        tiles: usize,
+        out: *mut T,
+        stride: usize,
+    ) {
+        let weights = self.0;
+        let (quads, tile_bytes) = (weights.quads(), weights.tile_bytes());
+        let b = weights.panels[panel * quads * QUAD_B..][..quads * QUAD_B].as_ptr();
+        let epilogue = weights.epilogue.panel::<S>(panel);
+        let extra = weights.extra.halves(panel);
+        let (mut a, mut out) = (packed, out);
+        for _ in 0..tiles {
+            // SAFETY: a tile holds `quads` groups of 16 bytes and four sums of 4, `b` groups of
+            // 32; rows are the caller's.
+            unsafe {
+                let mut sums = [epilogue.bias; R];
+                if weights.weight_zero_point != 0 {
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        let row = S::load32_splat(a.add(quads * QUAD_A + r * 4));
+                        *sums = sums.map(|sum| S::i32x4_add(sum, row));
+                    }
+                }
+                byte_tile::<S, D, R>(a, b, quads, &mut sums);
+                if let Some([low, high]) = extra {
+                    low.add::<S, R, 0>(a, &mut sums);
+                    high.add::<S, R, 1>(a, &mut sums);
+                }
+                epilogue.store::<T, R>(sums, out, stride);
+            }
+            (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(TILE_ROWS * stride));
+        }
     }
 }
+
+/// From `16 - n` on, a mask of the first `n` bytes of a run.
+const MASKS: [u8; 2 * RUN] = {
+    let mut masks = [0; 2 * RUN];
+    let mut i = 0;
+    while i < RUN {
+        masks[i] = u8::MAX;
+        i += 1;
+    }
+    masks
+};
 
 /// Columns that are looked at to pair elements.
 const SAMPLED_COLUMNS: usize = 96;
@@ -426,25 +436,46 @@ impl Extra {
         Self { starts, quads: extra_quads, weights }
     }
 
-    /// Adds the products of the excess weights of a half of a panel.
+    /// The excess of the halves of a panel, if there is any at all.
+    fn halves(&self, panel: usize) -> Option<[HalfExtra<'_>; 2]> {
+        let half = |half: usize| {
+            let [start, end] = [half, half + 1].map(|i| self.starts[i] as usize);
+            let weights = &self.weights[start * QUAD_HALF..end * QUAD_HALF];
+            HalfExtra { quads: &self.quads[start..end], weights }
+        };
+        (!self.starts.is_empty()).then(|| [half(panel * 2), half(panel * 2 + 1)])
+    }
+}
+
+/// [`Extra`] of four columns: quads, and 16 weights of each.
+#[derive(Clone, Copy)]
+struct HalfExtra<'a> {
+    quads: &'a [u32],
+    weights: &'a [i8],
+}
+
+impl HalfExtra<'_> {
+    /// Adds the products of the excess weights to half `HALF` of the sums.
+    ///
+    /// # Safety
+    /// `a` is readable for all quads.
     #[inline(always)]
-    fn add<S: Simd, const R: usize, const HALF: usize>(
+    unsafe fn add<S: Simd, const R: usize, const HALF: usize>(
         &self,
-        a: &[u8],
-        panel: usize,
+        a: *const u8,
         sums: &mut [[S::V; 2]; R],
     ) {
-        let half = panel * 2 + HALF;
-        for i in self.starts[half] as usize..self.starts[half + 1] as usize {
-            let a = &a[self.quads[i] as usize * QUAD_A..][..QUAD_A];
-            let b = &self.weights[i * QUAD_HALF..][..QUAD_HALF];
-            // SAFETY: 16 bytes each.
-            let (rows, weights) = unsafe { (S::load(a.as_ptr()), S::load(b.as_ptr())) };
+        let mut weights = self.weights.as_ptr();
+        for &quad in self.quads {
+            // SAFETY: the caller's; there are 16 weights for each quad.
+            let (rows, columns) =
+                unsafe { (S::load(a.add(quad as usize * QUAD_A)), S::load(weights)) };
+            weights = weights.wrapping_add(QUAD_HALF);
             macro_rules! row {
                 ($r:literal) => {
                     if $r < R {
                         let x = S::i32x4_splat_lane::<$r>(rows);
-                        sums[$r][HALF] = PairSums::add::<S>(weights, x, sums[$r][HALF]);
+                        sums[$r][HALF] = PairSums::add::<S>(columns, x, sums[$r][HALF]);
                     }
                 };
             }

@@ -52,69 +52,79 @@ impl PackedWeights {
         self.panels.size_bytes() + self.bias.size_bytes()
     }
 
-    /// `rows` rows times the weights, into `out[row * stride + column]`; `row(r)` is where the
-    /// `k` elements of row `r` start in `a`.
+    /// `rows` rows times the weights, into `out[row * stride + column]`; row `r` of `a` is the `k`
+    /// elements from `r * a_stride` on.
     pub fn multiply<S: Simd>(
         &self,
         a: &[f32],
+        a_stride: usize,
         rows: usize,
-        row: impl Fn(usize) -> usize,
         out: &mut [f32],
         stride: usize,
     ) {
-        assert!(rows == 0 || (rows - 1) * stride + self.columns <= out.len());
-        let (full, rest) = (rows / TILE_ROWS, rows % TILE_ROWS);
+        if rows == 0 {
+            return;
+        }
+        assert!((rows - 1) * a_stride + self.k <= a.len());
+        assert!((rows - 1) * stride + self.columns <= out.len());
+        let full = rows / TILE_ROWS * TILE_ROWS;
         for panel in 0..self.columns.div_ceil(PANEL) {
-            for tile in 0..full {
-                let first = tile * TILE_ROWS;
-                let a: [&[f32]; 4] = core::array::from_fn(|r| &a[row(first + r)..][..self.k]);
-                self.tile::<S, 4>(a, panel, &mut out[first * stride + panel * PANEL..], stride);
-            }
-            for r in rows - rest..rows {
-                let a = [&a[row(r)..][..self.k]];
-                self.tile::<S, 1>(a, panel, &mut out[r * stride + panel * PANEL..], stride);
+            let out = out[panel * PANEL..].as_mut_ptr();
+            // SAFETY: `a` and `out` hold all rows, as asserted.
+            unsafe {
+                self.panel::<S, TILE_ROWS>(a.as_ptr(), a_stride, panel, full, out, stride);
+                if full < rows {
+                    let a = a[full * a_stride..].as_ptr();
+                    let out = out.add(full * stride);
+                    self.panel::<S, 1>(a, a_stride, panel, rows - full, out, stride);
+                }
             }
         }
     }
 
-    /// `R` rows by one panel, clamped and stored.
-    #[inline(always)]
-    fn tile<S: Simd, const R: usize>(
+    /// `rows` rows, a multiple of `R`, by one panel, clamped and stored.
+    ///
+    /// # Safety
+    /// `a` is readable and `out` writable for all rows, the latter for the panel's columns.
+    // Not inlined: V8 allocates registers better in small functions.
+    #[inline(never)]
+    unsafe fn panel<S: Simd, const R: usize>(
         &self,
-        a: [&[f32]; R],
+        mut a: *const f32,
+        a_stride: usize,
         panel: usize,
-        out: &mut [f32],
+        rows: usize,
+        mut out: *mut f32,
         stride: usize,
     ) {
         let k = self.k;
-        let b = &self.panels[panel * k * PANEL..][..k * PANEL];
+        let b = self.panels[panel * k * PANEL..][..k * PANEL].as_ptr();
         let bias = &self.bias[panel * PANEL..][..PANEL];
-        assert!(a.iter().all(|row| row.len() == k));
-        // SAFETY: each row holds `k` elements, `b` holds `k * 8`, the bias 8.
-        let sums = unsafe {
-            let bias = [S::load(bias.as_ptr()), S::load(bias.as_ptr().add(4))];
-            madd_tile::<S, R>(a.map(<[f32]>::as_ptr), b.as_ptr(), k, bias)
-        };
+        // SAFETY: 8 biases.
+        let bias = unsafe { [S::load(bias.as_ptr()), S::load(bias.as_ptr().add(4))] };
         let (min, max) = (S::f32x4_splat(self.range.0), S::f32x4_splat(self.range.1));
         let columns = (self.columns - panel * PANEL).min(PANEL);
-        for (r, sums) in sums.into_iter().enumerate() {
-            let [low, high] = sums.map(|v| S::f32x4_pmin(S::f32x4_pmax(v, min), max));
-            let row = &mut out[r * stride..][..columns];
-            if columns == PANEL {
-                // SAFETY: the row holds 8 floats.
+        for _ in 0..rows / R {
+            let rows: [_; R] = core::array::from_fn(|r| a.wrapping_add(r * a_stride));
+            // SAFETY: each row holds `k` elements, `b` holds `k * 8`.
+            let sums = unsafe { madd_tile::<S, R>(rows, b, k, bias) };
+            for (r, sums) in sums.into_iter().enumerate() {
+                let [low, high] = sums.map(|v| S::f32x4_pmin(S::f32x4_pmax(v, min), max));
+                // SAFETY: the caller's.
                 unsafe {
-                    S::store(row.as_mut_ptr(), low);
-                    S::store(row.as_mut_ptr().add(4), high);
+                    let row = out.add(r * stride);
+                    if columns == PANEL {
+                        S::store(row, low);
+                        S::store(row.add(4), high);
+                    } else {
+                        let mut rest = [0.0f32; PANEL];
+                        S::store(rest.as_mut_ptr(), low);
+                        S::store(rest.as_mut_ptr().add(4), high);
+                        row.copy_from_nonoverlapping(rest.as_ptr(), columns);
+                    }
                 }
-            } else {
-                let mut rest = [0.0f32; PANEL];
-                // SAFETY: `rest` holds 8 floats.
-                unsafe {
-                    S::store(rest.as_mut_ptr(), low);
-                    S::store(rest.as_mut_ptr().add(4), high);
-                }
-                row.copy_from_slice(&rest[..columns]);
             }
+            (a, out) = (a.wrapping_add(R * a_stride), out.wrapping_add(R * stride));
         }
     }
 }

@@ -80,19 +80,21 @@ impl PackedWeights {
     /// Packs segment `segment` of four rows into its place in `tile`.
     ///
     /// # Safety
-    /// Each row is readable for the segment's elements.
+    /// Each row is readable for the segment's elements, and `slack` beyond: loads of whole vectors
+    /// are cheaper than those of a tail.
     #[inline(always)]
     pub unsafe fn pack_segment<S: Simd, T: Element>(
         &self,
         rows: [*const T; TILE_ROWS],
+        slack: usize,
         segment: usize,
         tile: &mut [u8],
     ) {
         // SAFETY: the caller's.
         unsafe {
             match self {
-                Self::Words(words) => words.pack_segment::<S, T>(rows, segment, tile),
-                Self::Bytes(bytes) => bytes.pack_segment::<S, T>(rows, segment, tile),
+                Self::Words(words) => words.pack_segment::<S, T>(rows, slack, segment, tile),
+                Self::Bytes(bytes) => bytes.pack_segment::<S, T>(rows, slack, segment, tile),
             }
         }
     }

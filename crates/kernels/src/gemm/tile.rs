@@ -1,10 +1,62 @@
-//! What the quantised matrix products share: requantising and storing a tile.
+//! What the quantised matrix products share: the loop over tiles, requantising and storing.
 
-use super::PANEL;
+use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
 use crate::requant_vector::VectorRequantize;
 use crate::simd::{Element, Simd};
+
+/// Packed weights that multiply packed tiles of rows.
+pub(super) trait Product {
+    /// Biases and scales.
+    fn epilogue(&self) -> &Epilogue;
+
+    /// Bytes of a packed tile.
+    fn tile_bytes(&self) -> usize;
+
+    /// Multiplies `R` rows of each of `tiles` tiles by panel `panel` into `out[row * stride]`.
+    ///
+    /// # Safety
+    /// `packed` is readable for `tiles` tiles; of each row, `out` is writable for the panel's
+    /// columns that there are.
+    unsafe fn panel<S: Simd, T: Element, const R: usize>(
+        &self,
+        packed: *const u8,
+        panel: usize,
+        tiles: usize,
+        out: *mut T,
+        stride: usize,
+    );
+}
+
+/// `rows` packed rows times the weights, into `out[row * stride + column]`.
+pub(super) fn multiply<S: Simd, T: Element>(
+    product: &impl Product,
+    packed: &[u8],
+    rows: usize,
+    out: &mut [T],
+    stride: usize,
+) {
+    let (columns, tile_bytes) = (product.epilogue().columns, product.tile_bytes());
+    assert!(rows.div_ceil(TILE_ROWS) * tile_bytes <= packed.len());
+    assert!(rows == 0 || (rows - 1) * stride + columns <= out.len());
+    let (full, rest) = (rows / TILE_ROWS, rows % TILE_ROWS);
+    for panel in 0..columns.div_ceil(PANEL) {
+        // SAFETY: `packed` holds all tiles, `out` all rows, as asserted.
+        unsafe {
+            let (a, out) = (packed.as_ptr(), out.as_mut_ptr().add(panel * PANEL));
+            product.panel::<S, T, TILE_ROWS>(a, panel, full, out, stride);
+            if rest > 0 {
+                let (a, out) = (a.add(full * tile_bytes), out.add(full * TILE_ROWS * stride));
+                match rest {
+                    1 => product.panel::<S, T, 1>(a, panel, 1, out, stride),
+                    2 => product.panel::<S, T, 2>(a, panel, 1, out, stride),
+                    _ => product.panel::<S, T, 3>(a, panel, 1, out, stride),
+                }
+            }
+        }
+    }
+}
 
 /// Biases and scales of all columns, padded to whole panels, with the output's bounds.
 #[derive(Clone)]
@@ -35,43 +87,73 @@ impl Epilogue {
         self.bias.size_bytes() + self.scale.size_bytes()
     }
 
-    /// The biases of a panel.
+    /// What a panel's columns need.
     #[inline(always)]
-    pub fn bias<S: Simd>(&self, panel: usize) -> [S::V; 2] {
+    pub fn panel<S: Simd>(&self, panel: usize) -> PanelEpilogue<S> {
+        let Self { zero_point, min, max, .. } = *self;
         let bias = &self.bias[panel * PANEL..][..PANEL];
-        // SAFETY: 8 biases.
-        unsafe { [S::load(bias.as_ptr()), S::load(bias.as_ptr().add(4))] }
+        let scale = &self.scale[panel * PANEL..][..PANEL];
+        // SAFETY: 8 biases and 8 scales.
+        let [bias, scale] = unsafe {
+            [
+                [S::load(bias.as_ptr()), S::load(bias.as_ptr().add(4))],
+                [S::load(scale.as_ptr()), S::load(scale.as_ptr().add(4))],
+            ]
+        };
+        let requant = VectorRequantize::new(&Requantize { scale: &[], zero_point, min, max });
+        let columns = (self.columns - panel * PANEL).min(PANEL);
+        PanelEpilogue { bias, scale, requant, columns }
     }
+}
 
-    /// Requantises `R` rows of sums of a panel and stores them in `out[r * stride..]`.
+/// Biases and scales of a panel, in registers.
+pub(super) struct PanelEpilogue<S: Simd> {
+    pub bias: [S::V; 2],
+    scale: [S::V; 2],
+    requant: VectorRequantize<S>,
+    /// Columns that there are, at most [`PANEL`].
+    columns: usize,
+}
+
+impl<S: Simd> PanelEpilogue<S> {
+    /// Requantises `R` rows of sums and stores them in `out[r * stride]`.
+    ///
+    /// # Safety
+    /// `out` is writable for the panel's columns of each row.
     #[inline(always)]
-    pub fn store<S: Simd, T: Element, const R: usize>(
+    pub unsafe fn store<T: Element, const R: usize>(
         &self,
         sums: [[S::V; 2]; R],
-        panel: usize,
-        out: &mut [T],
+        out: *mut T,
         stride: usize,
     ) {
-        let Self { zero_point, min, max, .. } = *self;
-        let requant = VectorRequantize::<S>::new(&Requantize { scale: &[], zero_point, min, max });
-        let scale = &self.scale[panel * PANEL..][..PANEL];
-        // SAFETY: 8 scales.
-        let scale = unsafe { [S::load(scale.as_ptr()), S::load(scale.as_ptr().add(4))] };
-        let columns = (self.columns - panel * PANEL).min(PANEL);
-        for (r, [low, high]) in sums.into_iter().enumerate() {
-            let words =
-                S::i16x8_narrow_i32x4(requant.apply(low, scale[0]), requant.apply(high, scale[1]));
-            let bytes = T::narrow::<S>(words, words);
-            let row = &mut out[r * stride..][..columns];
-            if columns == PANEL {
-                // SAFETY: the row holds 8 elements of one byte.
-                unsafe { S::store64(row.as_mut_ptr(), bytes) };
-            } else {
-                let mut rest = [T::default(); PANEL];
-                // SAFETY: `rest` holds 8 elements of one byte.
-                unsafe { S::store64(rest.as_mut_ptr(), bytes) };
-                row.copy_from_slice(&rest[..columns]);
+        let values = sums.map(|[low, high]| {
+            [self.requant.apply(low, self.scale[0]), self.requant.apply(high, self.scale[1])]
+        });
+        let mut r = 0;
+        while r < R {
+            // A last row without a partner is its own.
+            let ([a, b], [c, d]) = (values[r], values[(r + 1).min(R - 1)]);
+            let bytes = self.requant.narrow::<T>([a, b, c, d]);
+            // SAFETY: the caller's.
+            unsafe {
+                let row = out.add(r * stride);
+                if self.columns == PANEL {
+                    S::store64(row, bytes);
+                    if r + 1 < R {
+                        S::store64_high(row.add(stride), bytes);
+                    }
+                } else {
+                    let mut both = [T::default(); 2 * PANEL];
+                    S::store(both.as_mut_ptr(), bytes);
+                    row.copy_from_nonoverlapping(both.as_ptr(), self.columns);
+                    if r + 1 < R {
+                        let second = both.as_ptr().add(PANEL);
+                        row.add(stride).copy_from_nonoverlapping(second, self.columns);
+                    }
+                }
             }
+            r += 2;
         }
     }
 }
@@ -88,32 +170,3 @@ pub(super) fn transpose<S: Simd>([a, b, c, d]: [S::V; 4]) -> [S::V; 4] {
         S::i64x2_interleave_high(ab_high, cd_high),
     ]
 }
-
-/// Calls `$self.$tile::<.., R>(tile, ...)` for all tiles of `$rows` rows, the last with what rows
-/// are left.
-macro_rules! for_each_tile {
-    ($rows:expr, |$tile:ident, $R:ident| $body:expr) => {{
-        let (full, rest) = ($rows / TILE_ROWS, $rows % TILE_ROWS);
-        for $tile in 0..full {
-            const $R: usize = TILE_ROWS;
-            $body;
-        }
-        let $tile = full;
-        match rest {
-            0 => {}
-            1 => {
-                const $R: usize = 1;
-                $body;
-            }
-            2 => {
-                const $R: usize = 2;
-                $body;
-            }
-            _ => {
-                const $R: usize = 3;
-                $body;
-            }
-        }
-    }};
-}
-pub(super) use for_each_tile;

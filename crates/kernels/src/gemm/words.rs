@@ -11,7 +11,7 @@
 //! is a row of zero points.
 
 use super::quantized::{Operands, Segments};
-use super::tile::{Epilogue, for_each_tile, transpose};
+use super::tile::{Epilogue, Product, multiply, transpose};
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
@@ -88,18 +88,19 @@ impl PackedWords {
     /// Packs segment `segment` of four rows into its place in `tile`.
     ///
     /// # Safety
-    /// Each row is readable for the segment's elements.
+    /// Each row is readable for the segment's elements, and `slack` beyond.
     #[inline(always)]
     pub unsafe fn pack_segment<S: Simd, T: Element>(
         &self,
         rows: [*const T; TILE_ROWS],
+        slack: usize,
         segment: usize,
         tile: &mut [u8],
     ) {
         let tile: &mut [i16] = bytemuck::cast_slice_mut(tile);
         let to = &mut tile[segment * self.segments.pairs() * PAIR_A..];
         // SAFETY: the caller's.
-        unsafe { pack_rows::<S, T>(rows, self.segments.len, to) };
+        unsafe { pack_rows::<S, T>(rows, self.segments.len, slack, to) };
     }
 
     /// `rows` packed rows times the weights, into `out[row * stride + column]`.
@@ -110,35 +111,41 @@ impl PackedWords {
         out: &mut [T],
         stride: usize,
     ) {
-        let packed: &[i16] = bytemuck::cast_slice(packed);
-        let (columns, tile_len) = (self.epilogue.columns, self.pairs() * PAIR_A);
-        assert!(rows.div_ceil(TILE_ROWS) * tile_len <= packed.len());
-        assert!(rows == 0 || (rows - 1) * stride + columns <= out.len());
-        for panel in 0..columns.div_ceil(PANEL) {
-            for_each_tile!(rows, |tile, R| {
-                let a = &packed[tile * tile_len..][..tile_len];
-                let out = &mut out[tile * TILE_ROWS * stride + panel * PANEL..];
-                self.tile::<S, T, R>(a, panel, out, stride)
-            });
-        }
+        multiply::<S, T>(self, packed, rows, out, stride);
+    }
+}
+
+impl Product for PackedWords {
+    fn epilogue(&self) -> &Epilogue {
+        &self.epilogue
     }
 
-    /// `R` rows of a tile by one panel, requantised and stored.
-    #[inline(always)]
-    fn tile<S: Simd, T: Element, const R: usize>(
+    fn tile_bytes(&self) -> usize {
+        self.tile_bytes()
+    }
+
+    // Not inlined: V8 allocates registers better in small functions.
+    #[inline(never)]
+    unsafe fn panel<S: Simd, T: Element, const R: usize>(
         &self,
-        a: &[i16],
+        packed: *const u8,
         panel: usize,
-        out: &mut [T],
+        tiles: usize,
+        out: *mut T,
         stride: usize,
     ) {
-        let pairs = self.pairs();
-        let b = &self.panels[panel * pairs * PAIR_B..][..pairs * PAIR_B];
-        assert_eq!(a.len(), pairs * PAIR_A);
-        let bias = self.epilogue.bias::<S>(panel);
-        // SAFETY: `a` holds `pairs` groups of 8 elements, `b` of 16.
-        let sums = unsafe { dot_tile::<S, R>(a.as_ptr(), b.as_ptr(), pairs, bias) };
-        self.epilogue.store::<S, T, R>(sums, panel, out, stride);
+        let (pairs, tile_bytes) = (self.pairs(), self.tile_bytes());
+        let b = self.panels[panel * pairs * PAIR_B..][..pairs * PAIR_B].as_ptr();
+        let epilogue = self.epilogue.panel::<S>(panel);
+        let (mut a, mut out) = (packed, out);
+        for _ in 0..tiles {
+            // SAFETY: a tile holds `pairs` groups of 8 elements, `b` of 16; rows are the caller's.
+            unsafe {
+                let sums = dot_tile::<S, R>(a.cast(), b, pairs, epilogue.bias);
+                epilogue.store::<T, R>(sums, out, stride);
+            }
+            (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(TILE_ROWS * stride));
+        }
     }
 }
 
@@ -180,18 +187,24 @@ unsafe fn dot_tile<S: Simd, const R: usize>(
     sums
 }
 
-/// Packs `len` elements of four rows into `ceil(len / 2)` pairs at the start of `to`; the odd
-/// element's partner is zero.
+/// Packs `len` elements of four rows into `ceil(len / 2)` pairs at the start of `to`; what the odd
+/// element's partner is, its weight is zero.
 ///
 /// # Safety
-/// Each row is readable for `len` elements.
+/// Each row is readable for `len` elements, and `slack` beyond.
 #[inline(always)]
-unsafe fn pack_rows<S: Simd, T: Element>(rows: [*const T; TILE_ROWS], len: usize, to: &mut [i16]) {
+unsafe fn pack_rows<S: Simd, T: Element>(
+    rows: [*const T; TILE_ROWS],
+    len: usize,
+    slack: usize,
+    to: &mut [i16],
+) {
+    const STEP: usize = 8;
     let pairs = len.div_ceil(2);
     assert!(pairs * PAIR_A <= to.len());
     let mut at = 0;
     let mut to = to.as_mut_ptr();
-    while at + 8 <= len {
+    while at + STEP <= len {
         // SAFETY: 8 elements from `at` are within `len`; 4 pairs of `to` belong to them.
         unsafe {
             let words = transpose::<S>(rows.map(|row| T::load_extend::<S>(row.add(at))));
@@ -200,24 +213,25 @@ unsafe fn pack_rows<S: Simd, T: Element>(rows: [*const T; TILE_ROWS], len: usize
             }
             to = to.add(4 * PAIR_A);
         }
-        at += 8;
+        at += STEP;
     }
     let rest = len - at;
     if rest > 0 {
-        let tails = rows.map(|row| {
-            let mut tail = [T::default(); 8];
-            for (i, place) in tail[..rest].iter_mut().enumerate() {
-                // SAFETY: `at + i` is below `len`.
-                *place = unsafe { row.add(at + i).read() };
-            }
-            tail
-        });
-        // SAFETY: tails hold 8 elements; the pairs stored are those that `rest` begins.
+        // SAFETY: `rest` elements are within `len`, 8 within the slack; the pairs stored are those
+        // that `rest` begins.
         unsafe {
-            let words =
-                transpose::<S>([0, 1, 2, 3].map(|r: usize| T::load_extend::<S>(tails[r].as_ptr())));
-            for (pair, &v) in words[..rest.div_ceil(2)].iter().enumerate() {
-                S::store(to.add(pair * PAIR_A), v);
+            let tails = rows.map(|row| {
+                if rest + slack >= STEP {
+                    return T::load_extend::<S>(row.add(at));
+                }
+                let mut tail = [T::default(); STEP];
+                tail.as_mut_ptr().copy_from_nonoverlapping(row.add(at), rest);
+                T::load_extend::<S>(tail.as_ptr())
+            });
+            for (pair, v) in transpose::<S>(tails).into_iter().enumerate() {
+                if pair * 2 < rest {
+                    S::store(to.add(pair * PAIR_A), v);
+                }
             }
         }
     }

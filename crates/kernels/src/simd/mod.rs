@@ -89,6 +89,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `x` in four lanes.
     fn f32x4_splat(x: f32) -> Self::V;
 
+    /// `a & b`.
+    fn and(a: Self::V, b: Self::V) -> Self::V;
     /// `a ^ b`.
     fn xor(a: Self::V, b: Self::V) -> Self::V;
     /// 32-bit lane `LANE` in all four.
@@ -127,6 +129,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn i32x4_add(a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`, 32-bit lanes.
     fn i32x4_sub(a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of signed 32-bit lanes.
+    fn i32x4_max(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b`, low 32 bits.
     fn i32x4_mul(a: Self::V, b: Self::V) -> Self::V;
     /// Arithmetic shift right of 32-bit lanes.

@@ -112,6 +112,10 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
     }
 
     #[inline(always)]
+    fn and(a: V, b: V) -> V {
+        V(zip(a.0, b.0, |x, y| x & y))
+    }
+    #[inline(always)]
     fn xor(a: V, b: V) -> V {
         V(zip(a.0, b.0, |x, y| x ^ y))
     }
@@ -188,6 +192,10 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
     #[inline(always)]
     fn i32x4_sub(a: V, b: V) -> V {
         from_i32s(zip(i32s(a), i32s(b), i32::wrapping_sub))
+    }
+    #[inline(always)]
+    fn i32x4_max(a: V, b: V) -> V {
+        from_i32s(zip(i32s(a), i32s(b), i32::max))
     }
     #[inline(always)]
     fn i32x4_mul(a: V, b: V) -> V {
