@@ -29,8 +29,8 @@ process.chdir(root);
 /** Browsers with WebAssembly SIMD on by default and module workers: Firefox came last, in 2023. */
 const TARGET = ["es2022", "chrome94", "firefox114", "safari16.4", "node20"];
 
-/** Modules of src/js that someone starts at: the page, its worker, Node, the command line. */
-const ENTRY_POINTS = ["index", "worker", "node", "cli"];
+/** Modules of src/js that someone starts at: the page, its workers, Node, the command line. */
+const ENTRY_POINTS = ["index", "worker", "threaded-worker", "node", "cli"];
 
 const COMMON = {
   bundle: true,

@@ -7,5 +7,7 @@ mod core;
 mod error;
 mod object;
 mod options;
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+mod threads;
 
 pub use crate::core::{Core, simd_level};

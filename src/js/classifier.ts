@@ -1,12 +1,20 @@
 // The classifier that users hold: loads what it needs, queues calls, survives a crashed worker.
 import { defaultModel } from "./default-model.js";
-import type { CoreOptions, Engine, Frame, FrameGeometry, Phase } from "./engine.js";
+import type { CoreOptions, Engine, Frame, FrameGeometry, Launch, Phase } from "./engine.js";
 import { AchadoError, abortable } from "./errors.js";
 import { type Fetch, readLabels, readModel } from "./fetching.js";
 import { isOnnx } from "./kind.js";
 import { checkOptions, checkRuns, coreOptions } from "./options.js";
 import { RemoteEngine } from "./remote.js";
 import { type FrameSource, frames } from "./stream.js";
+import {
+  type Joined,
+  joinTeam,
+  planThreads,
+  sharedMemory,
+  sharingProblem,
+  threadFallback,
+} from "./threads.js";
 import type {
   ClassifierOptions,
   ClassifierResult,
@@ -20,7 +28,7 @@ import type {
   Runtime,
   StreamOptions,
 } from "./types.js";
-import { compileCore } from "./wasm.js";
+import { compileCore, isThreaded } from "./wasm.js";
 
 /** What differs between a browser and Node. */
 export interface Platform {
@@ -29,6 +37,8 @@ export interface Platform {
   /** Whether there is a window whose page must not wait. */
   readonly hasWindow: boolean;
   readonly createWorker: (() => Worker) | undefined;
+  /** For cores with threads: the worker that runs the model, and each of its helpers. */
+  readonly createThreadedWorker: (() => Worker) | undefined;
 }
 
 /** A running engine and what was learnt on the way to it. */
@@ -37,6 +47,7 @@ interface Opened {
   /** The options that the engine has. */
   core: CoreOptions;
   worker: boolean;
+  threads: number;
   fallbacks: Fallback[];
   /** Makes the engine again after its worker has crashed; a thread without worker cannot. */
   reopen?: (options: CoreOptions) => Promise<Engine>;
@@ -76,9 +87,22 @@ async function open(platform: Platform, options: ClassifierOptions): Promise<Ope
 
   async function load(): Promise<Opened> {
     const fallbacks: Fallback[] = [];
-    const { fetch } = platform;
-    const [module, file, labels] = await Promise.all([
-      compileCore(options.wasm, fetch, loading.signal, onProgress, fallbacks),
+    const { fetch, createThreadedWorker } = platform;
+    const plan = planThreads(options.threads, createThreadedWorker);
+    const compiling = compileCore(
+      options.wasm,
+      plan.threads > 1,
+      fetch,
+      loading.signal,
+      onProgress,
+      fallbacks,
+    );
+    // A file of the caller's own shows what it is when it is there.
+    const deciding =
+      options.wasm === undefined ? Promise.resolve(plan.threads > 1) : compiling.then(isThreaded);
+    const [module, threaded, file, labels] = await Promise.all([
+      compiling,
+      deciding,
       readModel(
         options.model ?? defaultModel,
         fetch,
@@ -94,6 +118,20 @@ async function open(platform: Platform, options: ClassifierOptions): Promise<Ope
     const warmup = options.warmup ?? true;
     const onPhase = (phase: Phase, done: boolean) =>
       onProgress({ phase, loaded: done ? 1 : 0, total: 1 } satisfies Progress);
+    const wanted = threaded ? plan.threads : 1;
+    // Each time anew, and kept nowhere: memory is to go with the workers that use it.
+    const launch = (): Launch => ({
+      module,
+      threads: wanted,
+      memory: threaded ? memoryForThreads() : undefined,
+    });
+    const share = (joined: Joined): number => {
+      const threads = 1 + joined.helpers;
+      const given = threaded || plan.threads === 1 ? undefined : "the given wasm file has none";
+      const reason = plan.reason ?? given ?? joined.reason;
+      if (reason !== undefined) fallbacks.push(threadFallback(threads, reason));
+      return threads;
+    };
 
     /** Labels and preparation come from the options, as for other models. */
     async function convert(onnx: Uint8Array<ArrayBuffer>) {
@@ -109,9 +147,11 @@ async function open(platform: Platform, options: ClassifierOptions): Promise<Ope
 
     async function startWorker(): Promise<void> {
       if (!(options.worker ?? platform.hasWindow)) return;
+      const threaded = await deciding;
+      const create = threaded ? createThreadedWorker : platform.createWorker;
       try {
-        if (!platform.createWorker) throw new Error("there are no workers here");
-        remote = await RemoteEngine.start(platform.createWorker);
+        if (!create) throw new Error("there are no workers here");
+        remote = await RemoteEngine.start(create, threaded ? plan.threads - 1 : 0);
         // The others may have failed meanwhile.
         if (loading.signal.aborted) remote.close(closed());
       } catch (cause) {
@@ -122,21 +162,57 @@ async function open(platform: Platform, options: ClassifierOptions): Promise<Ope
 
     if (!remote) {
       const { LocalEngine } = await import("./local.js");
-      const engine = LocalEngine.open(module, model.bytes, core, warmup, onPhase);
-      return { engine, core, worker: false, fallbacks };
+      const glue = threaded
+        ? await import("./generated/relaxed-threads/achado.js")
+        : await import("./generated/simd128/achado.js");
+      let joining: Promise<Joined> | undefined;
+      const engine = LocalEngine.open(
+        glue,
+        launch(),
+        model.bytes,
+        core,
+        warmup,
+        onPhase,
+        (shared, memory) => {
+          if (!createThreadedWorker || wanted === 1) return undefined;
+          const team = joinTeam(createThreadedWorker, wanted - 1, module, memory, shared);
+          joining = team.joined;
+          return team.leave;
+        },
+      );
+      const { helpers, reason } = (await joining) ?? { helpers: 0 };
+      // Nobody takes an engine that comes after the abort.
+      if (loading.signal.aborted) engine.close(closed());
+      // The team may be larger than this model asked for.
+      const used = Math.min(helpers, wanted - 1);
+      const threads = share(reason === undefined ? { helpers: used } : { helpers: used, reason });
+      return { engine, core, worker: false, threads, fallbacks };
     }
     // The worker takes the bytes; after a crash they are needed once more. A Blob keeps them
     // outside of the page's memory.
     const kept = new Blob([model.bytes]);
-    await remote.open(module, model.bytes, model.owned, core, warmup, onPhase);
+    const { bytes, owned } = model;
+    const threads = share(await remote.open(launch(), bytes, owned, core, warmup, onPhase));
     const reopen = async (now: CoreOptions) => {
-      const engine = await RemoteEngine.start(platform.createWorker as () => Worker);
+      const create = threaded ? createThreadedWorker : platform.createWorker;
+      const engine = await RemoteEngine.start(create as () => Worker, wanted - 1);
       const bytes = new Uint8Array(await kept.arrayBuffer());
-      await engine.open(module, bytes, true, now, false, () => {});
+      await engine.open(launch(), bytes, true, now, false, () => {});
       return engine;
     };
-    return { engine: remote, core, worker: true, fallbacks, reopen };
+    return { engine: remote, core, worker: true, threads, fallbacks, reopen };
   }
+}
+
+/** Memory for a core with threads, which a caller may have given to a page that cannot have it. */
+function memoryForThreads(): WebAssembly.Memory {
+  const reason = sharingProblem();
+  if (reason === undefined) return sharedMemory();
+  throw new AchadoError(
+    "BACKEND_UNAVAILABLE",
+    `this wasm file is one with threads; give one without: ${reason}`,
+    { reason },
+  );
 }
 
 function closed(): AchadoError {
@@ -162,11 +238,11 @@ class Classifier implements ImageClassifier {
   }
 
   get runtime(): Runtime {
-    const { engine, worker, fallbacks } = this.#opened;
+    const { engine, worker, threads, fallbacks } = this.#opened;
     return {
       backend: "wasm",
       simd: engine.simd,
-      threads: 1,
+      threads,
       worker,
       fallbacks: [...fallbacks],
       memoryBytes: engine.memoryBytes,
@@ -208,7 +284,9 @@ class Classifier implements ImageClassifier {
     // Another model comes with its own hash, or with none.
     if ("model" in changes && !("integrity" in changes)) merged.integrity = undefined;
     checkOptions(merged);
-    const reloads = ["model", "integrity", "worker", "wasm"].some((name) => name in changes);
+    const reloads = ["model", "integrity", "worker", "threads", "wasm"].some(
+      (name) => name in changes,
+    );
     if (reloads) {
       const opened = await open(this.#platform, merged);
       await this.#queue(signal, async () => {

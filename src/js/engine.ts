@@ -28,7 +28,18 @@ export type FrameGeometry = Pick<
 export type CoreOptions = Omit<ModelOptions, "labels" | "preprocess"> & {
   preprocess?: Partial<Preprocess> | undefined;
   labels?: string[] | undefined;
+  /** Only when a model is opened. */
+  threads?: number;
 };
+
+/** What to run and on how many threads. */
+export interface Launch {
+  readonly module: WebAssembly.Module;
+  /** The most that share the work, this one included. */
+  readonly threads: number;
+  /** For modules with threads, which do not bring their own. */
+  readonly memory: WebAssembly.Memory | undefined;
+}
 
 /** A compiled model. It takes one call at a time. */
 export interface Engine {
@@ -48,7 +59,7 @@ export interface Engine {
 export type Request = { id: number } & (
   | {
       call: "open";
-      module: WebAssembly.Module;
+      launch: Launch;
       model: Uint8Array<ArrayBuffer>;
       options: CoreOptions;
       warmup: boolean;
@@ -83,5 +94,7 @@ export type Response =
   /** Its script runs. */
   | { ready: true }
   | { id: number; phase: Phase; done: boolean }
+  /** The first instance is there, and helpers of this generation may join. */
+  | { id: number; generation: number }
   | { id: number; value: unknown; memoryBytes: number; metadata?: ModelMetadata }
   | { id: number; error: WireError; crashed: boolean };

@@ -50,6 +50,8 @@ const browser: Platform = {
   },
   // Bundlers recognise exactly this form.
   createWorker: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
+  createThreadedWorker: () =>
+    new Worker(new URL("./threaded-worker.js", import.meta.url), { type: "module" }),
 };
 
 /**

@@ -1,24 +1,61 @@
 // The engine in this thread: the glue around the core's WebAssembly.
-import type { CoreOptions, Engine, Frame, FrameGeometry, Phase } from "./engine.js";
+import type { CoreOptions, Engine, Frame, FrameGeometry, Launch, Phase } from "./engine.js";
 import { AchadoError, fromCore } from "./errors.js";
-// That of relaxed.wasm is the same, which its build checks.
-import { Core, type InitOutput, initSync, simdLevel } from "./generated/simd128/achado.js";
 import { readBitmap } from "./pixels.js";
+import { maySleep } from "./threads.js";
 import type { ClassifierResult, ModelMetadata, OperatorProfile, Runtime } from "./types.js";
 
-/** The instance of this thread; its memory is shared by all models here. */
-let wasm: InitOutput | undefined;
+/** The glue of simd128.wasm; that of relaxed.wasm is the same, which the build checks. */
+type SingleGlue = typeof import("./generated/simd128/achado.js");
+/** The glue of relaxed-threads.wasm; that of simd128-threads.wasm is the same. */
+export type ThreadedGlue = typeof import("./generated/relaxed-threads/achado.js");
+/** What wasm-bindgen wrote around a core. */
+export type Glue = SingleGlue | ThreadedGlue;
+
+type Core = InstanceType<Glue["Core"]>;
+
+/** The instances of this thread by their glue; the memory is shared by all models here. */
+const instances = new Map<Glue, WebAssembly.Memory>();
+
+/**
+ * Told when a core with threads is instantiated: helpers may join on its memory. What it returns is
+ * called when the model is closed.
+ */
+export type OnInstance = (
+  glue: ThreadedGlue,
+  memory: WebAssembly.Memory,
+) => (() => void) | undefined;
+
+function instantiate(glue: Glue, { module, memory }: Launch): WebAssembly.Memory {
+  let found = instances.get(glue);
+  if (!found) {
+    found = glue.initSync(memory ? { module, memory } : { module }).memory;
+    instances.set(glue, found);
+    if ("help" in glue) glue.setCallerMaySleep(maySleep());
+  }
+  return found;
+}
 
 /** A model in this thread. */
 export class LocalEngine implements Engine {
+  readonly #glue: Glue;
   readonly #core: Core;
-  readonly #wasm: InitOutput;
+  readonly #memory: WebAssembly.Memory;
+  readonly #onClose: (() => void) | undefined;
   #metadata: ModelMetadata;
   #failure: AchadoError | undefined;
+  #closed = false;
 
-  private constructor(core: Core, instance: InitOutput) {
+  private constructor(
+    glue: Glue,
+    core: Core,
+    memory: WebAssembly.Memory,
+    onClose: (() => void) | undefined,
+  ) {
+    this.#onClose = onClose;
+    this.#glue = glue;
     this.#core = core;
-    this.#wasm = instance;
+    this.#memory = memory;
     this.#metadata = core.metadata();
   }
 
@@ -28,16 +65,21 @@ export class LocalEngine implements Engine {
    * @throws {AchadoError} whatever is wrong with the model or the options
    */
   static open(
-    module: WebAssembly.Module,
+    glue: Glue,
+    launch: Launch,
     model: Uint8Array,
     options: CoreOptions,
     warmup: boolean,
     onPhase: (phase: Phase, done: boolean) => void,
+    onInstance?: OnInstance,
   ): LocalEngine {
     onPhase("compile", false);
+    let onClose: (() => void) | undefined;
     try {
-      wasm ??= initSync({ module });
-      const engine = new LocalEngine(new Core(model, options), wasm);
+      const memory = instantiate(glue, launch);
+      if ("help" in glue) onClose = onInstance?.(glue, memory);
+      const core = new glue.Core(model, { ...options, threads: launch.threads });
+      const engine = new LocalEngine(glue, core, memory, onClose);
       onPhase("compile", true);
       if (warmup) {
         onPhase("warmup", false);
@@ -46,6 +88,7 @@ export class LocalEngine implements Engine {
       }
       return engine;
     } catch (thrown) {
+      onClose?.();
       throw fromCore(thrown).error;
     }
   }
@@ -55,11 +98,11 @@ export class LocalEngine implements Engine {
   }
 
   get simd(): Runtime["simd"] {
-    return simdLevel();
+    return this.#glue.simdLevel();
   }
 
   get memoryBytes(): number {
-    return this.#wasm.memory.buffer.byteLength;
+    return this.#memory.buffer.byteLength;
   }
 
   get failure(): AchadoError | undefined {
@@ -84,6 +127,8 @@ export class LocalEngine implements Engine {
     // What a crash has left behind is not safe to take apart.
     if (!this.#failure) this.#core.free();
     this.#failure ??= error as AchadoError;
+    if (!this.#closed) this.#onClose?.();
+    this.#closed = true;
   }
 
   #classifyPixels(
@@ -92,7 +137,7 @@ export class LocalEngine implements Engine {
   ): ClassifierResult {
     // Straight into wasm's memory: the only copy on this side.
     const address = this.#core.frame(data.length);
-    new Uint8Array(this.#wasm.memory.buffer, address, data.length).set(data);
+    new Uint8Array(this.#memory.buffer, address, data.length).set(data);
     return this.#core.classify(width, height, geometry);
   }
 

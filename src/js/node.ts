@@ -72,6 +72,7 @@ const node: Platform = {
   },
   hasWindow: false,
   createWorker: undefined,
+  createThreadedWorker: undefined,
 };
 
 /** As in the browser. A string that is no URL is a path. */

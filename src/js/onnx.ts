@@ -95,7 +95,7 @@ async function convert(
 ): Promise<Uint8Array<ArrayBuffer>> {
   // Without a worker it is done here, as everything else is then.
   const worker =
-    inWorker && createWorker && (await RemoteEngine.start(createWorker).catch(() => undefined));
+    inWorker && createWorker && (await RemoteEngine.start(createWorker, 0).catch(() => undefined));
   if (!worker) {
     const { convertHere } = await import("./onnx-here.js");
     return convertHere(module, onnx, conversion);

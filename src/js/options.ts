@@ -9,11 +9,15 @@ export function invalidOption(option: string, message: string): AchadoError {
   return new AchadoError("INVALID_OPTION", `${option}: ${message}`, { option });
 }
 
+/** As the core's pool has it. */
+const MAX_THREADS = 32;
+
 /** Options by name: a misspelt one would be silently without effect. */
 const KNOWN = new Set<string>([
   "model",
   "integrity",
   "worker",
+  "threads",
   "wasm",
   "warmup",
   "inputShapes",
@@ -49,6 +53,13 @@ export function checkOptions(options: ClassifierOptions): void {
     }
   }
   checkShapes(options.inputShapes);
+  const threads: unknown = options.threads;
+  const counts =
+    Number.isInteger(threads) && Number(threads) >= 1 && Number(threads) <= MAX_THREADS;
+  if (threads !== undefined && threads !== "auto" && !counts) {
+    const message = `must be "auto" or a whole number from 1 to ${MAX_THREADS}, is ${String(threads)}`;
+    throw invalidOption("threads", message);
+  }
   if (options.onProgress !== undefined && typeof options.onProgress !== "function") {
     throw invalidOption("onProgress", "must be a function");
   }

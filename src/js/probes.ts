@@ -27,3 +27,8 @@ export function hasSimd(): boolean {
 export function hasRelaxedSimd(): boolean {
   return isValid([...ZEROS, ...ZEROS, 0xfd, 0x92, 0x02]); // i16x8.relaxed_dot_i8x16_i7x16_s
 }
+
+/** Atomic instructions, which memory that threads share needs: Chrome 74, Firefox 79, Safari 15.2. */
+export function hasAtomics(): boolean {
+  return isValid([0xfe, 0x03, 0x00, ...ZEROS]); // atomic.fence
+}

@@ -5,6 +5,7 @@ import type {
   Engine,
   Frame,
   FrameGeometry,
+  Launch,
   Phase,
   Request,
   Response,
@@ -12,6 +13,7 @@ import type {
 import { AchadoError, fromWire } from "./errors.js";
 import type { Conversion } from "./onnx.js";
 import { inputError } from "./pixels.js";
+import { Helpers, type Joined } from "./threads.js";
 import type { ClassifierResult, ModelMetadata, OperatorProfile, Runtime } from "./types.js";
 
 /** Whether a view shows all of a buffer that can be sent as it is. */
@@ -21,7 +23,7 @@ function isWhole(view: Uint8Array | Uint8ClampedArray): boolean {
 
 /** Why a request cannot be sent: options with functions in them, or a picture of another origin. */
 function sendError(cause: unknown, request: object): unknown {
-  const { frame: _, module: __, ...options } = request as Record<string, unknown>;
+  const { frame: _, launch: __, ...options } = request as Record<string, unknown>;
   try {
     structuredClone(options);
   } catch (error) {
@@ -35,11 +37,13 @@ interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
   onPhase?: ((phase: Phase, done: boolean) => void) | undefined;
+  onInstance?: ((generation: number) => void) | undefined;
 }
 
 /** A model in a worker of its own: closing or crashing takes nothing else with it. */
 export class RemoteEngine implements Engine {
   readonly #worker: Worker;
+  readonly #helpers: Helpers | undefined;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #metadata: ModelMetadata | undefined;
@@ -47,8 +51,9 @@ export class RemoteEngine implements Engine {
   #memoryBytes = 0;
   #failure: Error | undefined;
 
-  private constructor(worker: Worker) {
+  private constructor(worker: Worker, helpers: Helpers | undefined) {
     this.#worker = worker;
+    this.#helpers = helpers;
     worker.onmessage = ({ data }: MessageEvent<Response>) => this.#receive(data);
     worker.onerror = (event) => {
       event.preventDefault();
@@ -59,38 +64,48 @@ export class RemoteEngine implements Engine {
   }
 
   /**
-   * Starts the worker's script and takes hold of it.
+   * Starts the worker's script and takes hold of it, and those of its helpers, if any.
    *
    * @throws {Error} why no worker can be had here
    */
-  static async start(create: () => Worker): Promise<RemoteEngine> {
+  static async start(create: () => Worker, helpers: number): Promise<RemoteEngine> {
     const worker = create();
+    const team = helpers > 0 ? new Helpers(create, helpers) : undefined;
     await new Promise<void>((resolve, reject) => {
       worker.onmessage = () => resolve();
       worker.onerror = (event) => {
         event.preventDefault?.();
         worker.terminate();
+        team?.terminate();
         // Browsers hide why a worker's script did not load.
         reject(new Error(event.message || "its script did not load"));
       };
     });
-    return new RemoteEngine(worker);
+    return new RemoteEngine(worker, team);
   }
 
-  /** Compiles a model over there. The bytes are moved, not copied, if `owned`. */
+  /**
+   * Compiles a model over there, and tells how many helpers share the work. The bytes are moved,
+   * not copied, if `owned`.
+   */
   async open(
-    module: WebAssembly.Module,
+    launch: Launch,
     model: Uint8Array<ArrayBuffer>,
     owned: boolean,
     options: CoreOptions,
     warmup: boolean,
     onPhase: (phase: Phase, done: boolean) => void,
-  ): Promise<void> {
+  ): Promise<Joined> {
     // A view would take all of its buffer along.
     const bytes = owned || isWhole(model) ? model : model.slice();
     const transfer = bytes === model && !owned ? [] : [bytes.buffer];
-    const request = { call: "open", module, model: bytes, options, warmup } as const;
-    this.#simd = await this.#ask(request, transfer, onPhase);
+    const request = { call: "open", launch, model: bytes, options, warmup } as const;
+    let joined: Promise<Joined> | undefined;
+    const onInstance = (generation: number) => {
+      if (launch.memory) joined = this.#helpers?.join(launch.module, launch.memory, generation);
+    };
+    this.#simd = await this.#ask(request, transfer, onPhase, onInstance);
+    return (await joined) ?? { helpers: 0 };
   }
 
   get metadata(): ModelMetadata {
@@ -140,6 +155,7 @@ export class RemoteEngine implements Engine {
   close(error: Error): void {
     this.#failure ??= error;
     this.#worker.terminate();
+    this.#helpers?.terminate();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }
@@ -148,6 +164,7 @@ export class RemoteEngine implements Engine {
     request: Extract<Request, { call: C }> extends infer R ? Omit<R, "id"> & { call: C } : never,
     transfer: Transferable[] = [],
     onPhase?: (phase: Phase, done: boolean) => void,
+    onInstance?: (generation: number) => void,
   ): Promise<Answers[C]> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#nextId++;
@@ -157,7 +174,7 @@ export class RemoteEngine implements Engine {
       } catch (cause) {
         return reject(sendError(cause, request));
       }
-      this.#pending.set(id, { resolve, reject, onPhase });
+      this.#pending.set(id, { resolve, reject, onPhase, onInstance });
     }) as Promise<Answers[C]>;
   }
 
@@ -166,6 +183,7 @@ export class RemoteEngine implements Engine {
     const pending = this.#pending.get(response.id);
     if (!pending) return;
     if ("phase" in response) return pending.onPhase?.(response.phase, response.done);
+    if ("generation" in response) return pending.onInstance?.(response.generation);
     this.#pending.delete(response.id);
     if ("error" in response) {
       const error = fromWire(response.error);

@@ -90,8 +90,14 @@ export interface ClassifierOptions extends ModelOptions {
   /** Run in a worker, so that the page never waits. Default: true where there is a window. */
   worker?: boolean | undefined;
   /**
+   * How many threads share the work. `"auto"` (default): as many as there are processors, up to 4.
+   * More than one take a cross-origin isolated page and another file of the core; elsewhere, Node
+   * included, there is one, and `runtime.fallbacks` says why. Scores do not depend on it.
+   */
+  threads?: number | "auto" | undefined;
+  /**
    * Where the core's wasm is, if it is not beside the package: `simd128.wasm`, which every supported
-   * browser runs, or `relaxed.wasm`.
+   * browser runs, `relaxed.wasm`, or one of these with `-threads`, in isolated pages only.
    */
   wasm?: WasmSource | undefined;
   /** Run once before the promise resolves, so that the first picture is fast. Default: true. */
@@ -214,6 +220,7 @@ export interface Runtime {
   readonly backend: "wasm";
   /** Which of the core's builds this is; `relaxed` is faster and not in every browser. */
   readonly simd: "simd128" | "relaxed";
+  /** How many share the work. */
   readonly threads: number;
   /** Whether it runs in a worker. */
   readonly worker: boolean;
@@ -268,7 +275,7 @@ export interface ImageClassifier extends AsyncDisposable {
   ): AsyncIterableIterator<ClassifierResult>;
   /**
    * Changes options; those not given stay, those given as undefined go back to their default. A
-   * new `model`, `worker` or `wasm` loads anew, and the old model answers until that has worked.
+   * new `model`, `worker`, `threads` or `wasm` loads anew, and the old model answers until that has worked.
    */
   setOptions(options: Partial<ClassifierOptions>): Promise<void>;
   readonly metadata: ModelMetadata;

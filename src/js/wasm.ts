@@ -5,9 +5,15 @@ import { hasRelaxedSimd, hasSimd } from "./probes.js";
 import type { Fallback, Progress, Runtime, WasmSource } from "./types.js";
 
 /** The cores by what they need. Bundlers recognise this form and keep the files by the script. */
-const CORES: Record<Runtime["simd"], URL> = {
-  simd128: new URL("./simd128.wasm", import.meta.url),
-  relaxed: new URL("./relaxed.wasm", import.meta.url),
+const CORES: Record<Runtime["simd"], { single: URL; threaded: URL }> = {
+  simd128: {
+    single: new URL("./simd128.wasm", import.meta.url),
+    threaded: new URL("./simd128-threads.wasm", import.meta.url),
+  },
+  relaxed: {
+    single: new URL("./relaxed.wasm", import.meta.url),
+    threaded: new URL("./relaxed-threads.wasm", import.meta.url),
+  },
 };
 
 /** Modules by address; only those that compiled. */
@@ -16,12 +22,14 @@ const compiled = new Map<string, WebAssembly.Module>();
 /**
  * The compiled core. A module can be sent to workers, and is compiled once for each address.
  *
+ * @param source In place of the package's own; decides about threads by itself.
  * @param fallbacks Gets an entry if the server's MIME type keeps the browser from compiling while
  *   the file is downloaded.
  * @throws {AchadoError} WASM_UNSUPPORTED, WASM_MIME, CSP_BLOCKED, BACKEND_UNAVAILABLE
  */
 export async function compileCore(
   source: WasmSource | undefined,
+  threaded: boolean,
   fetch: Fetch,
   signal: AbortSignal,
   onProgress: (progress: Progress) => void,
@@ -35,10 +43,16 @@ export async function compileCore(
   }
   onProgress({ phase: "wasm", loaded: 0 });
   // Only the chosen one is downloaded.
-  const chosen = source ?? CORES[hasRelaxedSimd() ? "relaxed" : "simd128"];
+  const { single, threaded: shared } = CORES[hasRelaxedSimd() ? "relaxed" : "simd128"];
+  const chosen = source ?? (threaded ? shared : single);
   const module = await compileFile(chosen, fetch, signal, fallbacks);
   onProgress({ phase: "wasm", loaded: 1, total: 1 });
   return module;
+}
+
+/** Whether a core is one with threads: they import their memory, the others bring it. */
+export function isThreaded(module: WebAssembly.Module): boolean {
+  return WebAssembly.Module.imports(module).some(({ kind }) => kind === "memory");
 }
 
 /**

@@ -58,7 +58,7 @@ for (const worker of [true, false]) {
       t,
       async (worker) => {
         const { achado, inputs, scores } = await import("/test/in-page.mjs");
-        const classifier = await achado.createClassifier({ worker });
+        const classifier = await achado.createClassifier({ worker, threads: 1 });
         const kinds = {};
         for (const [kind, image] of Object.entries(
           await inputs("/fixtures/default_model/cat.png"),
@@ -353,5 +353,29 @@ test("nothing is fetched but the package and the model, and several classifiers 
   assert.deepEqual(wasm, [CORE]);
   for (const path of paths) {
     assert.match(path, /^\/$|^\/dist\/[\w-]+\.(js|wasm)$|^\/models\/[\w-]+\.tflite$|favicon/);
+  }
+});
+
+test("two thousand runs take no more memory than a hundred, and less than 24 MB", async (t) => {
+  for (const [worker, runs] of [
+    [true, 2000],
+    [false, 200],
+  ]) {
+    const sizes = await inPage(
+      t,
+      async ({ worker, runs }) => {
+        const { createClassifier } = await import("/dist/index.js");
+        const classifier = await createClassifier({ worker });
+        const sizes = [];
+        for (let run = 1; run <= runs; run++) {
+          await classifier.classify(new ImageData(64, 64));
+          if (run === 100 || run === runs) sizes.push(classifier.runtime.memoryBytes);
+        }
+        return sizes;
+      },
+      { worker, runs },
+    );
+    assert.equal(sizes[1], sizes[0]);
+    assert.ok(sizes[1] < 24e6, `${sizes[1]} bytes`);
   }
 });

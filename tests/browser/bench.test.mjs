@@ -129,14 +129,18 @@ test("a file that is no model has its reason in the table, and the others are me
   assert.equal(await page.locator("#status").textContent(), "Done.");
 });
 
-test("an isolated page has a line for threads: measured, or the reason", async (t) => {
+test("an isolated page has a line for threads: measured, or the one core that there is", async (t) => {
   const { page } = await open(t, { headers: ISOLATED });
   await measure(page);
-  const { rows, crossOriginIsolated } = await saved(page);
+  const { rows, crossOriginIsolated, hardwareConcurrency } = await saved(page);
   assert.equal(crossOriginIsolated, true);
-  const [, threads] = rows;
-  assert.ok(threads.networkMs > 0 || threads.obstacle, JSON.stringify(threads));
-  assert.notDeepEqual(threads.obstacle, { reason: "notIsolated" });
+  const [one, more] = rows;
+  assert.equal(one.threads, 1);
+  assert.equal(more.threads, Math.max(2, Math.min(4, hardwareConcurrency)));
+  if (hardwareConcurrency < 2) return assert.deepEqual(more.obstacle, { reason: "oneCore" });
+  assert.ok(more.networkMs > 0 && more.runs >= 2, JSON.stringify(more));
+  assert.equal(more.simd, one.simd);
+  assert.equal(await page.locator("#chart rect").count(), 2);
 });
 
 test("it speaks Portuguese, on a phone and in the dark", async (t) => {

@@ -76,6 +76,17 @@ test("what the model and the runtime say about themselves", () => {
   assert.ok(memoryBytes > 5e6);
 });
 
+test("there is one thread, and a reason where more are asked for", async () => {
+  for (const threads of ["auto", 2]) {
+    const own = await createClassifier({ threads });
+    const { threads: found, fallbacks } = own.runtime;
+    assert.equal(found, 1);
+    const reason = "threads need Web Workers, and there are none here";
+    assert.deepEqual(fallbacks, [{ from: "threads", to: "single", reason }]);
+    await own.close();
+  }
+});
+
 test("options: results, threshold, lists, preprocessing; set and taken back", async (t) => {
   const own = await createClassifier({ maxResults: 2 });
   t.after(() => own.close());

@@ -1,11 +1,5 @@
 // What the page of measurements measures: models, each with the threads that there are.
-import {
-  AchadoError,
-  type ClassifierOptions,
-  createClassifier,
-  type ImageClassifier,
-  type ModelSource,
-} from "achado";
+import { AchadoError, createClassifier, type ImageClassifier, type ModelSource } from "achado";
 
 /** A model to measure. */
 export interface Subject {
@@ -14,7 +8,7 @@ export interface Subject {
 }
 
 /** Why there is nothing to measure. */
-export type Obstacle = { reason: "notIsolated" | "oneCore" | "noThreads" } | { message: string };
+export type Obstacle = { reason: "notIsolated" | "oneCore" } | { message: string };
 
 /** One line of the table. */
 export interface Row {
@@ -118,16 +112,13 @@ async function open(subject: Subject, row: Row): Promise<Running | undefined> {
   try {
     classifier = await load(subject, row.threads);
   } catch (error) {
-    // A build without threads does not know the option.
-    const unknown = error instanceof AchadoError && error.detail.option === "threads";
-    row.obstacle = unknown ? { reason: "noThreads" } : { message: messageOf(error) };
+    row.obstacle = { message: messageOf(error) };
     return undefined;
   }
   const { simd, threads, fallbacks } = classifier.runtime;
   if (threads !== row.threads) {
     await classifier.close();
-    const because = fallbacks.map(({ reason }) => reason).join("; ");
-    row.obstacle = because ? { message: because } : { reason: "noThreads" };
+    row.obstacle = { message: fallbacks.map(({ reason }) => reason).join("; ") };
     return undefined;
   }
   row.simd = simd;
@@ -139,21 +130,14 @@ function noThreadsBecause(): "notIsolated" | "oneCore" | undefined {
   return (navigator.hardwareConcurrency || 1) < 2 ? "oneCore" : undefined;
 }
 
-async function load({ source }: Subject, threads: number): Promise<ImageClassifier> {
-  const options: ClassifierOptions = {
+function load({ source }: Subject, threads: number): Promise<ImageClassifier> {
+  return createClassifier({
     model: source,
+    threads,
     maxResults: 5,
     // What the pixels mean does not change the time; models without metadata run, too.
     preprocess: { mean: [127.5], std: [127.5] },
-  };
-  const withThreads: ClassifierOptions & { threads: number } = { ...options, threads };
-  try {
-    return await createClassifier(withThreads);
-  } catch (error) {
-    const unknown = error instanceof AchadoError && error.detail.option === "threads";
-    if (unknown && threads === 1) return createClassifier(options);
-    throw error;
-  }
+  });
 }
 
 function messageOf(error: unknown): string {

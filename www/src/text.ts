@@ -76,7 +76,6 @@ const en = {
   bench_notIsolated:
     "Threads are not available: the server of this page does not send the COOP and COEP headers.",
   bench_oneCore: "Threads are of no use: this device has one core.",
-  bench_noThreads: "Threads are not available in this version of achado.",
   benchCaption: "Milliseconds of the network for one picture: shorter is faster.",
   benchDownload: "Download as JSON",
   benchFooter:
@@ -193,7 +192,6 @@ const pt: Record<TextKey, string> = {
   bench_notIsolated:
     "Threads não disponíveis: o servidor desta página não envia os cabeçalhos COOP e COEP.",
   bench_oneCore: "Threads não ajudam: este aparelho tem um só núcleo.",
-  bench_noThreads: "Threads não disponíveis nesta versão do achado.",
   benchCaption: "Milissegundos da rede por imagem: mais curto é mais rápido.",
   benchDownload: "Baixar como JSON",
   benchFooter:

@@ -118,6 +118,7 @@ export function showProgress({ phase, loaded, total }: Progress): void {
     {
       wasm: "phaseWasm",
       model: "phaseWasm",
+      convert: "phaseCompile",
       compile: "phaseCompile",
       warmup: "phaseWarmup",
     } as const

@@ -250,6 +250,17 @@ pub fn peers(arguments: &[std::ffi::OsString]) -> Result<()> {
     run(command.args(arguments).env("ACHADO_CHROMIUM", &browser.chromium))
 }
 
+/// Measures the built package: start, runs by threads, memory. `arguments` are those of
+/// tests/bench/package.mjs.
+pub fn package(arguments: &[std::ffi::OsString]) -> Result<()> {
+    tools::node_modules()?;
+    bundle::is_built()?;
+    let browser = tools::browser()?;
+    let mut command = node();
+    command.arg("tests/bench/package.mjs").args(arguments);
+    run(command.env("ACHADO_CHROMIUM", &browser.chromium))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

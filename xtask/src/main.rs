@@ -42,11 +42,13 @@ cargo xtask <command>
             --json OUT    also write all that was measured
           bench --peers measures the built package beside other runtimes; `--peers --help`
           prints its options
+          bench --package measures it alone, with threads: start, runs and memory; `--package
+          --help` prints its options
 
-Each command installs what it needs and says so: the wasm32 target by rustup, wasm-bindgen-cli and
-wasm-pack by cargo into ~/.cache/achado/tools, npm packages into node_modules/, and, for the browser
-tests as root on Debian, chromium and chromium-driver by apt-get. ACHADO_CHROMIUM and CHROMEDRIVER
-name a browser and driver that are already there.
+Each command installs what it needs and says so: the wasm32 target and rust-src by rustup,
+wasm-bindgen-cli and wasm-pack by cargo into ~/.cache/achado/tools, npm packages into node_modules/,
+and, for the browser tests as root on Debian, chromium and chromium-driver by apt-get.
+ACHADO_CHROMIUM and CHROMEDRIVER name a browser and driver that are already there.
 ";
 
 fn main() -> ExitCode {
@@ -127,6 +129,11 @@ fn run() -> Result<bool> {
                     Long("peers") => {
                         let rest: Vec<_> = arguments.raw_args()?.collect();
                         bench::peers(&rest)?;
+                        return Ok(true);
+                    }
+                    Long("package") => {
+                        let rest: Vec<_> = arguments.raw_args()?.collect();
+                        bench::package(&rest)?;
                         return Ok(true);
                     }
                     Long("model") => options.models.push(arguments.value()?.into()),

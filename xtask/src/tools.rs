@@ -45,9 +45,27 @@ pub fn wasm_target() -> Result<()> {
     run(Command::new("rustup").args(["target", "add", WASM_TARGET]))
 }
 
+/// The standard library's source, by rustup: threads need it compiled with atomics.
+pub fn rust_src() -> Result<()> {
+    let sysroot = output_of(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let lock = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/Cargo.lock");
+    if lock.is_file() {
+        return Ok(());
+    }
+    if find_program("rustup").is_none() {
+        bail!(
+            "the standard library's source is missing and there is no rustup to add it; install \
+             Rust by rustup, or its rust-src by the way that Rust was installed"
+        );
+    }
+    say("installing Rust's rust-src: the cores with threads are built with it");
+    run(Command::new("rustup").args(["component", "add", "rust-src"]))
+}
+
 /// `wasm-bindgen` and `wasm-pack`, built once by cargo into the cache folder.
 pub fn wasm_tools() -> Result<WasmTools> {
     wasm_target()?;
+    rust_src()?;
     let lock = std::fs::read_to_string("Cargo.lock").context("Cargo.lock cannot be read")?;
     let bindgen = locked_version(&lock, "wasm-bindgen")
         .context("Cargo.lock has no wasm-bindgen, so its program's version is not known")?;

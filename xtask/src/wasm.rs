@@ -51,6 +51,26 @@ const WASM_OPT_BASE: &[&str] = &[
     "--enable-reference-types",
 ];
 
+/// Memory that JavaScript makes and that several instances share: src/js/threads.ts has its sizes.
+/// The exports are what wasm-bindgen sets a thread up by.
+const THREADS_RUST_FLAGS: &[&str] = &[
+    "-Clink-arg=--shared-memory",
+    "-Clink-arg=--import-memory",
+    "-Clink-arg=--initial-memory=2097152",
+    "-Clink-arg=--max-memory=1073741824",
+    "-Clink-arg=--export=__wasm_init_tls",
+    "-Clink-arg=--export=__tls_size",
+    "-Clink-arg=--export=__tls_align",
+    "-Clink-arg=--export=__tls_base",
+    "-Clink-arg=--export=__heap_base",
+];
+
+/// The standard library that comes with Rust was compiled without atomics.
+const THREADS_CARGO_ARGUMENTS: &[&str] = &["-Zbuild-std=std,panic_abort"];
+
+/// Lets the pinned stable compiler take `-Z` and the instructions for sleeping.
+const THREADS_ENVIRONMENT: &[(&str, &str)] = &[("RUSTC_BOOTSTRAP", "1")];
+
 /// The files of the package, in the order in which they are built.
 pub const BINARIES: &[Binary] = &[
     Binary {
@@ -73,6 +93,27 @@ pub const BINARIES: &[Binary] = &[
         cargo_arguments: &[],
         environment: &[],
         tested: true,
+    },
+    // The same for cross-origin isolated pages; their glue knows of shared memory.
+    Binary {
+        name: "simd128-threads",
+        crate_folder: ".",
+        target_features: &["+atomics"],
+        wasm_opt_features: &["--enable-threads"],
+        rust_flags: THREADS_RUST_FLAGS,
+        cargo_arguments: THREADS_CARGO_ARGUMENTS,
+        environment: THREADS_ENVIRONMENT,
+        tested: false,
+    },
+    Binary {
+        name: "relaxed-threads",
+        crate_folder: ".",
+        target_features: &["+relaxed-simd", "+atomics"],
+        wasm_opt_features: &["--enable-relaxed-simd", "--enable-threads"],
+        rust_flags: THREADS_RUST_FLAGS,
+        cargo_arguments: THREADS_CARGO_ARGUMENTS,
+        environment: THREADS_ENVIRONMENT,
+        tested: false,
     },
     // Loaded when an ONNX file is opened.
     Binary {
@@ -200,7 +241,8 @@ pub fn build_all(tools: &WasmTools, names: bool) -> Result<()> {
     for binary in BINARIES {
         binary.build(tools, names)?;
     }
-    same_glue("simd128", "relaxed")
+    same_glue("simd128", "relaxed")?;
+    same_glue("simd128-threads", "relaxed-threads")
 }
 
 /// src/js imports the glue of one of these and runs both: which is known only in the browser.
@@ -223,8 +265,11 @@ pub fn clippy(binary: &Binary) -> Result<()> {
     let mut command = crate::shell::cargo();
     command
         .args(["clippy", "--locked", "--workspace", "--exclude", "xtask", "--lib"])
-        .args(["--target", WASM_TARGET, "--", "-D", "warnings"])
-        .env("CARGO_ENCODED_RUSTFLAGS", binary.encoded_rust_flags()?);
+        .args(["--target", WASM_TARGET])
+        .args(binary.cargo_arguments)
+        .args(["--", "-D", "warnings"])
+        .env("CARGO_ENCODED_RUSTFLAGS", binary.encoded_rust_flags()?)
+        .envs(binary.environment.iter().copied());
     run(&mut command)
 }
 

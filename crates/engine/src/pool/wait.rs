@@ -1,7 +1,6 @@
 //! Sleeping until a number in memory changes.
 
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::SeqCst;
 
 /// Where threads sleep on one number: WebAssembly's `memory.atomic.wait32`.
 #[cfg(target_arch = "wasm32")]
@@ -34,11 +33,6 @@ impl Bed {
             core::arch::wasm32::memory_atomic_notify(number.as_ptr().cast::<i32>(), u32::MAX);
         }
     }
-
-    /// As [`Self::sleep`], in a thread that must not sleep.
-    pub fn poll(&self, _number: &AtomicU32, _value: u32) {
-        core::hint::spin_loop();
-    }
 }
 
 /// Where threads sleep on one number.
@@ -58,7 +52,7 @@ impl Bed {
     /// Sleeps while `number` is `value`.
     pub fn sleep(&self, number: &AtomicU32, value: u32) {
         let mut guard = self.guard();
-        while number.load(SeqCst) == value {
+        while number.load(std::sync::atomic::Ordering::SeqCst) == value {
             guard = self.woken.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }

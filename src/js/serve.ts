@@ -1,0 +1,60 @@
+// What a worker does: one engine, driven by messages.
+import type { Phase, Request, Response } from "./engine.js";
+import { fromCore, toWire } from "./errors.js";
+import { type Glue, LocalEngine, type ThreadedGlue } from "./local.js";
+
+/** `self` is typed as a window; a worker's postMessage takes a message alone. */
+export function post(message: unknown): void {
+  (self.postMessage as (message: unknown) => void)(message);
+}
+
+const respond: (message: Response) => void = post;
+
+let engine: LocalEngine | undefined;
+
+/** Conversion of ONNX models, in the workers that do it. */
+type Convert = typeof import("./onnx-here.js").convertHere;
+
+async function answer(glue: Glue, request: Request, convert?: Convert): Promise<unknown> {
+  if (request.call === "open") {
+    const { id, launch, model, options, warmup } = request;
+    const onPhase = (phase: Phase, done: boolean) => respond({ id, phase, done });
+    const onInstance = (core: ThreadedGlue) => {
+      respond({ id, generation: core.helperGeneration() });
+      return undefined;
+    };
+    engine = LocalEngine.open(glue, launch, model, options, warmup, onPhase, onInstance);
+    return engine.simd;
+  }
+  if (request.call === "convert") {
+    if (!convert) throw new Error("the worker does not convert");
+    return convert(request.module, request.onnx, request.conversion);
+  }
+  if (!engine) throw new Error("the worker has no model");
+  switch (request.call) {
+    case "classify":
+      return engine.classify(request.frame, request.geometry);
+    case "setOptions":
+      return engine.setOptions(request.options);
+    case "profile":
+      return engine.profile(request.runs);
+  }
+}
+
+/** Answers a request, whatever comes of it. */
+export async function serve(glue: Glue, request: Request, convert?: Convert): Promise<void> {
+  const { id } = request;
+  try {
+    const value = await answer(glue, request, convert);
+    const metadata = request.call === "open" || request.call === "setOptions";
+    respond({
+      id,
+      value,
+      memoryBytes: engine?.memoryBytes ?? 0,
+      ...(metadata && engine && { metadata: engine.metadata }),
+    });
+  } catch (thrown) {
+    const { error, crashed } = fromCore(thrown);
+    respond({ id, error: toWire(error), crashed: crashed || engine?.failure !== undefined });
+  }
+}

@@ -1,0 +1,173 @@
+// The built package in headless Chromium: how soon it answers, how fast, and in how much memory.
+// Usage: cargo xtask build && cargo xtask bench --package [options]; `--help` lists them.
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { ISOLATED, launch, PACKAGE, REPOSITORY, startServer } from "../browser/support.mjs";
+
+const HELP = `cargo xtask bench --package [--model FILE]... [options]
+
+start   from createClassifier to the first label, and when each phase was over on the way: a new
+        browser with an empty cache each time, everything over loopback
+run     the network alone by threads, in rounds that take turns; medians, and their ratio to the
+        first
+memory  WebAssembly memory after 100 runs and after all
+
+  --model FILE      a .tflite model; may be repeated (default: the package's own)
+  --threads A,B     thread counts (default 1,2)
+  --rounds N        rounds of ten runs for each count (default 30)
+  --starts N        starts of each count (default 5; 0 leaves them out)
+  --against FOLDER  another build of the package to compare with, as pkg/ is laid out
+  --json FILE       also write all that was measured
+`;
+
+const { values } = parseArgs({
+  options: {
+    model: { type: "string", multiple: true },
+    threads: { type: "string", default: "1,2" },
+    rounds: { type: "string", default: "30" },
+    starts: { type: "string", default: "5" },
+    against: { type: "string" },
+    json: { type: "string" },
+    help: { type: "boolean" },
+  },
+});
+if (values.help) {
+  console.log(HELP);
+  process.exit();
+}
+const RUNS_PER_ROUND = 10;
+const ROUNDS = Number(values.rounds);
+const packages = [PACKAGE];
+if (values.against) packages.push(pathToFileURL(`${path.resolve(values.against)}/`));
+/** What takes turns: each package with each count. */
+const subjects = packages.flatMap((root, index) =>
+  values.threads
+    .split(",")
+    .map((threads) => ({ root, base: `/${index}/`, threads: Number(threads) })),
+);
+const models = values.model ?? [
+  new URL("models/efficientnet-lite0-int8.tflite", REPOSITORY).pathname,
+];
+
+/** Models without metadata for their input get this; others have their own. */
+const OPTIONS = { model: "/model", preprocess: { mean: [127.5], std: [127.5] } };
+
+function median(numbers) {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+async function inPage(url, work, argument) {
+  const browser = await launch();
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    return await page.evaluate(work, argument);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** In the page: milliseconds from the call until the end of each phase and until the label. */
+async function start({ base, options }) {
+  const { createClassifier } = await import(`${base}dist/index.js`);
+  const picture = new ImageData(64, 64);
+  const at = {};
+  const begin = performance.now();
+  const onProgress = ({ phase, loaded, total }) => {
+    if (loaded === total) at[phase] = performance.now() - begin;
+  };
+  const classifier = await createClassifier({ ...options, onProgress });
+  at.ready = performance.now() - begin;
+  await classifier.classify(picture);
+  at.label = performance.now() - begin;
+  return at;
+}
+
+/** In the page: times of the network by subject, and memory after 100 runs and at the end. */
+async function run({ subjects, options, rounds, runsPerRound }) {
+  const picture = new ImageData(64, 64);
+  const all = [];
+  for (const { base, threads } of subjects) {
+    const { createClassifier } = await import(`${base}dist/index.js`);
+    const classifier = await createClassifier({ ...options, threads });
+    if (classifier.runtime.threads !== threads) {
+      throw new Error(JSON.stringify(classifier.runtime.fallbacks));
+    }
+    all.push({ classifier, times: [], memory: [] });
+  }
+  // Engines compile hot functions anew while they run.
+  for (const { classifier } of all) {
+    for (let i = 0; i < runsPerRound; i++) await classifier.classify(picture);
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const { classifier, times, memory } of all) {
+      for (let i = 0; i < runsPerRound; i++) {
+        times.push((await classifier.classify(picture)).timings.inference);
+      }
+      const runs = (round + 1) * runsPerRound;
+      if (runs === 100 || round === rounds) memory.push([runs, classifier.runtime.memoryBytes]);
+    }
+  }
+  return all.map(({ classifier, times, memory }) => ({
+    simd: classifier.runtime.simd,
+    times,
+    memory,
+  }));
+}
+
+const results = [];
+for (const model of models) {
+  const overrides = {
+    "/": { headers: { "Content-Type": "text/html" }, body: "<!doctype html><title>bench" },
+    "/model": { file: path.resolve(model) },
+  };
+  const mounts = Object.fromEntries(packages.map((root, index) => [`/${index}/`, root]));
+  const server = await startServer({ root: PACKAGE, mounts, headers: ISOLATED, overrides });
+  try {
+    results.push(await measure(path.basename(model), server.url));
+  } finally {
+    await server.close();
+  }
+}
+if (values.json) {
+  const { writeFile } = await import("node:fs/promises");
+  await writeFile(values.json, `${JSON.stringify(results, null, 2)}\n`);
+}
+
+async function measure(model, url) {
+  console.log(model);
+  const starts = subjects.map(() => []);
+  for (let i = 0; i < Number(values.starts); i++) {
+    for (const [index, { base, threads }] of subjects.entries()) {
+      const options = { ...OPTIONS, threads, warmup: false };
+      starts[index].push(await inPage(url, start, { base, options }));
+    }
+  }
+  const nameOf = ({ root, threads }) =>
+    `${root === PACKAGE ? "" : `${values.against}, `}${threads} ${threads === 1 ? "thread" : "threads"}`;
+  for (const [index, found] of starts.entries()) {
+    if (!found.length) continue;
+    const phases = Object.keys(found[0]).map(
+      (phase) => `${phase} ${median(found.map((at) => at[phase])).toFixed(0)}`,
+    );
+    const label = found.map((at) => at.label);
+    const [least, most] = [Math.min(...label), Math.max(...label)].map((ms) => ms.toFixed(0));
+    console.log(`  start, ${nameOf(subjects[index])}: ms at the end of ${phases.join(", ")}`);
+    console.log(`    label least ${least}, most ${most}, of ${found.length}`);
+  }
+  if (ROUNDS < 1) return { model, starts };
+  const task = { subjects, options: OPTIONS, rounds: ROUNDS, runsPerRound: RUNS_PER_ROUND };
+  const runs = await inPage(url, run, task);
+  for (const [index, { simd, times, memory }] of runs.entries()) {
+    const ratio = median(runs[0].times) / median(times);
+    const ms = `${median(times).toFixed(2)} ms (least ${Math.min(...times).toFixed(2)})`;
+    console.log(`  run, ${nameOf(subjects[index])}, ${simd}: ${ms}, ${ratio.toFixed(2)}x`);
+    for (const [count, bytes] of memory) {
+      console.log(`    memory after ${count} runs: ${(bytes / 1e6).toFixed(2)} MB`);
+    }
+  }
+  return { model, subjects: subjects.map(nameOf), starts, runs };
+}
