@@ -1,22 +1,22 @@
 //! A model with everything around it: bytes and pictures in, labelled categories out.
 
-use achado_engine::{Session, SessionOptions};
-use achado_model::{Bytes, Error, Metadata, Model, Result, tflite};
+use achado_engine::Session;
+use achado_model::{Bytes, Error, Model, Result, tflite};
 
 use crate::classify::{Category, Classifications, Postprocessor};
 use crate::frame::FrameOptions;
+use crate::image_model::ImageModel;
 use crate::metadata::ModelMetadata;
 use crate::options::ClassifierOptions;
 use crate::picture::Picture;
-use crate::preprocess::Preprocessor;
 use crate::smoothing::Smoothing;
 
 /// What a picture shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassifierResult {
-    /// One for each output of the model.
+    /// One for each output that is scores.
     pub classifications: Vec<Classifications>,
-    /// The best category of the first output, or `None` if none passes the filters.
+    /// The best category of the first head, or `None` if none passes the filters.
     pub top: Option<Category>,
     /// How long it took.
     pub timings: Timings,
@@ -36,20 +36,11 @@ pub struct Timings {
 /// Classifies pictures with one model.
 #[derive(Debug)]
 pub struct Classifier {
-    session: Session,
-    /// What the options are checked against whenever they change.
-    file: Option<Metadata>,
-    description: String,
+    model: ImageModel,
     options: ClassifierOptions,
-    pipeline: Pipeline,
-}
-
-/// What the options decide: all of a classifier but the network.
-#[derive(Debug)]
-struct Pipeline {
-    preprocessor: Preprocessor,
     postprocessor: Postprocessor,
-    metadata: ModelMetadata,
+    /// How long the pictures of the next batch took to prepare.
+    prepared_ms: Vec<f64>,
 }
 
 impl Classifier {
@@ -66,18 +57,23 @@ impl Classifier {
     /// Compiles a model that has been read.
     ///
     /// # Errors
-    /// Those of [`Session::new`]; `UNSUPPORTED_TYPE` if the model takes no picture or gives no
-    /// scores, `METADATA_MISSING` if nobody says how to prepare its input, `INVALID_OPTION` if the
+    /// Those of [`ImageModel::from_model`]; `UNSUPPORTED_TYPE` if the model takes no picture or gives
+    /// no scores, `METADATA_MISSING` if nobody says how to prepare its input, `INVALID_OPTION` if the
     /// options are out of range or do not fit it, `MODEL_FORMAT` if its metadata does not fit it.
-    pub fn from_model(mut model: Model, options: ClassifierOptions) -> Result<Self> {
+    pub fn from_model(model: Model, options: ClassifierOptions) -> Result<Self> {
         options.validate()?;
-        let file = model.metadata.take();
-        let description = std::mem::take(&mut model.description);
-        let session_options =
-            SessionOptions { threads: options.threads, ..SessionOptions::default() };
-        let session = Session::new(model, &session_options)?;
-        let pipeline = Pipeline::new(&session, file.as_ref(), &description, &options)?;
-        Ok(Self { session, file, description, options, pipeline })
+        let mut model = ImageModel::from_model(model, &options.model)?;
+        if let [_, _, ..] = model.session().inputs() {
+            let count = model.session().inputs().len();
+            return Err(Error::unsupported_type(format!(
+                "the model has {count} inputs; a classifier has one, the picture"
+            ))
+            .with("found", count));
+        }
+        let postprocessor = postprocessor(&model, &options)?;
+        model.check_picture()?;
+        describe(&mut model, &postprocessor);
+        Ok(Self { model, options, postprocessor, prepared_ms: Vec::new() })
     }
 
     /// What the picture shows. `clock` gives milliseconds from any start.
@@ -105,21 +101,63 @@ impl Classifier {
         smoothing: Option<&Smoothing>,
         clock: &dyn Fn() -> f64,
     ) -> Result<ClassifierResult> {
-        let Self { session, pipeline, .. } = self;
+        let Self { model, postprocessor, .. } = self;
         let start = clock();
-        pipeline.preprocessor.run(picture, frame, session.input_bytes_mut(0)?)?;
+        model.put_picture(picture, frame)?;
         let prepared = clock();
-        session.run()?;
+        model.run()?;
         let inferred = clock();
-        let bytes = |output| session.output_bytes(output);
-        let classifications = pipeline.postprocessor.run(bytes, smoothing)?;
-        let top = classifications.first().and_then(|head| head.categories.first()).cloned();
+        let bytes = |output| model.session().output_bytes(output);
+        let classifications = postprocessor.run(bytes, smoothing)?;
         let timings = Timings {
             preprocess: prepared - start,
             inference: inferred - prepared,
             postprocess: clock() - inferred,
         };
-        Ok(ClassifierResult { classifications, top, timings })
+        Ok(result(classifications, timings))
+    }
+
+    /// Prepares the next picture of a batch of [`ImageModel::batch_size`].
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify`], and `INVALID_INPUT` where the batch is full. Then the
+    /// batch begins anew.
+    pub fn stage(
+        &mut self,
+        picture: &Picture<'_>,
+        frame: &FrameOptions,
+        clock: &dyn Fn() -> f64,
+    ) -> Result<()> {
+        let start = clock();
+        let slot = self.prepared_ms.len();
+        if let Err(error) = self.model.put_picture_in_batch(slot, picture, frame) {
+            self.prepared_ms.clear();
+            return Err(error);
+        }
+        self.prepared_ms.push(clock() - start);
+        Ok(())
+    }
+
+    /// What the pictures of the batch show, in their order. Each has an equal share of the time that
+    /// the network took.
+    ///
+    /// # Errors
+    /// Those of [`achado_engine::Session::run`].
+    pub fn classify_staged(&mut self, clock: &dyn Fn() -> f64) -> Result<Vec<ClassifierResult>> {
+        let Self { model, postprocessor, prepared_ms, .. } = self;
+        let prepared_ms = std::mem::take(prepared_ms);
+        let start = clock();
+        model.run_batch()?;
+        let inference = (clock() - start) / prepared_ms.len().max(1) as f64;
+        let mut results = Vec::with_capacity(prepared_ms.len());
+        for (slot, preprocess) in prepared_ms.into_iter().enumerate() {
+            let inferred = clock();
+            let bytes = |output| model.batch_output_bytes(output, slot);
+            let classifications = postprocessor.run(bytes, None)?;
+            let timings = Timings { preprocess, inference, postprocess: clock() - inferred };
+            results.push(result(classifications, timings));
+        }
+        Ok(results)
     }
 
     /// The options in force.
@@ -132,52 +170,53 @@ impl Classifier {
     /// # Errors
     /// Those of [`Classifier::from_model`] about options; then the old ones stay in force.
     pub fn set_options(&mut self, options: ClassifierOptions) -> Result<()> {
-        self.pipeline =
-            Pipeline::new(&self.session, self.file.as_ref(), &self.description, &options)?;
+        options.validate()?;
+        let postprocessor = postprocessor(&self.model, &options)?;
+        self.model.set_preprocess(&options.model.preprocess)?;
+        describe(&mut self.model, &postprocessor);
+        self.postprocessor = postprocessor;
         self.options = options;
         Ok(())
     }
 
     /// What the model says about itself.
     pub fn metadata(&self) -> &ModelMetadata {
-        &self.pipeline.metadata
+        self.model.metadata()
+    }
+
+    /// The model below, for embeddings and tensors.
+    pub fn model(&self) -> &ImageModel {
+        &self.model
+    }
+
+    /// The model below, for embeddings and tensors.
+    pub fn model_mut(&mut self) -> &mut ImageModel {
+        &mut self.model
     }
 
     /// The compiled network, for its memory and its tensors.
     pub fn session(&self) -> &Session {
-        &self.session
+        self.model.session()
     }
 
     /// The compiled network, for profiling.
     pub fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
+        self.model.session_mut()
     }
 }
 
-impl Pipeline {
-    fn new(
-        session: &Session,
-        file: Option<&Metadata>,
-        description: &str,
-        options: &ClassifierOptions,
-    ) -> Result<Self> {
-        options.validate()?;
-        let (inputs, outputs) = (session.inputs(), session.outputs());
-        let [input] = inputs else {
-            let count = inputs.len();
-            return Err(Error::unsupported_type(format!(
-                "the model has {count} inputs; a classifier has one, the picture"
-            ))
-            .with("found", count));
-        };
-        let described = file.and_then(|file| file.inputs.first());
-        let normalization = described.and_then(|input| input.normalization.as_ref());
-        let postprocessor = Postprocessor::new(outputs, file, options)?;
-        let labels = postprocessor.labels();
-        Ok(Self {
-            preprocessor: Preprocessor::new(input, normalization, &options.preprocess)?,
-            postprocessor,
-            metadata: ModelMetadata::new(inputs, outputs, file, description, labels),
-        })
-    }
+fn postprocessor(model: &ImageModel, options: &ClassifierOptions) -> Result<Postprocessor> {
+    Postprocessor::new(model.outputs(), model.ends(), model.file(), options)
+}
+
+fn describe(model: &mut ImageModel, postprocessor: &Postprocessor) {
+    let heads = postprocessor.heads();
+    let metadata = model.metadata_mut();
+    metadata.labels = heads.first().map_or(0, |head| head.labels);
+    metadata.heads = heads;
+}
+
+fn result(classifications: Vec<Classifications>, timings: Timings) -> ClassifierResult {
+    let top = classifications.first().and_then(|head| head.categories.first()).cloned();
+    ClassifierResult { classifications, top, timings }
 }

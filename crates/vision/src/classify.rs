@@ -3,11 +3,12 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use achado_model::{DataType, Error, Metadata, Result, Tensor};
+use achado_model::{Metadata, Result, Tensor};
 
-use crate::labels::Names;
-use crate::metadata::tensor_name;
-use crate::options::{ClassifierOptions, invalid};
+use crate::ends::OutputEnd;
+use crate::heads::{Head, heads};
+use crate::metadata::HeadInfo;
+use crate::options::ClassifierOptions;
 use crate::smoothing::{Smoothed, Smoothing};
 
 /// One class with its score.
@@ -15,7 +16,8 @@ use crate::smoothing::{Smoothed, Smoothing};
 pub struct Category {
     /// The place in the model's output.
     pub index: usize,
-    /// What the model says, dequantised: a probability if the model ends in a softmax.
+    /// What the model says, dequantised: a probability if the model ends in a softmax, or if the
+    /// options ask for one.
     pub score: f32,
     /// The name that identifies the class; empty without labels.
     pub category_name: Arc<str>,
@@ -38,139 +40,31 @@ pub struct Classifications {
 #[derive(Debug)]
 pub struct Postprocessor {
     heads: Vec<Head>,
+    scores: Vec<f32>,
     ranking: Vec<(f32, usize)>,
     max_results: usize,
     no_name: Arc<str>,
     smoothed: Smoothed,
 }
 
-#[derive(Debug)]
-struct Head {
-    name: Arc<str>,
-    classes: usize,
-    scores: Scores,
-    names: Names,
-    /// By class; `None` for no restriction.
-    allowed: Option<Vec<bool>>,
-    threshold: Option<f32>,
-}
-
-/// How an output's bytes become scores.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Scores {
-    Float32,
-    UInt8 { scale: f32, zero_point: i32 },
-    Int8 { scale: f32, zero_point: i32 },
-}
-
-impl Scores {
-    fn of(index: usize, tensor: &Tensor) -> Result<Self> {
-        let quantization = || {
-            tensor.quantization.as_ref().and_then(|q| q.as_per_tensor()).ok_or_else(|| {
-                Error::unsupported_type(format!(
-                    "output {index} {:?} is {} without one scale and zero point for the whole \
-                     tensor",
-                    tensor.name, tensor.dtype
-                ))
-                .with("tensor", tensor.name.as_str())
-            })
-        };
-        match tensor.dtype {
-            DataType::Float32 => Ok(Self::Float32),
-            DataType::UInt8 => {
-                quantization().map(|(scale, zero_point)| Self::UInt8 { scale, zero_point })
-            }
-            DataType::Int8 => {
-                quantization().map(|(scale, zero_point)| Self::Int8 { scale, zero_point })
-            }
-            other => Err(Error::unsupported_type(format!(
-                "output {index} {:?} is {other}; scores are float32, uint8 or int8",
-                tensor.name
-            ))
-            .with("tensor", tensor.name.as_str())),
-        }
-    }
-
-    /// TFLite's DEQUANTIZE: `scale * (q - zero_point)`.
-    fn read(self, bytes: &[u8], mut each: impl FnMut(usize, f32)) {
-        let real = |q: i32, scale: f32, zero_point: i32| scale * (q - zero_point) as f32;
-        match self {
-            Self::Float32 => {
-                for (i, &bytes) in bytes.as_chunks().0.iter().enumerate() {
-                    each(i, f32::from_le_bytes(bytes));
-                }
-            }
-            Self::UInt8 { scale, zero_point } => {
-                for (i, &byte) in bytes.iter().enumerate() {
-                    each(i, real(byte.into(), scale, zero_point));
-                }
-            }
-            Self::Int8 { scale, zero_point } => {
-                for (i, &byte) in bytes.iter().enumerate() {
-                    each(i, real(byte.cast_signed().into(), scale, zero_point));
-                }
-            }
-        }
-    }
-}
-
 impl Postprocessor {
-    /// Checks the options against the outputs and their metadata.
+    /// Checks the options against the outputs, what they end in and their metadata.
     ///
     /// # Errors
     /// `UNSUPPORTED_TYPE` if an output holds no scores, `INVALID_OPTION` if options are out of range
     /// or do not fit, `MODEL_FORMAT` if the metadata's labels do not fit an output.
     pub fn new(
         outputs: &[Tensor],
+        ends: &[OutputEnd],
         metadata: Option<&Metadata>,
         options: &ClassifierOptions,
     ) -> Result<Self> {
         options.validate()?;
-        if outputs.is_empty() {
-            return Err(Error::unsupported_type("the model has no output"));
-        }
-        if options.labels.is_some() && outputs.len() > 1 {
-            let outputs = outputs.len();
-            return Err(invalid(
-                "labels",
-                &format!(
-                    "one list is for one output; the model has {outputs}, so their names \
-                          must come from its metadata"
-                ),
-            ));
-        }
-        let mut heads = Vec::with_capacity(outputs.len());
-        for (index, tensor) in outputs.iter().enumerate() {
-            let classes = classes(index, tensor)?;
-            let described = metadata.and_then(|metadata| metadata.outputs.get(index));
-            let names = match (&options.labels, described) {
-                (Some(labels), _) => Names::from_caller(labels, classes)?,
-                (None, Some(described)) => {
-                    let locale = options.display_names_locale.as_deref();
-                    Names::from_metadata(described, classes, locale)?
-                }
-                (None, None) => Names::default(),
-            };
-            heads.push(Head {
-                name: Arc::from(tensor_name(tensor, described)),
-                classes,
-                scores: Scores::of(index, tensor)?,
-                allowed: None,
-                threshold: options
-                    .score_threshold
-                    .or(described.and_then(|described| described.score_threshold)),
-                names,
-            });
-        }
-        if !options.category_allowlist.is_empty() {
-            restrict(&mut heads, "categoryAllowlist", &options.category_allowlist, true)?;
-        }
-        if !options.category_denylist.is_empty() {
-            restrict(&mut heads, "categoryDenylist", &options.category_denylist, false)?;
-        }
+        let heads = heads(outputs, ends, metadata, options)?;
         let max_results = options.max_results.and_then(|n| usize::try_from(n).ok());
         Ok(Self {
             heads,
+            scores: Vec::new(),
             ranking: Vec::new(),
             max_results: max_results.unwrap_or(usize::MAX),
             no_name: Arc::from(""),
@@ -178,9 +72,9 @@ impl Postprocessor {
         })
     }
 
-    /// How many classes of the first output have a name.
-    pub fn labels(&self) -> usize {
-        self.heads.first().map_or(0, |head| head.names.category.len())
+    /// The outputs that are scores.
+    pub fn heads(&self) -> Vec<HeadInfo> {
+        self.heads.iter().map(Head::info).collect()
     }
 
     /// The categories of every output; `bytes(i)` gives the elements of output `i`, little-endian.
@@ -195,18 +89,21 @@ impl Postprocessor {
     ) -> Result<Vec<Classifications>> {
         self.smoothed.start(self.heads.len(), smoothing)?;
         let mut classifications = Vec::with_capacity(self.heads.len());
-        for (head_index, head) in self.heads.iter().enumerate() {
-            let ranking = &mut self.ranking;
+        let Self { heads, scores, ranking, smoothed, .. } = self;
+        for (place, head) in heads.iter().enumerate() {
+            scores.clear();
+            head.scores.read(bytes(head.output)?, scores);
+            head.activation.apply(scores);
             ranking.clear();
-            let mut smooth = self.smoothed.head(head_index, smoothing);
-            head.scores.read(bytes(head_index)?, |index, score| {
+            let mut smooth = smoothed.head(place, smoothing);
+            for (index, &score) in scores.iter().enumerate() {
                 let score = smooth(index, score);
                 let allowed = head.allowed.as_ref().is_none_or(|allowed| allowed[index]);
                 // NaN is above no threshold.
                 if allowed && head.threshold.is_none_or(|threshold| score >= threshold) {
                     ranking.push((score, index));
                 }
-            });
+            }
             if self.max_results < ranking.len() {
                 ranking.select_nth_unstable_by(self.max_results - 1, best_first);
                 ranking.truncate(self.max_results);
@@ -222,7 +119,7 @@ impl Postprocessor {
                 display_name: name(&head.names.display, index),
             };
             classifications.push(Classifications {
-                head_index,
+                head_index: head.output,
                 head_name: Arc::clone(&head.name),
                 categories: ranking.iter().map(category).collect(),
             });
@@ -240,50 +137,13 @@ fn best_first(a: &(f32, usize), b: &(f32, usize)) -> Ordering {
     by_score.then(a.1.cmp(&b.1))
 }
 
-/// The number of classes of an output `[1, n]` or `[1, 1, 1, n]`.
-fn classes(index: usize, tensor: &Tensor) -> Result<usize> {
-    match tensor.shape[..] {
-        [1, classes] | [1, 1, 1, classes] if classes > 0 => Ok(classes),
-        _ => Err(Error::unsupported_type(format!(
-            "output {index} {:?} has shape {:?}; a classifier's outputs are [1, classes] or \
-             [1, 1, 1, classes]",
-            tensor.name, tensor.shape
-        ))
-        .with("tensor", tensor.name.as_str())),
-    }
-}
-
-/// Sets which classes of each head pass. A name may stand for several classes (ImageNet has two
-/// cranes) and in several heads, but must stand for one.
-fn restrict(heads: &mut [Head], option: &str, list: &[String], allow: bool) -> Result<()> {
-    if heads.iter().all(|head| head.names.category.is_empty()) {
-        return Err(invalid(option, "needs category names, and the model has none; give labels"));
-    }
-    let known = |name: &&String| {
-        heads.iter().any(|head| head.names.category.iter().any(|known| **known == ***name))
-    };
-    let unknown: Vec<_> =
-        list.iter().filter(|name| !known(name)).map(|n| format!("{n:?}")).collect();
-    if !unknown.is_empty() {
-        let unknown = unknown.join(", ");
-        return Err(invalid(option, &format!("the model has no category {unknown}"))
-            .with("unknown", unknown));
-    }
-    for head in heads {
-        let listed = |name: &Arc<str>| list.iter().any(|listed| **listed == **name);
-        let names = &head.names.category;
-        let allowed = |class| names.get(class).is_some_and(listed) == allow;
-        head.allowed = Some((0..head.classes).map(allowed).collect());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use achado_model::metadata::{Labels, TensorMetadata};
-    use achado_model::{ErrorCode, Quantization};
+    use achado_model::{DataType, Error, ErrorCode, Quantization};
 
     use super::*;
+    use crate::options::ScoreActivation;
     use crate::testing::tensor;
 
     fn floats(values: &[f32]) -> Vec<u8> {
@@ -296,13 +156,13 @@ mod tests {
 
     fn run(options: ClassifierOptions, scores: &[f32]) -> Vec<Category> {
         let output = tensor(DataType::Float32, &[1, scores.len()], None);
-        let mut post = Postprocessor::new(&[output], None, &options).unwrap();
+        let mut post = Postprocessor::new(&[output], &[], None, &options).unwrap();
         let bytes = floats(scores);
         post.run(|_| Ok(&bytes), None).unwrap().remove(0).categories
     }
 
     fn refused(shape: &[usize], dtype: DataType, options: ClassifierOptions) -> Error {
-        Postprocessor::new(&[tensor(dtype, shape, None)], None, &options).unwrap_err()
+        Postprocessor::new(&[tensor(dtype, shape, None)], &[], None, &options).unwrap_err()
     }
 
     fn indices(categories: &[Category]) -> Vec<usize> {
@@ -350,7 +210,7 @@ mod tests {
         ] {
             let output = tensor(dtype, &[1, 1, 1, 3], Some((1.0 / 256.0, zero_point)));
             let mut post =
-                Postprocessor::new(&[output], None, &ClassifierOptions::default()).unwrap();
+                Postprocessor::new(&[output], &[], None, &ClassifierOptions::default()).unwrap();
             let heads = post.run(|_| Ok(&bytes), None).unwrap();
             let found: Vec<_> = heads[0].categories.iter().map(|c| (c.index, c.score)).collect();
             assert_eq!(found, expected);
@@ -376,8 +236,8 @@ mod tests {
         let mut per_channel = tensor(DataType::Int8, &[1, 2], None);
         per_channel.quantization =
             Some(Quantization { scale: vec![1.0; 2], zero_point: vec![0; 2], axis: 1 });
-        assert!(Postprocessor::new(&[per_channel], None, &default()).is_err());
-        assert!(Postprocessor::new(&[], None, &default()).is_err());
+        assert!(Postprocessor::new(&[per_channel], &[], None, &default()).is_err());
+        assert!(Postprocessor::new(&[], &[], None, &default()).is_err());
     }
 
     #[test]
@@ -425,7 +285,7 @@ mod tests {
             tensor(DataType::UInt8, &[1, 3], Some((1.0 / 256.0, 0))),
         ];
         let run = |options: &ClassifierOptions| {
-            let mut post = Postprocessor::new(&outputs, Some(&metadata), options).unwrap();
+            let mut post = Postprocessor::new(&outputs, &[], Some(&metadata), options).unwrap();
             let bytes = [floats(&[0.25, 0.75]), vec![200, 100, 128]];
             post.run(|i| Ok(&bytes[i]), None).unwrap()
         };
@@ -448,8 +308,76 @@ mod tests {
         let heads = run(&deny);
         assert_eq!(indices(&heads[0].categories), [1]);
         assert_eq!(indices(&heads[1].categories), [0, 2, 1]);
-        let labelled = ClassifierOptions { labels: labels(&["a", "b"]), ..options };
-        let error = Postprocessor::new(&outputs, Some(&metadata), &labelled).unwrap_err();
-        assert!(error.message.contains("the model has 2"), "{error}");
+        // A list of names is for the one head that it fits.
+        let labelled =
+            |names| ClassifierOptions { labels: labels(names), ..ClassifierOptions::default() };
+        let heads = run(&labelled(&["a", "b", "c"]));
+        assert_eq!((heads.len(), heads[0].head_index), (1, 1));
+        assert_eq!(&*heads[0].categories[0].category_name, "a");
+        let error = Postprocessor::new(&outputs, &[], Some(&metadata), &labelled(&["a"]));
+        let error = error.unwrap_err();
+        assert!(error.message.contains("the model has 2, so name one"), "{error}");
+    }
+
+    #[test]
+    fn outputs_beside_the_scores_are_left_out() {
+        let outputs = [
+            tensor(DataType::Float32, &[1, 7, 7, 4], None),
+            Tensor { name: "y".into(), ..tensor(DataType::Float32, &[1, 4], None) },
+            tensor(DataType::Float32, &[1, 2], None),
+        ];
+        let heads = |metadata: Option<&Metadata>, names: &[&str]| {
+            let heads = names.iter().map(|&name| name.into()).collect();
+            let options = ClassifierOptions { heads, ..Default::default() };
+            let post = Postprocessor::new(&outputs, &[], metadata, &options)?;
+            Ok(post.heads().iter().map(|head| head.head_index).collect::<Vec<_>>())
+        };
+        assert_eq!(heads(None, &[]), Ok(vec![1, 2]));
+        assert_eq!(heads(None, &["y"]), Ok(vec![1]));
+        let labelled = TensorMetadata {
+            name: "kind".into(),
+            labels: vec![Labels {
+                file_name: "labels.txt".into(),
+                locale: String::new(),
+                names: vec!["cat".into(), "dog".into()],
+            }],
+            ..Default::default()
+        };
+        let nothing = TensorMetadata::default();
+        let outputs = vec![nothing.clone(), nothing, labelled];
+        let metadata = Metadata { outputs, ..Default::default() };
+        assert_eq!(heads(Some(&metadata), &[]), Ok(vec![2]));
+        assert_eq!(heads(Some(&metadata), &["kind", "y"]), Ok(vec![1, 2]));
+        let error: Error = heads(Some(&metadata), &["z"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "INVALID_OPTION: heads: the model has no output \"z\"; it has \"x\", \"y\", \"kind\""
+        );
+        assert!(heads(None, &["x"]).unwrap_err().message.contains("[1, 7, 7, 4]"));
+    }
+
+    #[test]
+    fn logits_become_scores_where_asked() {
+        let run = |activation, logits: &[f32]| {
+            let options = ClassifierOptions { activation, ..Default::default() };
+            run(options, logits).iter().map(|c| (c.index, c.score)).collect::<Vec<_>>()
+        };
+        let two = 2f32.ln();
+        assert_eq!(run(ScoreActivation::None, &[0.0, two]), [(1, two), (0, 0.0)]);
+        let softmax = run(ScoreActivation::Softmax, &[0.0, two]);
+        let near = |a: f32, b: f32| (a - b).abs() < 1e-6;
+        assert!(near(softmax[0].1, 2.0 / 3.0) && near(softmax[1].1, 1.0 / 3.0), "{softmax:?}");
+        // Nothing overflows.
+        assert_eq!(run(ScoreActivation::Softmax, &[1000.0, -1000.0]), [(0, 1.0), (1, 0.0)]);
+        let sigmoid = run(ScoreActivation::Sigmoid, &[0.0, -two, -1000.0]);
+        assert!(near(sigmoid[0].1, 0.5) && near(sigmoid[1].1, 1.0 / 3.0), "{sigmoid:?}");
+        assert_eq!(sigmoid[2], (2, 0.0));
+
+        let output = [tensor(DataType::Float32, &[1, 2], None)];
+        let end = OutputEnd { activation: ScoreActivation::Sigmoid, features: None };
+        let options =
+            ClassifierOptions { activation: ScoreActivation::Softmax, ..Default::default() };
+        let error = Postprocessor::new(&output, &[end], None, &options).unwrap_err();
+        assert!(error.message.contains("activation: the model ends in a sigmoid"), "{error}");
     }
 }

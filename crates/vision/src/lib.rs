@@ -2,12 +2,16 @@
 //!
 //! [`Preprocessor`] fills a model's input from a [`Picture`] (region, rotation, mirror, fit, resize,
 //! normalise, quantise); [`Postprocessor`] turns its outputs into labelled categories;
-//! [`Classifier`] puts a network between the two.
+//! [`ImageModel`] is any network with its pictures and tensors, [`Classifier`] one between the two.
 #![forbid(unsafe_code)]
 
 mod classifier;
 mod classify;
+mod embed;
+mod ends;
 mod frame;
+mod heads;
+mod image_model;
 mod labels;
 mod metadata;
 mod options;
@@ -19,9 +23,12 @@ mod testing;
 
 pub use classifier::{Classifier, ClassifierResult, Timings};
 pub use classify::{Category, Classifications, Postprocessor};
+pub use embed::{EmbedOptions, Embedding};
+pub use ends::{OutputEnd, output_ends};
 pub use frame::{FrameOptions, Region};
-pub use metadata::{ModelMetadata, TensorInfo};
-pub use options::{ClassifierOptions, integer_option};
+pub use image_model::{ImageModel, MAX_BATCH};
+pub use metadata::{HeadInfo, ModelMetadata, TensorInfo};
+pub use options::{ClassifierOptions, ImageModelOptions, ScoreActivation, integer_option};
 pub use picture::{MAX_SIDE, Picture, PixelFormat};
 pub use preprocess::{Channels, Fit, Preprocess, Preprocessor, Resize};
 pub use smoothing::Smoothing;

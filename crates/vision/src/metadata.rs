@@ -1,6 +1,9 @@
 //! What a loaded model says about itself.
 
+use achado_model::metadata::TensorMetadata;
 use achado_model::{DataType, Metadata, Quantization, Tensor};
+
+use crate::options::ScoreActivation;
 
 /// A model's description, for people and for programs that check what they have loaded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,7 +22,9 @@ pub struct ModelMetadata {
     pub inputs: Vec<TensorInfo>,
     /// What comes out.
     pub outputs: Vec<TensorInfo>,
-    /// How many classes of the first output have a name, by the caller or by the file.
+    /// The outputs that are scores, for a classifier.
+    pub heads: Vec<HeadInfo>,
+    /// How many classes of the first head have a name, by the caller or by the file.
     pub labels: usize,
     /// The languages of display names in the file, as BCP 47, in its order, each once.
     pub locales: Vec<String>,
@@ -28,14 +33,32 @@ pub struct ModelMetadata {
 /// An input or output of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorInfo {
-    /// The name in the metadata, or else the tensor's.
+    /// The name in the metadata, or else the tensor's; with ` #2` and so on behind it where another
+    /// has it already.
     pub name: String,
     /// The element type.
     pub dtype: DataType,
     /// The dimensions, outermost first.
     pub shape: Vec<usize>,
+    /// The same, with `None` where the file leaves the dimension to the caller.
+    pub shape_signature: Vec<Option<usize>>,
     /// How integers stand for real numbers, if they do.
     pub quantization: Option<Quantization>,
+}
+
+/// An output that is scores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadInfo {
+    /// Which output.
+    pub head_index: usize,
+    /// Its name in the metadata, or else the tensor's.
+    pub head_name: String,
+    /// How many classes it tells apart.
+    pub classes: usize,
+    /// How many of them have a name.
+    pub labels: usize,
+    /// What the model itself ends in; with `None` its scores are logits.
+    pub activation: ScoreActivation,
 }
 
 impl ModelMetadata {
@@ -46,7 +69,6 @@ impl ModelMetadata {
         outputs: &[Tensor],
         metadata: Option<&Metadata>,
         description: &str,
-        labels: usize,
     ) -> Self {
         let empty = Metadata::default();
         let described = metadata.unwrap_or(&empty);
@@ -56,12 +78,6 @@ impl ModelMetadata {
                 locales.push(list.locale.clone());
             }
         }
-        let info = |(index, tensor): (usize, &Tensor), names: &[_]| TensorInfo {
-            name: tensor_name(tensor, names.get(index)).to_owned(),
-            dtype: tensor.dtype,
-            shape: tensor.shape.clone(),
-            quantization: tensor.quantization.clone(),
-        };
         let either = |own: &str, other: &str| (if own.is_empty() { other } else { own }).to_owned();
         Self {
             name: described.name.clone(),
@@ -69,18 +85,47 @@ impl ModelMetadata {
             version: described.version.clone(),
             author: described.author.clone(),
             license: described.license.clone(),
-            inputs: inputs.iter().enumerate().map(|t| info(t, &described.inputs)).collect(),
-            outputs: outputs.iter().enumerate().map(|t| info(t, &described.outputs)).collect(),
-            labels,
+            inputs: infos(inputs, &described.inputs),
+            outputs: infos(outputs, &described.outputs),
+            heads: Vec::new(),
+            labels: 0,
             locales,
         }
     }
 }
 
+fn infos(tensors: &[Tensor], described: &[TensorMetadata]) -> Vec<TensorInfo> {
+    let mut infos = Vec::<TensorInfo>::with_capacity(tensors.len());
+    for (index, tensor) in tensors.iter().enumerate() {
+        let name = tensor_name(tensor, described.get(index));
+        let is_taken = |name: &str| infos.iter().any(|info| info.name == name);
+        let mut unique = name.to_owned();
+        let mut count = 1usize;
+        while is_taken(&unique) {
+            count += 1;
+            unique = format!("{name} #{count}");
+        }
+        let is_open = |axis: usize| tensor.dynamic.get(axis) == Some(&true);
+        infos.push(TensorInfo {
+            name: unique,
+            dtype: tensor.dtype,
+            shape: tensor.shape.clone(),
+            shape_signature: tensor
+                .shape
+                .iter()
+                .enumerate()
+                .map(|(axis, &size)| (!is_open(axis)).then_some(size))
+                .collect(),
+            quantization: tensor.quantization.clone(),
+        });
+    }
+    infos
+}
+
 /// The name in the metadata, or else the tensor's.
 pub(crate) fn tensor_name<'a>(
     tensor: &'a Tensor,
-    described: Option<&'a achado_model::metadata::TensorMetadata>,
+    described: Option<&'a TensorMetadata>,
 ) -> &'a str {
     match described {
         Some(described) if !described.name.is_empty() => &described.name,

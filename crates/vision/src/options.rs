@@ -1,15 +1,82 @@
-//! What a caller sets of a classifier.
+//! What a caller sets of a model and of a classifier.
+
+use std::collections::BTreeMap;
 
 use achado_model::{Error, Result};
 
 use crate::preprocess::Preprocess;
 
+/// What makes scores of logits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScoreActivation {
+    /// Scores are as they are.
+    #[default]
+    None,
+    /// `exp(x[i]) / sum(exp(x))`: one of the classes is right.
+    Softmax,
+    /// `1 / (1 + exp(-x))`: each class is right or not, by itself.
+    Sigmoid,
+}
+
+impl ScoreActivation {
+    /// The name in JavaScript.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Softmax => "softmax",
+            Self::Sigmoid => "sigmoid",
+        }
+    }
+
+    /// Applies it to all scores of a head.
+    pub(crate) fn apply(self, scores: &mut [f32]) {
+        match self {
+            Self::None => {}
+            Self::Softmax => {
+                // The largest becomes 1, so that nothing overflows.
+                let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let mut sum = 0.0;
+                for score in scores.iter_mut() {
+                    *score = (*score - max).exp();
+                    sum += *score;
+                }
+                for score in scores {
+                    *score /= sum;
+                }
+            }
+            Self::Sigmoid => {
+                for score in scores {
+                    *score = 1.0 / (1.0 + (-*score).exp());
+                }
+            }
+        }
+    }
+}
+
+/// How a model is loaded; names in messages are those of JavaScript.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageModelOptions {
+    /// How pixels become the input tensor.
+    pub preprocess: Preprocess,
+    /// Shapes of inputs, by their names, that are not the file's. Not changed later.
+    pub input_shapes: BTreeMap<String, Vec<usize>>,
+    /// How many pictures run at once where there are as many, if the graph allows it; 0 counts as
+    /// 1. More than 1 keeps a second set of packed weights. Not changed later.
+    pub batch_size: usize,
+    /// How many threads run the network; 0 and 1 are the caller's alone. Not changed later.
+    pub threads: usize,
+}
+
 /// Options of a classifier; names in messages are those of JavaScript.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClassifierOptions {
-    /// How pixels become the input tensor.
-    pub preprocess: Preprocess,
-    /// Class names by index instead of the metadata's; for models with one output.
+    /// How the model is loaded and its pictures prepared.
+    pub model: ImageModelOptions,
+    /// The names of the outputs that are scores. Empty for all that can be.
+    pub heads: Vec<String>,
+    /// What makes scores of the outputs of a model that ends in logits.
+    pub activation: ScoreActivation,
+    /// Class names by index instead of the metadata's; for models with one head.
     pub labels: Option<Vec<String>>,
     /// At most so many categories a head, best first; negative for all. Default all.
     pub max_results: Option<i32>,
@@ -23,8 +90,6 @@ pub struct ClassifierOptions {
     pub category_allowlist: Vec<String>,
     /// All but these categories, by `category_name`.
     pub category_denylist: Vec<String>,
-    /// How many threads run the network; 0 and 1 are the caller's alone. Not changed later.
-    pub threads: usize,
 }
 
 impl ClassifierOptions {
@@ -33,7 +98,7 @@ impl ClassifierOptions {
     /// # Errors
     /// `INVALID_OPTION`, by the option's name in JavaScript.
     pub fn validate(&self) -> Result<()> {
-        self.preprocess.validate()?;
+        self.model.preprocess.validate()?;
         if self.max_results == Some(0) {
             return Err(invalid("maxResults", "must be 1 or more, or -1 for all; is 0"));
         }
@@ -94,7 +159,10 @@ mod tests {
             ..default()
         };
         assert!(message(both).contains("categoryAllowlist"));
-        let preprocess = |preprocess| ClassifierOptions { preprocess, ..default() };
+        let preprocess = |preprocess| ClassifierOptions {
+            model: ImageModelOptions { preprocess, ..Default::default() },
+            ..default()
+        };
         for (bad, name) in [
             (Preprocess { crop_fraction: Some(f32::NAN), ..Default::default() }, "cropFraction"),
             (Preprocess { crop_fraction: Some(0.0), ..Default::default() }, "cropFraction"),

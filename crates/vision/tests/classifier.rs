@@ -6,7 +6,8 @@ use std::cell::Cell;
 use achado_model::metadata::{Labels, Normalization, TensorMetadata};
 use achado_model::{DataType, ErrorCode, Metadata, Model, Node, Operator, Tensor, TensorId};
 use achado_vision::{
-    Classifier, ClassifierOptions, FrameOptions, Picture, PixelFormat, Preprocess, Region,
+    Classifier, ClassifierOptions, FrameOptions, ImageModelOptions, Picture, PixelFormat,
+    Preprocess, Region,
 };
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -84,7 +85,8 @@ fn a_picture_gets_labelled_scores() {
     let mut classifier = Classifier::from_model(colours(), options).unwrap();
     // Area, not Bilinear: a triangle filter would take in some of the blue beside the region.
     let preprocess = Preprocess { resize: Some(achado_vision::Resize::Area), ..Default::default() };
-    let options = ClassifierOptions { preprocess, ..classifier.options().clone() };
+    let mut options = classifier.options().clone();
+    options.model.preprocess = preprocess;
     classifier.set_options(options).unwrap();
     let frame = FrameOptions { region: Some(LEFT), ..Default::default() };
     let ticks = Cell::new(0.0);
@@ -177,7 +179,8 @@ fn the_model_describes_itself() {
     let error = Classifier::from_model(bare.clone(), ClassifierOptions::default()).unwrap_err();
     assert_eq!(error.code, ErrorCode::MetadataMissing);
     let preprocess = Preprocess { std: Some(vec![255.0]), ..Default::default() };
-    let options = ClassifierOptions { preprocess, ..Default::default() };
+    let model = ImageModelOptions { preprocess, ..Default::default() };
+    let options = ClassifierOptions { model, ..Default::default() };
     let mut classifier = Classifier::from_model(bare, options).unwrap();
     assert_eq!(
         (classifier.metadata().inputs[0].name.as_str(), classifier.metadata().labels),

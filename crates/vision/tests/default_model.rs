@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use achado_vision::{
-    Classifier, ClassifierOptions, Fit, FrameOptions, Picture, PixelFormat, Preprocess,
+    Classifier, ClassifierOptions, Fit, FrameOptions, ImageModelOptions, Picture, PixelFormat,
+    Preprocess,
 };
 use serde_json::Value;
 
@@ -17,7 +18,10 @@ fn repository(path: &str) -> PathBuf {
 fn classifier(fit: Fit) -> Classifier {
     let options = ClassifierOptions {
         max_results: Some(5),
-        preprocess: Preprocess { fit: Some(fit), ..Default::default() },
+        model: ImageModelOptions {
+            preprocess: Preprocess { fit: Some(fit), ..Default::default() },
+            ..Default::default()
+        },
         ..Default::default()
     };
     let model = fs::read(repository("models/efficientnet-lite0-int8.tflite")).unwrap();

@@ -10,7 +10,8 @@ mod common;
 use std::fs;
 
 use achado_vision::{
-    Classifier, ClassifierOptions, Fit, FrameOptions, Picture, PixelFormat, Preprocess,
+    Classifier, ClassifierOptions, Fit, FrameOptions, ImageModelOptions, Picture, PixelFormat,
+    Preprocess,
 };
 
 /// Of 175 photos: four may fall differently.
@@ -40,9 +41,12 @@ fn groceries_are_found_as_often_as_by_tflite() {
         let expected = [numbers[2], numbers[3]].map(|number| number.parse::<f64>().unwrap());
         let options = ClassifierOptions {
             max_results: Some(5),
-            preprocess: Preprocess {
-                fit: Some(Fit::CenterCrop),
-                crop_fraction: Some(0.875),
+            model: ImageModelOptions {
+                preprocess: Preprocess {
+                    fit: Some(Fit::CenterCrop),
+                    crop_fraction: Some(0.875),
+                    ..Default::default()
+                },
                 ..Default::default()
             },
             ..Default::default()

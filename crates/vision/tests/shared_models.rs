@@ -36,7 +36,7 @@ fn real_models_name_what_tflite_names() {
         let Some(first) = runs.next() else { continue };
         let mut options = ClassifierOptions { max_results: Some(5), ..Default::default() };
         // The two float models without metadata.
-        options.preprocess = match first.1["prep"].as_str().unwrap() {
+        options.model.preprocess = match first.1["prep"].as_str().unwrap() {
             "f01" => Preprocess { std: Some(vec![255.0]), ..Default::default() },
             _ => Preprocess::default(),
         };

@@ -374,7 +374,7 @@ fn picture_shape(tensor: &Tensor) -> Result<(usize, usize, usize)> {
     let open =
         |side: usize| tensor.dynamic.get(side) == Some(&true) && tensor.shape.get(side) == Some(&1);
     if open(1) || open(2) {
-        return Err(refuse(" with its height or width left open"));
+        return Err(refuse(" with its height or width left open: give its shape as inputShapes"));
     }
     match tensor.shape[..] {
         [1, height, width, depth @ (1 | 3)] if height > 0 && width > 0 => {
