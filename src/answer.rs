@@ -1,7 +1,8 @@
 //! Results and metadata as the plain objects of `js/types.ts`.
 
 use achado_engine::OperatorProfile;
-use achado_vision::{Category, ClassifierResult, ModelMetadata, TensorInfo};
+use achado_vision::{Category, ClassifierResult, Embedding, HeadInfo, ModelMetadata, TensorInfo};
+use js_sys::{Float32Array, Int8Array};
 use wasm_bindgen::JsValue;
 
 use crate::object::{array, number, object};
@@ -49,8 +50,20 @@ pub fn metadata(metadata: &ModelMetadata) -> JsValue {
         ("license", metadata.license.as_str().into()),
         ("inputs", array(&metadata.inputs, tensor)),
         ("outputs", array(&metadata.outputs, tensor)),
+        ("heads", array(&metadata.heads, head)),
         ("labels", number(metadata.labels)),
         ("locales", array(&metadata.locales, |locale| locale.as_str().into())),
+    ])
+    .into()
+}
+
+fn head(head: &HeadInfo) -> JsValue {
+    object([
+        ("headIndex", number(head.head_index)),
+        ("headName", head.head_name.as_str().into()),
+        ("classes", number(head.classes)),
+        ("labels", number(head.labels)),
+        ("activation", head.activation.name().into()),
     ])
     .into()
 }
@@ -63,10 +76,19 @@ fn tensor(tensor: &TensorInfo) -> JsValue {
     object([
         ("name", tensor.name.as_str().into()),
         ("shape", array(&tensor.shape, |&side| number(side))),
+        ("shapeSignature", array(&tensor.shape_signature, |side| side.map_or((-1).into(), number))),
         ("dtype", tensor.dtype.to_string().into()),
         ("quantization", quantization),
     ])
     .into()
+}
+
+/// `Float32Array | Int8Array`, a copy outside of wasm's memory.
+pub fn embedding(embedding: &Embedding) -> JsValue {
+    match embedding {
+        Embedding::Float(values) => Float32Array::from(&values[..]).into(),
+        Embedding::Quantized(values) => Int8Array::from(&values[..]).into(),
+    }
 }
 
 /// `OperatorProfile[]`.

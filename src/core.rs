@@ -1,9 +1,10 @@
-//! The one class that JavaScript sees: a classifier and room for a picture.
+//! The one class that JavaScript sees: a model and room for a picture.
 
 use achado_model::{Error, Result};
-use achado_vision::{Classifier, Picture, PixelFormat};
+use achado_vision::{Classifier, ClassifierOptions, ImageModel, Picture, PixelFormat};
 use wasm_bindgen::prelude::*;
 
+use crate::object::array;
 use crate::{answer, error, options};
 
 #[wasm_bindgen]
@@ -26,30 +27,44 @@ pub fn simd_level() -> String {
     achado_engine::SIMD.to_owned()
 }
 
-/// A classifier. Everything that it throws is `{ code, message, detail }`.
+/// What a model is for.
+enum Task {
+    Classifier(Box<Classifier>),
+    /// Tensors and embeddings alone.
+    Model(Box<ImageModel>),
+}
+
+/// A model. Everything that it throws is `{ code, message, detail }`.
 #[wasm_bindgen]
 pub struct Core {
-    classifier: Classifier,
+    task: Task,
     /// The pixels of one picture, RGBA, kept from picture to picture.
     pixels: Vec<u8>,
 }
 
 #[wasm_bindgen]
 impl Core {
-    /// Compiles a model. Its bytes are copied into wasm's memory once, and kept no longer than
-    /// their weights are needed.
+    /// Compiles a model, for a classifier or, with `task: "tensors"`, for tensors alone. Its bytes are copied into wasm's
+    /// memory once, and kept no longer than their weights are needed.
     ///
     /// # Errors
-    /// Those of [`Classifier::new`].
+    /// Those of [`Classifier::new`] and [`ImageModel::new`].
     #[wasm_bindgen(constructor)]
     pub fn new(
         model: Vec<u8>,
         #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').CoreOptions")]
         options: &JsValue,
     ) -> Result<Core, JsValue> {
-        let options = options::classifier_options(options).map_err(error::thrown)?;
-        let classifier = Classifier::new(model, options).map_err(error::thrown)?;
-        Ok(Self { classifier, pixels: Vec::new() })
+        let open = || {
+            let classifies = options::classifies(options)?;
+            let options = options::classifier_options(options)?;
+            Ok(if classifies {
+                Task::Classifier(Classifier::new(model, options)?.into())
+            } else {
+                Task::Model(ImageModel::new(model, &options.model)?.into())
+            })
+        };
+        open().map(|task| Self { task, pixels: Vec::new() }).map_err(error::thrown)
     }
 
     /// Makes room for a picture of `bytes` bytes, and gives its address in wasm's memory. The
@@ -83,12 +98,126 @@ impl Core {
         #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').FrameGeometry")]
         frame: &JsValue,
     ) -> Result<JsValue, JsValue> {
-        let picture = Picture { pixels: &self.pixels, width, height, format: PixelFormat::Rgba8 };
         let mut run = || {
             let (smoothing, frame) = (options::smoothing(frame)?, options::frame_options(frame)?);
-            self.classifier.classify_smoothed(&picture, &frame, smoothing.as_ref(), &now_ms)
+            let Self { task, pixels } = self;
+            let picture = rgba(pixels, width, height);
+            classifier(task)?.classify_smoothed(&picture, &frame, smoothing.as_ref(), &now_ms)
         };
         run().map(|result| answer::result(&result)).map_err(error::thrown)
+    }
+
+    /// How many pictures [`Core::stage`] takes; 1 where the model takes one at a time.
+    #[must_use]
+    #[wasm_bindgen(js_name = batchSize)]
+    pub fn batch_size(&self) -> usize {
+        self.model().batch_size()
+    }
+
+    /// Why it takes one at a time, if the options ask for more.
+    #[must_use]
+    #[wasm_bindgen(js_name = batchRefusal)]
+    pub fn batch_refusal(&self) -> Option<String> {
+        self.model().batch_refusal().map(ToString::to_string)
+    }
+
+    /// Puts the picture whose pixels were written to [`Core::frame`] into the next batch.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::stage`].
+    pub fn stage(
+        &mut self,
+        width: usize,
+        height: usize,
+        #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').FrameGeometry")]
+        frame: &JsValue,
+    ) -> Result<(), JsValue> {
+        let mut run = || {
+            let frame = options::frame_options(frame)?;
+            let Self { task, pixels } = self;
+            classifier(task)?.stage(&rgba(pixels, width, height), &frame, &now_ms)
+        };
+        run().map_err(error::thrown)
+    }
+
+    /// What the pictures of the batch show.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify_staged`].
+    #[wasm_bindgen(
+        js_name = classifyStaged,
+        unchecked_return_type = "import('../../types.js').ClassifierResult[]"
+    )]
+    pub fn classify_staged(&mut self) -> Result<JsValue, JsValue> {
+        let mut run = || classifier(&mut self.task)?.classify_staged(&now_ms);
+        run().map(|results| array(&results, answer::result)).map_err(error::thrown)
+    }
+
+    /// The picture whose pixels were written to [`Core::frame`] as a vector.
+    ///
+    /// # Errors
+    /// Those of [`ImageModel::embed`], and `INVALID_OPTION` for options of a wrong type.
+    #[wasm_bindgen(unchecked_return_type = "Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>")]
+    pub fn embed(
+        &mut self,
+        width: usize,
+        height: usize,
+        #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').EmbedGeometry")]
+        frame: &JsValue,
+    ) -> Result<JsValue, JsValue> {
+        let mut run = || {
+            let (embed, frame) = (options::embed_options(frame)?, options::frame_options(frame)?);
+            let Self { task, pixels } = self;
+            model_mut(task).embed(&rgba(pixels, width, height), &frame, embed)
+        };
+        run().map(|embedding| answer::embedding(&embedding)).map_err(error::thrown)
+    }
+
+    /// Fills the input that takes pictures from the pixels that were written to [`Core::frame`].
+    ///
+    /// # Errors
+    /// Those of [`ImageModel::put_picture`].
+    #[wasm_bindgen(js_name = putPicture)]
+    pub fn put_picture(
+        &mut self,
+        width: usize,
+        height: usize,
+        #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').FrameGeometry")]
+        frame: &JsValue,
+    ) -> Result<(), JsValue> {
+        let mut run = || {
+            let frame = options::frame_options(frame)?;
+            let Self { task, pixels } = self;
+            model_mut(task).put_picture(&rgba(pixels, width, height), &frame)
+        };
+        run().map_err(error::thrown)
+    }
+
+    /// The address and size in bytes of input `index` in wasm's memory.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is no such input.
+    #[wasm_bindgen(js_name = inputPlace)]
+    pub fn input_place(&mut self, index: usize) -> Result<Vec<usize>, JsValue> {
+        let bytes = model_mut(&mut self.task).session_mut().input_bytes_mut(index);
+        bytes.map(|bytes| place(bytes)).map_err(error::thrown)
+    }
+
+    /// Computes the outputs from the inputs.
+    ///
+    /// # Errors
+    /// Those of [`ImageModel::run`].
+    pub fn run(&mut self) -> Result<(), JsValue> {
+        model_mut(&mut self.task).run().map_err(error::thrown)
+    }
+
+    /// The address and size in bytes of output `index` in wasm's memory.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is no such output.
+    #[wasm_bindgen(js_name = outputPlace)]
+    pub fn output_place(&self, index: usize) -> Result<Vec<usize>, JsValue> {
+        self.model().session().output_bytes(index).map(place).map_err(error::thrown)
     }
 
     /// Replaces all options.
@@ -101,16 +230,18 @@ impl Core {
         #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').CoreOptions")]
         options: &JsValue,
     ) -> Result<(), JsValue> {
-        options::classifier_options(options)
-            .and_then(|options| self.classifier.set_options(options))
-            .map_err(error::thrown)
+        let run = |options: ClassifierOptions| match &mut self.task {
+            Task::Classifier(classifier) => classifier.set_options(options),
+            Task::Model(model) => model.set_preprocess(&options.model.preprocess),
+        };
+        options::classifier_options(options).and_then(run).map_err(error::thrown)
     }
 
     /// What the model says about itself.
     #[must_use]
     #[wasm_bindgen(unchecked_return_type = "import('../../types.js').ModelMetadata")]
     pub fn metadata(&self) -> JsValue {
-        answer::metadata(self.classifier.metadata())
+        answer::metadata(self.model().metadata())
     }
 
     /// Times each operator on the picture that was classified last.
@@ -119,9 +250,40 @@ impl Core {
     /// Those of [`achado_engine::Session::profile`].
     #[wasm_bindgen(unchecked_return_type = "import('../../types.js').OperatorProfile[]")]
     pub fn profile(&mut self, runs: usize) -> Result<JsValue, JsValue> {
-        let operators = self.classifier.session_mut().profile(runs, &now_ms);
+        let operators = model_mut(&mut self.task).session_mut().profile(runs, &now_ms);
         operators.map(|operators| answer::profile(&operators)).map_err(error::thrown)
     }
+}
+
+impl Core {
+    fn model(&self) -> &ImageModel {
+        match &self.task {
+            Task::Classifier(classifier) => classifier.model(),
+            Task::Model(model) => model,
+        }
+    }
+}
+
+fn model_mut(task: &mut Task) -> &mut ImageModel {
+    match task {
+        Task::Classifier(classifier) => classifier.model_mut(),
+        Task::Model(model) => model,
+    }
+}
+
+fn classifier(task: &mut Task) -> Result<&mut Classifier> {
+    match task {
+        Task::Classifier(classifier) => Ok(classifier),
+        Task::Model(_) => Err(Error::invalid_input("the model was not opened as a classifier")),
+    }
+}
+
+fn rgba(pixels: &[u8], width: usize, height: usize) -> Picture<'_> {
+    Picture { pixels, width, height, format: PixelFormat::Rgba8 }
+}
+
+fn place(bytes: &[u8]) -> Vec<usize> {
+    vec![bytes.as_ptr().addr(), bytes.len()]
 }
 
 fn out_of_memory(bytes: usize) -> Error {

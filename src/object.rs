@@ -29,6 +29,9 @@ pub fn number(count: usize) -> JsValue {
     JsValue::from_f64(count as f64)
 }
 
+/// The largest count: a `usize` of wasm32.
+const MAX: f64 = u32::MAX as f64;
+
 /// Options of JavaScript, each asked for by name. Undefined and null are left out.
 pub struct Fields<'a> {
     value: &'a JsValue,
@@ -80,6 +83,24 @@ impl<'a> Fields<'a> {
         self.parse(name, "an array of numbers", |value| {
             list(value, |item| item.as_f64().map(|x| x as f32))
         })
+    }
+
+    /// A list of whole numbers from 0.
+    pub fn counts(&self, name: &str) -> Result<Option<Vec<usize>>> {
+        self.parse(name, "an array of whole numbers", |value| {
+            let count = |item: JsValue| {
+                let number = item.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=MAX).contains(n));
+                number.map(|n| n as usize)
+            };
+            list(value, count)
+        })
+    }
+
+    /// The names of all properties.
+    pub fn names(&self) -> Vec<String> {
+        let object = self.value.dyn_ref::<Object>();
+        let names = object.map(Object::keys).unwrap_or_default();
+        names.iter().filter_map(|name| name.as_string()).collect()
     }
 
     /// An object.

@@ -1,19 +1,43 @@
 //! JavaScript's options as those of the rooms below, which check their values.
 
+use std::collections::BTreeMap;
+
 use achado_model::Result;
 use achado_vision::{
-    Channels, ClassifierOptions, Fit, FrameOptions, Preprocess, Region, Resize, Smoothing,
-    integer_option,
+    Channels, ClassifierOptions, EmbedOptions, Fit, FrameOptions, ImageModelOptions, Preprocess,
+    Region, Resize, ScoreActivation, Smoothing, integer_option,
 };
 use wasm_bindgen::JsValue;
 
 use crate::object::Fields;
 
+/// Whether the model is opened as a classifier.
+pub fn classifies(value: &JsValue) -> Result<bool> {
+    let task = Fields::of(value).choice("task", &[("classifier", true), ("tensors", false)])?;
+    Ok(task.unwrap_or(true))
+}
+
 /// `CoreOptions` of `js/engine.ts`.
 pub fn classifier_options(value: &JsValue) -> Result<ClassifierOptions> {
     let fields = Fields::of(value);
     Ok(ClassifierOptions {
-        preprocess: preprocess(&fields)?,
+        model: ImageModelOptions {
+            preprocess: preprocess(&fields)?,
+            input_shapes: input_shapes(&fields)?,
+            batch_size: count(&fields, "batchSize")?,
+            threads: count(&fields, "threads")?,
+        },
+        heads: fields.strings("heads")?.unwrap_or_default(),
+        activation: fields
+            .choice(
+                "activation",
+                &[
+                    ("none", ScoreActivation::None),
+                    ("softmax", ScoreActivation::Softmax),
+                    ("sigmoid", ScoreActivation::Sigmoid),
+                ],
+            )?
+            .unwrap_or_default(),
         labels: fields.strings("labels")?,
         max_results: integer(&fields, "maxResults")?,
         // Thresholds are f32 below: JavaScript's double is rounded to the nearest.
@@ -21,8 +45,30 @@ pub fn classifier_options(value: &JsValue) -> Result<ClassifierOptions> {
         display_names_locale: fields.string("displayNamesLocale")?,
         category_allowlist: fields.strings("categoryAllowlist")?.unwrap_or_default(),
         category_denylist: fields.strings("categoryDenylist")?.unwrap_or_default(),
-        // Negative numbers count as one thread, as 0 does.
-        threads: integer(&fields, "threads")?.and_then(|n| n.try_into().ok()).unwrap_or(1),
+    })
+}
+
+/// Negative numbers count as 1, as 0 does.
+fn count(fields: &Fields<'_>, name: &str) -> Result<usize> {
+    Ok(integer(fields, name)?.and_then(|n| n.try_into().ok()).unwrap_or(1))
+}
+
+fn input_shapes(options: &Fields<'_>) -> Result<BTreeMap<String, Vec<usize>>> {
+    let Some(value) = options.object("inputShapes")? else { return Ok(BTreeMap::new()) };
+    let fields = Fields::nested(&value, "inputShapes.");
+    let shape = |name: String| {
+        let sizes = fields.counts(&name)?.unwrap_or_default();
+        Ok((name, sizes))
+    };
+    fields.names().into_iter().map(shape).collect()
+}
+
+/// The options of an embedding, which come with those of the frame.
+pub fn embed_options(value: &JsValue) -> Result<EmbedOptions> {
+    let fields = Fields::of(value);
+    Ok(EmbedOptions {
+        l2_normalize: fields.boolean("l2Normalize")?.unwrap_or(false),
+        quantize: fields.boolean("quantize")?.unwrap_or(false),
     })
 }
 
