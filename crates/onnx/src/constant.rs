@@ -418,7 +418,7 @@ mod tests {
             raw: Some(crate::protobuf::Span { bytes: raw, start: 0 }),
             ..TensorProto::default()
         };
-        let mut read = |proto| {
+        let read = |proto| {
             Constant::read(&proto, &Bytes::from(Vec::new()), &mut Budget::for_file(0)).unwrap()
         };
         assert_eq!(read(proto(11, &[0, 0, 0, 0, 0, 0, 0xf8, 0x3f])).floats(), [1.5]);

@@ -502,11 +502,11 @@ impl<'a> Importer<'a> {
     /// Operand `at` as a tensor value; constants become tensors.
     pub fn tensor_input(&mut self, site: &Site<'a>, at: usize) -> Result<TensorValue> {
         let value = self.input(site, at)?;
-        self.to_tensor(site, site.input_name(at).unwrap_or_default(), value)
+        self.store(site, site.input_name(at).unwrap_or_default(), value)
     }
 
     /// A value as a tensor.
-    pub fn to_tensor(&mut self, site: &Site<'a>, name: &str, value: Value) -> Result<TensorValue> {
+    pub fn store(&mut self, site: &Site<'a>, name: &str, value: Value) -> Result<TensorValue> {
         match value {
             Value::Tensor(value) => Ok(value),
             Value::Constant(constant) => {

@@ -122,7 +122,7 @@ impl<'a> Finder<'_, 'a> {
         let add = self.readers(self.result(erf)?, "Add").next()?;
         self.beside(add, 1.0)?;
         let sum = self.result(add)?;
-        let inner = vec![scaled, erf, add];
+        let inner = [scaled, erf, add];
         let with = |last: usize, further: &[usize]| {
             let inner = inner.iter().chain(further).copied().collect();
             Some((last, PatternKind::Gelu, x, inner))

@@ -15,7 +15,7 @@ pub(crate) struct Span<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wire<'a> {
     Varint(u64),
-    Fixed64(u64),
+    Fixed64,
     Fixed32(u32),
     Span(Span<'a>),
 }
@@ -87,7 +87,11 @@ impl<'a> Fields<'a> {
         let tag = self.varint()?;
         let value = match tag & 7 {
             0 => Wire::Varint(self.varint()?),
-            1 => Wire::Fixed64(self.cut(8)?.try_into().map_or(0, u64::from_le_bytes)),
+            1 => {
+                // No message of ONNX has one: it is skipped.
+                self.cut(8)?;
+                Wire::Fixed64
+            }
             5 => Wire::Fixed32(self.cut(4)?.try_into().map_or(0, u32::from_le_bytes)),
             2 => {
                 let length = self.varint()?;

@@ -20,7 +20,8 @@ fn fixed(operator: &Operator, dtype: DataType) -> Option<Target> {
         _ => return None,
     };
     // In the terms of int8; uint8 lies 128 higher.
-    let zero_point: i32 = if dtype == DataType::UInt8 { zero_point + 128 } else { zero_point };
+    let zero_point: i32 =
+        if dtype == DataType::UInt8 { i32::saturating_add(zero_point, 128) } else { zero_point };
     Some(Target { dtype, scale, zero_point })
 }
 
@@ -58,7 +59,7 @@ pub(super) fn unary_of<'a>(
     let Some(value) = importer.value(input).cloned() else {
         return Err(site.malformed(format!("{input:?} is not computed before")));
     };
-    let value = importer.to_tensor(site, input, value)?;
+    let value = importer.store(site, input, value)?;
     let output = importer.output(site)?;
     apply(importer, value, operator, output)
 }

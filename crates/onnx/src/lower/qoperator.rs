@@ -64,7 +64,7 @@ fn tensor<'a>(importer: &mut Importer<'a>, site: &Site<'a>, at: usize) -> Result
             let view = crate::view::View::plain(id, &constant.shape);
             Ok(TensorValue { view, dtype: achado_model::DataType::Float32 })
         }
-        value => importer.to_tensor(site, site.input_name(at).unwrap_or_default(), value),
+        value => importer.store(site, site.input_name(at).unwrap_or_default(), value),
     }
 }
 

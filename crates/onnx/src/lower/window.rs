@@ -132,7 +132,7 @@ impl Window {
                 site.malformed(format!("a window of {span} pixels does not fit {padded} pixels"))
             );
         };
-        let mut out = (steps / stride.max(1)).saturating_add(1);
+        let mut out = steps.checked_div(stride).unwrap_or(steps).saturating_add(1);
         let last = out.saturating_mul(stride);
         // A last window that begins within the picture or its left pad, but leaves it.
         if ceil && !steps.is_multiple_of(stride.max(1)) && last < input.saturating_add(before) {
