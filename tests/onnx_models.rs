@@ -9,7 +9,9 @@ use achado_engine::{Session, SessionOptions};
 use achado_model::{Bytes, Model, Result, tflite};
 use achado_onnx::ImportOptions;
 use serde_json::Value;
-use support::{largest_difference, numbers, picture_path, pixels, prepare, recorded, shared, top1};
+use support::{
+    largest_difference, npy, numbers, picture_path, pixels, prepare, recorded, shared, top1,
+};
 
 /// Float models: the largest difference from ONNX Runtime's results, relative to the largest one.
 const FLOAT_TOLERANCE: f64 = 1e-4;
@@ -17,6 +19,20 @@ const FLOAT_TOLERANCE: f64 = 1e-4;
 /// Quantised models: steps of the output's scale. Integer sums are equal, but ONNX Runtime and the
 /// model's operators round differently where a result lies between two steps.
 const QUANTIZED_STEPS: f64 = 2.0;
+
+/// Float activations quantised anew before each convolution, 26 times: one f32 rounding (a relative
+/// error of 1e-7) moves some of them by a step, and probabilities by up to 6e-3 (measured in NumPy
+/// on ONNX Runtime's own arithmetic).
+const DYNAMIC_TOLERANCE: f64 = 1e-2;
+
+/// ONNX Runtime's answers where its sums do not saturate. On x86-64 without an 8-bit dot product
+/// its sums of two products of uint8 and int8 end at 16 bits, and the recorded answers come from
+/// such a machine: `scripts/onnx/exact.py` proves it.
+fn exact(name: &str, picture: &str) -> Option<Vec<f64>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx/exact");
+    let file = folder.join(name).join(format!("{picture}.npy"));
+    file.exists().then(|| npy(&file).1)
+}
 
 fn convert(path: &Path) -> Result<Model> {
     let file = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -78,7 +94,7 @@ fn real_models_give_the_recorded_outputs() {
             }
         };
         for (picture, run) in runs.as_object().expect("an object") {
-            match compare(&mut session, &models, name, run, step) {
+            match compare(&mut session, &models, (name, picture), run, step) {
                 None => println!("{name} {picture}: the picture is not here"),
                 Some((line, is_right)) => {
                     println!("{name} {picture}: {line}");
@@ -99,7 +115,7 @@ fn real_models_give_the_recorded_outputs() {
 fn compare(
     session: &mut Session,
     models: &Path,
-    name: &str,
+    (name, picture): (&str, &str),
     run: &Value,
     step: Option<f64>,
 ) -> Option<(String, bool)> {
@@ -116,17 +132,24 @@ fn compare(
         if run["outputs"]["ort"][at]["dtype"] == "float16" {
             found.iter_mut().for_each(|x| *x = f64::from(half::f16::from_f64(*x)));
         }
-        let difference = largest_difference(&found, ort);
         let agrees = top1(&found) == top1(ort);
+        let exact = exact(name, picture);
+        let difference = largest_difference(&found, exact.as_ref().unwrap_or(ort));
         match step {
             Some(step) => {
                 line += &format!("{:.2} steps", difference / step);
+                if exact.is_some() {
+                    let recorded = largest_difference(&found, ort) / step;
+                    line += &format!(" ({recorded:.2} from saturated sums)");
+                }
                 is_right &= difference <= QUANTIZED_STEPS * step * 1.001 && agrees;
             }
             None => {
                 let largest = ort.iter().fold(1.0, |most: f64, x| most.max(x.abs()));
                 line += &format!("{difference:.3e} of {largest:.3e}");
-                is_right &= difference <= FLOAT_TOLERANCE * largest && agrees;
+                let is_dynamic = name.contains("dynamic");
+                let tolerance = if is_dynamic { DYNAMIC_TOLERANCE } else { FLOAT_TOLERANCE };
+                is_right &= difference <= tolerance * largest && agrees;
             }
         }
         line += if agrees { ", top-1 agrees; " } else { ", top-1 differs; " };

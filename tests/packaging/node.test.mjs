@@ -17,7 +17,13 @@ test("the tarball holds what the manifest names, and nothing private", async () 
   );
   named.push(manifest.main, manifest.browser, manifest.types, ...Object.values(manifest.bin));
   for (const name of named) assert.ok(paths.has(path.normalize(name)), `${name} is missing`);
-  for (const name of ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "dist/simd128.wasm"]) {
+  for (const name of [
+    "README.md",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+    "dist/simd128.wasm",
+    "dist/onnx.wasm",
+  ]) {
     assert.ok(paths.has(name), `${name} is missing`);
   }
   for (const name of paths) assert.doesNotMatch(name, /generated|(?<!\.d)\.ts$|\.gitignore/);

@@ -118,7 +118,7 @@ export function showProgress({ phase, loaded, total }: Progress): void {
     {
       wasm: "phaseWasm",
       model: "phaseWasm",
-      convert: "phaseCompile",
+      convert: "phaseConvert",
       compile: "phaseCompile",
       warmup: "phaseWarmup",
     } as const

@@ -115,7 +115,8 @@ pub const BINARIES: &[Binary] = &[
         environment: THREADS_ENVIRONMENT,
         tested: false,
     },
-    // Loaded when an ONNX file is opened.
+    // Loaded when an ONNX file is opened. It moves weights and computes next to nothing: small is
+    // better than fast.
     Binary {
         name: "onnx",
         crate_folder: "crates/onnx",
@@ -123,7 +124,7 @@ pub const BINARIES: &[Binary] = &[
         wasm_opt_features: &[],
         rust_flags: &[],
         cargo_arguments: &[],
-        environment: &[],
+        environment: &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")],
         tested: false,
     },
     // Pictures to pixels in Node; a browser has its own decoders and never loads it.
