@@ -249,7 +249,7 @@ impl Builder {
         if let Some(order) = view.order_in(shape) {
             return Ok((view.tensor, order));
         }
-        let order = view.natural_order().unwrap_or_else(|| (0..view.rank()).collect());
+        let order = view.natural_order();
         Ok((self.in_order(view, &order)?, order))
     }
 

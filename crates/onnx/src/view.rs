@@ -166,11 +166,12 @@ impl View {
     }
 
     /// The logical dimensions in the order in which the tensor holds them one by one, those of size
-    /// 1 first. `None` where a dimension is scattered.
-    pub fn natural_order(&self) -> Option<Vec<usize>> {
+    /// 1 first. Where some are scattered, by where each begins: the channels of a shuffled picture
+    /// stay last.
+    pub fn natural_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.rank()).collect();
         order.sort_by_key(|&axis| (self.axis(axis).first().copied(), axis));
-        self.is_in_order(&order).then_some(order)
+        order
     }
 }
 
@@ -193,7 +194,7 @@ mod tests {
         assert!(!view.is_in_order(&[0, 1, 2, 3]));
         assert_eq!(view.order_in(&[1, 4, 5, 3]).unwrap(), NHWC);
         assert_eq!(view.order_in(&[4, 5, 3]), None);
-        assert_eq!(view.natural_order().unwrap(), NHWC);
+        assert_eq!(view.natural_order(), NHWC);
     }
 
     #[test]
@@ -224,7 +225,7 @@ mod tests {
         let shuffled = split.transpose(&[0, 2, 1, 3, 4]).reshape(&[1, 6, 4, 4]).unwrap();
         assert_eq!(shuffled.dims(), [1, 6, 4, 4]);
         assert_eq!(shuffled.sequence(&NHWC), [0, 1, 3, 2]);
-        assert_eq!(shuffled.natural_order(), None);
+        assert_eq!(shuffled.natural_order(), NHWC);
     }
 
     #[test]
@@ -244,6 +245,6 @@ mod tests {
         assert_eq!(view.order_in(&[1, 8, 8, 1]).unwrap(), NHWC);
         // One channel: the elements lie in either order.
         assert!(view.is_in_order(&NHWC) && view.is_in_order(&[0, 1, 2, 3]));
-        assert_eq!(view.natural_order().unwrap(), [0, 1, 2, 3]);
+        assert_eq!(view.natural_order(), [0, 1, 2, 3]);
     }
 }

@@ -357,8 +357,7 @@ pub(super) fn softmax_to<'a>(
         let mut order: Vec<usize> = x
             .view
             .order_in(importer.builder.shape(x.view.tensor))
-            .or_else(|| x.view.natural_order())
-            .unwrap_or_else(|| (0..rank).collect());
+            .unwrap_or_else(|| x.view.natural_order());
         order.retain(|&at| at != axis);
         order.push(axis);
         (x.view.clone(), order)

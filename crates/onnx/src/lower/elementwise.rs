@@ -82,8 +82,7 @@ impl<'a> Importer<'a> {
         let order: Vec<usize> = match lead {
             Some(lead) => lead
                 .order_in(self.builder.shape(lead.tensor))
-                .or_else(|| lead.natural_order())
-                .unwrap_or_else(|| (0..rank).collect()),
+                .unwrap_or_else(|| lead.natural_order()),
             None => (0..rank).collect(),
         };
         let mut tensors = Vec::with_capacity(values.len());

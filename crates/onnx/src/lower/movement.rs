@@ -222,8 +222,7 @@ pub(super) fn concatenate<'a>(
     let size = |value: &&TensorValue| -> usize { value.view.dims().iter().product() };
     let lead = values.iter().rev().max_by_key(size).unwrap_or(first).view.clone();
     let order = (lead.order_in(importer.builder.shape(lead.tensor)))
-        .or_else(|| lead.natural_order())
-        .unwrap_or_else(|| (0..rank).collect());
+        .unwrap_or_else(|| lead.natural_order());
     let mut tensors = Vec::with_capacity(values.len());
     for value in &values {
         let view = match target {

@@ -222,9 +222,7 @@ fn last_dimension<'a>(
     let view = importer.onnx_input(site, 0)?;
     let axis = site.axis(i64::try_from(axis).unwrap_or(i64::MAX), view.rank())?;
     let shape = importer.builder.shape(view.tensor);
-    let mut order: Vec<usize> = (view.order_in(shape))
-        .or_else(|| view.natural_order())
-        .unwrap_or_else(|| (0..view.rank()).collect());
+    let mut order: Vec<usize> = (view.order_in(shape)).unwrap_or_else(|| view.natural_order());
     order.retain(|&at| at != axis);
     order.push(axis);
     let tensor = importer.builder.in_order(&view, &order)?;
