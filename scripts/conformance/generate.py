@@ -38,6 +38,8 @@ def case_bytes(case, answers):
     if refused is not None:
         return archive.case(case.name, case.dtype, b"", [], refused["default"], refused["ref"]), "none"
     default, reference = (answers.ask(case.model(answered=True), inputs, mode) for mode in ["default", "ref"])
+    if case.settle is not None:
+        default, reference = (found if isinstance(found, str) else case.settle(found) for found in [default, reference])
     outcome = {(False, False): "both", (False, True): "default only", (True, False): "ref only", (True, True): "none"}[
         isinstance(default, str), isinstance(reference, str)
     ]

@@ -140,6 +140,8 @@ class Case:
     answered_by: list[Op] | None = None
     # The file, where it is not made of `ops`.
     raw: bytes | None = None
+    # Makes of the results what is defined of them.
+    settle: Callable[[list[np.ndarray]], list[np.ndarray]] | None = None
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
 

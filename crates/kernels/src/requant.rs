@@ -11,7 +11,7 @@ pub mod dynamic;
 
 use builtin::FixedMultiplier;
 
-/// An 8-bit quantised element. Sealed: `i8` and `u8`.
+/// A quantised element. Sealed: `i8`, `u8` and `i16`.
 pub trait Quantized:
     Copy + Default + PartialEq + core::fmt::Debug + Into<i32> + sealed::Sealed
 {
@@ -50,10 +50,21 @@ impl Quantized for u8 {
     }
 }
 
+impl Quantized for i16 {
+    const MIN: i32 = -32768;
+    const MAX: i32 = 32767;
+
+    #[inline]
+    fn from_i32(value: i32) -> i16 {
+        value as i16
+    }
+}
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for i8 {}
     impl Sealed for u8 {}
+    impl Sealed for i16 {}
 }
 
 /// How 32-bit accumulators become 8-bit outputs: see [`requantise`].
@@ -100,7 +111,7 @@ pub fn requantise(accumulator: i32, scale: f32, zero_point: i32, min: i32, max: 
 const MAGIC: f32 = 12_582_912.0;
 
 /// `round_ties_even(x) + zero_point`, clamped, as [`requantise`] ends, in a form that compilers
-/// turn into vectors. Bounds and zero point are those of an 8-bit type. NaN becomes `min`.
+/// turn into vectors. Bounds and zero point are those of a quantised type. NaN becomes `min`.
 #[inline]
 pub fn round_clamped(x: f32, zero_point: i32, [min, max]: [i32; 2]) -> i32 {
     // Bounds are integers, so clamping before rounding is the same as after.

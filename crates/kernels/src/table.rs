@@ -42,6 +42,8 @@ pub fn unary<T: Quantized>(operator: Unary, input: Affine, output: Affine) -> Op
         }
         Unary::Abs | Unary::Sqrt | Unary::Rsqrt if T::MIN == 0 => return None,
         Unary::Exp | Unary::Log if T::MIN == 0 => return None,
+        Unary::Neg if T::MIN == 0 => return None,
+        Unary::Neg => from_fn::<T, T>(reference::neg),
         Unary::Abs => from_fn::<T, T>(|x| reference::abs(x, input, output)),
         Unary::Exp => from_fn::<T, T>(|x| reference::by_lookup(libm::expf, x, input, output)),
         Unary::Log => from_fn::<T, T>(|x| reference::log(x, input, output)),

@@ -2,10 +2,12 @@
 //! attributes, each with TensorFlow Lite's recorded answers, run here and compared.
 //!
 //! `scripts/conformance` writes the cases; [`archive`] reads them, [`run`] runs and judges one,
+//! [`promised`] is what it must not refuse,
 //! [`table`] sums them up for `docs/operators.md` and remembers each in `status.tsv`.
 #![forbid(unsafe_code)]
 
 pub mod archive;
+pub mod promised;
 pub mod run;
 pub mod table;
 

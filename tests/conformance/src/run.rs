@@ -17,11 +17,6 @@ pub const FLOAT_TOLERANCE: f64 = 1e-5;
 /// The tensor's largest element counts up to here, so that one huge element excuses no small one.
 pub const FLOAT_CEILING: f64 = 1e3;
 
-/// Float results from 8-bit weights may differ by this much of the tensor's largest element:
-/// TensorFlow Lite quantises the activations, too, to 8 bits while it runs, one scale for a row of
-/// them; achado widens the weights instead, which is nearer to the numbers that were trained.
-pub const HYBRID_TOLERANCE: f64 = 0.03;
-
 /// Quantised results may differ by this many steps and still be near.
 pub const STEP: f64 = 1.0;
 
@@ -30,7 +25,7 @@ pub const STEP: f64 = 1.0;
 pub enum Status {
     /// Every bit is that of TensorFlow Lite with XNNPACK.
     Equal,
-    /// Float within [`FLOAT_TOLERANCE`] or [`HYBRID_TOLERANCE`], quantised within [`STEP`].
+    /// Float within [`FLOAT_TOLERANCE`], quantised within [`STEP`].
     Near,
     /// Farther, but no farther than TensorFlow Lite's reference kernels are.
     Spread,
@@ -87,8 +82,7 @@ pub fn run(case: &Case) -> Option<Outcome> {
             return Some(Outcome { status, detail: error.to_string() });
         }
     };
-    let tolerance = if case.dtype == HYBRID { HYBRID_TOLERANCE } else { FLOAT_TOLERANCE };
-    Some(judge(&found, default, &case.reference, tolerance))
+    Some(judge(&found, default, &case.reference))
 }
 
 /// Our results.
@@ -124,7 +118,7 @@ fn code(dtype: DataType) -> u8 {
     }
 }
 
-fn judge(found: &[Array], default: &[Array], reference: &Answer, tolerance: f64) -> Outcome {
+fn judge(found: &[Array], default: &[Array], reference: &Answer) -> Outcome {
     let wrong = |detail: String| Outcome { status: Status::Wrong, detail };
     if found.len() != default.len() {
         return wrong(format!("{} results, should be {}", found.len(), default.len()));
@@ -141,7 +135,7 @@ fn judge(found: &[Array], default: &[Array], reference: &Answer, tolerance: f64)
             Answer::Tensors(tensors) => tensors.get(i),
             Answer::Refused(_) => None,
         };
-        let outcome = judge_tensor(found, default, reference, tolerance);
+        let outcome = judge_tensor(found, default, reference);
         if outcome.status > worst.status {
             worst = outcome;
         }
@@ -149,12 +143,7 @@ fn judge(found: &[Array], default: &[Array], reference: &Answer, tolerance: f64)
     worst
 }
 
-fn judge_tensor(
-    found: &Array,
-    default: &Array,
-    reference: Option<&Array>,
-    tolerance: f64,
-) -> Outcome {
+fn judge_tensor(found: &Array, default: &Array, reference: Option<&Array>) -> Outcome {
     let (ours, mut theirs) = (numbers(found), numbers(default));
     // XNNPACK's LOGISTIC makes NaN of numbers far below 0; the reference kernels know better.
     if let Some(reference) = reference.filter(|reference| reference.shape == default.shape) {
@@ -177,7 +166,7 @@ fn judge_tensor(
     };
     let largest = magnitude(&theirs).min(FLOAT_CEILING);
     let allowed = |expected: f64| match (float, quantised) {
-        (true, _) => tolerance * expected.abs().max(largest),
+        (true, _) => FLOAT_TOLERANCE * expected.abs().max(largest),
         (_, true) => STEP,
         _ => 0.0,
     };

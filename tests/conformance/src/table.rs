@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::run::{FLOAT_TOLERANCE, HYBRID, HYBRID_TOLERANCE, Status};
+use crate::promised;
+use crate::run::{FLOAT_TOLERANCE, HYBRID, Status};
 
 /// The table's columns.
 pub const COLUMNS: [&str; 8] =
@@ -89,6 +90,32 @@ impl Table {
         worse
     }
 
+    /// Cases that [`promised`] says are not, but that are unsupported.
+    pub fn broken_promises(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        for operator in promised::OPERATORS {
+            for dtype in promised::TYPES {
+                let key = (operator.to_owned(), dtype.to_owned());
+                let Some(group) = self.groups.get(&key) else { continue };
+                for (name, status) in group {
+                    if *status == Some(Status::Unsupported) {
+                        broken.push(format!("{operator} {dtype} {name} is unsupported"));
+                    }
+                }
+            }
+            // Nothing is promised that is not asked.
+            let is_asked = |dtype: &str| {
+                let key = (operator.to_owned(), dtype.to_owned());
+                self.groups.get(&key).is_some_and(|group| !group.is_empty())
+            };
+            let dtype = if promised::LOGICAL.contains(&operator) { "bool" } else { "float32" };
+            if !is_asked(dtype) {
+                broken.push(format!("{operator} has no case in {dtype}"));
+            }
+        }
+        broken
+    }
+
     /// The table of `docs/operators.md`.
     pub fn markdown(&self) -> String {
         let mut text = heading();
@@ -153,11 +180,11 @@ builds and browsers run the same cases.
 - **unsupported**: refused when the model is loaded, by name. With numbers: so many of the models.
 - **not in TFLite**: TensorFlow Lite itself has no such kernel. An empty cell was not asked.
 
-*hybrid* is float32 with 8-bit weights, which TensorFlow Lite multiplies with activations that it
-quantises while it runs; achado widens the weights instead, which is nearer to the trained numbers,
-and is near here within {HYBRID_TOLERANCE} of the tensor's largest. int8, uint8 and int16 are quantised where the operator
-computes; `CONV_2D`, `DEPTHWISE_CONV_2D`, `FULLY_CONNECTED` and `TRANSPOSE_CONV` have 8-bit weights
-in the column int16. [scripts/conformance](../scripts/conformance/README.md) says how the cases are made.
+*hybrid* is float32 with 8-bit weights: the activations are quantised to 8 bits while the model
+runs, on the grid that TensorFlow Lite takes for each picture, pixel or row. int8, uint8 and int16 are
+quantised where the operator computes; `CONV_2D`, `DEPTHWISE_CONV_2D`, `FULLY_CONNECTED` and
+`TRANSPOSE_CONV` have 8-bit weights in the column int16.
+[scripts/conformance](../scripts/conformance/README.md) says how the cases are made.
 
 "
     )

@@ -57,6 +57,8 @@ fn operators_answer_as_tensorflow_lite_does() {
     print_counts(&table);
     let wrong = (!wrong.is_empty()).then(|| format!("wrong:\n{}", wrong.join("\n")));
     assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+    let broken = table.broken_promises();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
     #[cfg(not(target_arch = "wasm32"))]
     if std::env::var_os("ACHADO_BLESS").is_some() {
         files::write(&table);

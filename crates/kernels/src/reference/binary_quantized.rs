@@ -1,5 +1,5 @@
-//! SQUARED_DIFFERENCE, PRELU and DIV on 8-bit tensors, by the built-in kernels: XNNPACK takes them
-//! in float only.
+//! SQUARED_DIFFERENCE, PRELU and DIV on quantised tensors, by the built-in kernels: XNNPACK takes
+//! them in float only.
 
 use super::{Operand, binary};
 use crate::requant::builtin::FixedMultiplier;
@@ -70,6 +70,44 @@ impl Prelu {
             self.negative.apply(x * (alpha - self.zero_points[1]))
         };
         T::saturated(scaled.saturating_add(self.zero_points[2]))
+    }
+}
+
+/// DIV (`reference/div.h`): by the divisor's reciprocal in fixed point. A divisor of 0, which the
+/// built-in kernel does not check for, gives a number without meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct Div {
+    zero_points: [i32; 3],
+    multiplier: FixedMultiplier,
+    bounds: [i32; 2],
+}
+
+impl Div {
+    /// For operands and output of these scales, clamped to `bounds`.
+    pub fn new(first: Affine, second: Affine, output: Affine, bounds: [i32; 2]) -> Self {
+        let ratio = first.scale / (second.scale * output.scale);
+        Self {
+            zero_points: [first.zero_point, second.zero_point, output.zero_point],
+            multiplier: FixedMultiplier::new(f64::from(ratio)),
+            bounds,
+        }
+    }
+
+    /// Of one pair.
+    pub fn apply<T: Quantized>(&self, a: T, b: T) -> T {
+        let (a, b): (i32, i32) = (a.into(), b.into());
+        let (mut a, mut b) = (a - self.zero_points[0], b - self.zero_points[1]);
+        if b < 0 {
+            (a, b) = (-a, -b);
+        }
+        let inverse = FixedMultiplier::reciprocal(b);
+        // Bits that are free to the left of `a`.
+        let headroom = if a >= 0 { a.leading_zeros() } else { (!a).leading_zeros() } as i32 - 1;
+        let quotient = FixedMultiplier { shift: headroom, ..inverse }.apply(a);
+        let shift = self.multiplier.shift + inverse.shift - headroom;
+        let scaled = FixedMultiplier { shift, ..self.multiplier }.apply_any_shift(quotient);
+        let [min, max] = self.bounds;
+        T::from_i32(scaled.saturating_add(self.zero_points[2]).max(min).min(max))
     }
 }
 

@@ -57,6 +57,12 @@ pub fn gelu_by_tanh(x: f32) -> f32 {
     0.5 * x * (1.0 + libm::tanhf(SQRT_2_BY_PI * (x + 0.044_715 * x * x * x)))
 }
 
+/// NEG by the built-in kernel (`neg.cc`): of the element, whatever the scales are; the least one
+/// stays.
+pub fn neg<T: Quantized>(element: i32) -> T {
+    T::from_i32(-element)
+}
+
 /// ABS by the built-in kernel (`elementwise.cc`).
 pub fn abs<T: Quantized>(element: i32, input: Affine, output: Affine) -> T {
     let size = (element - input.zero_point).abs();

@@ -62,6 +62,39 @@ impl FixedMultiplier {
         ((high + (1i64 << right >> 1)) >> right) as i32
     }
 
+    /// [`apply`](Self::apply) as it comes out in DIV, which shifts by more than 31 bits where the
+    /// dividend is small. Gemmlowp defines no such shift; processors take it modulo 32, so that
+    /// TensorFlow Lite's quotients near 0 are large numbers there, and so they are here.
+    #[inline]
+    pub fn apply_any_shift(self, x: i32) -> i32 {
+        if self.shift >= -31 {
+            return self.apply(x);
+        }
+        let high = high_mul(x, self.fraction);
+        (high >> (-self.shift & 31)).saturating_add(i32::from(high >= 0))
+    }
+
+    /// [`apply`](Self::apply) for 48-bit numbers, with the fraction in 15 bits, rounded half up
+    /// (`MultiplyByQuantizedMultiplier` of `int64_t` in `common.cc`).
+    #[inline]
+    pub fn apply_wide(self, x: i64) -> i32 {
+        let fraction =
+            if self.fraction < 0x7fff_0000 { (self.fraction + (1 << 15)) >> 16 } else { 0x7fff };
+        let right = (15 - self.shift).clamp(1, 62);
+        let product = x.wrapping_mul(fraction.into()).wrapping_add(1 << (right - 1));
+        (product >> right) as i32
+    }
+
+    /// `1 / x` for a whole number above 0, in gemmlowp's fixed point (`GetReciprocal` in
+    /// `common.h`): the fraction of `x / 2^n` in `1..2`, inverted by three Newton steps. 0, which
+    /// has no inverse, gives what the same digits give there.
+    pub fn reciprocal(x: i32) -> FixedMultiplier {
+        let headroom = x.leading_zeros();
+        let digits = x.unsigned_abs().checked_shl(headroom).unwrap_or(0);
+        let fraction = inverse_of_one_plus(digits.wrapping_sub(1 << 31) as i32);
+        FixedMultiplier { fraction, shift: headroom as i32 - 31 }
+    }
+
     /// `1 / sqrt(x)` for a count of squares, by five Newton steps in fixed point
     /// (`GetInvSqrtQuantizedMultiplierExp` in `common.h`). 0 counts as 1.
     pub fn inverse_sqrt(x: i32) -> FixedMultiplier {
@@ -112,6 +145,24 @@ fn high_mul(a: i32, b: i32) -> i32 {
     ((product + nudge) / (1 << 31)).min(i64::from(i32::MAX)) as i32
 }
 
+/// `1 / (1 + x)` for `x` in `0..1`, both in units of 2^-31
+/// (`one_over_one_plus_x_for_x_in_0_1` in gemmlowp's `fixedpoint.h`).
+fn inverse_of_one_plus(x: i32) -> i32 {
+    /// 48/17 and -32/17 in units of 2^-29: the line that is nearest to the inverse.
+    const LINE: [i32; 2] = [1_515_870_810, -1_010_580_540];
+    let saturating_shl = |x: i32, bits: u32| {
+        (i64::from(x) << bits).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+    };
+    let sum = i64::from(x) + i64::from(i32::MAX);
+    let half_denominator = ((sum + if sum >= 0 { 1 } else { -1 }) / 2) as i32;
+    let mut inverse = LINE[0].wrapping_add(high_mul(half_denominator, LINE[1]));
+    for _ in 0..3 {
+        let rest = (1i32 << 29).wrapping_sub(high_mul(half_denominator, inverse));
+        inverse = inverse.wrapping_add(saturating_shl(high_mul(inverse, rest), 2));
+    }
+    saturating_shl(inverse, 1)
+}
+
 /// `round(x / 2^bits)`, ties away from zero.
 #[inline]
 pub fn round_shift(x: i32, bits: u32) -> i32 {
@@ -130,6 +181,12 @@ pub fn high_mul_i16(a: i16, b: i16) -> i16 {
 }
 
 impl Affine {
+    /// `round(x / scale) + zero_point`, ties away from zero, saturated: QUANTIZE in the built-in
+    /// kernel (`AffineQuantize`). Not a number becomes the zero point.
+    pub fn quantise_builtin<T: Quantized>(self, x: f32) -> T {
+        T::saturated(((x / self.scale).round() as i32).saturating_add(self.zero_point))
+    }
+
     /// `round(x * (1.0 / scale)) + zero_point`, ties away from zero, saturated: the entry of a table
     /// in the built-in kernels (`LUTPopulate` in `common.h`): EXP, LOG, GELU.
     pub fn builtin_table_entry<T: Quantized>(self, x: f32) -> T {
@@ -214,6 +271,11 @@ impl BuiltinRescale {
         Self { half_up: true, ..Self::new(from, to, ratio, [T::MIN, T::MAX]) }
     }
 
+    /// For QUANTIZE from or to elements that are wider than 8 bits.
+    pub fn quantize_wide<T: Quantized>(from: Affine, to: Affine) -> BuiltinRescale {
+        Self { half_up: false, ..Self::quantize::<T>(from, to) }
+    }
+
     /// For an activation that clamps, with elements of `T` on both sides. The ratio of the scales
     /// is taken in f32.
     pub fn relu<T: Quantized>(from: Affine, to: Affine, bounds: [f32; 2]) -> BuiltinRescale {
@@ -257,4 +319,41 @@ pub fn softmax_element<T: Quantized>(scaled: f32, zero_point: i32) -> T {
     // The two ways differ just below one half. For uint8 the zero point is 0.
     let rounded = if T::MIN == 0 { scaled + 0.5 } else { scaled.round() };
     T::saturated((rounded as i32).saturating_add(zero_point))
+}
+
+/// REDUCE_PROD of quantised elements (`QuantizedReduceProd` in `optimized/reduce.h`): so that no
+/// product overflows, each is brought back by `input scale / output scale^(1 / count)`.
+#[derive(Clone, Copy, Debug)]
+pub struct ProductRequantize {
+    multiplier: FixedMultiplier,
+    zero_points: [i32; 2],
+}
+
+impl ProductRequantize {
+    /// For products of `count` elements.
+    pub fn new(input: Affine, output: Affine, count: usize) -> ProductRequantize {
+        let root = libm::pow(f64::from(output.scale), 1.0 / count as f64);
+        ProductRequantize {
+            multiplier: FixedMultiplier::new(f64::from(input.scale) / root),
+            zero_points: [input.zero_point, output.zero_point],
+        }
+    }
+
+    /// The product of the elements before, `None` if there are none, times an element.
+    #[inline]
+    pub fn step<T: Quantized>(&self, product: Option<i32>, element: T) -> Option<i32> {
+        let element: i32 = element.into();
+        let element = element - self.zero_points[0];
+        Some(match product {
+            None => element,
+            Some(product) => self.multiplier.apply_wide(i64::from(product) * i64::from(element)),
+        })
+    }
+
+    /// The output's element. The product of nothing is 1.
+    #[inline]
+    pub fn finish<T: Quantized>(&self, product: Option<i32>) -> T {
+        let value = self.multiplier.apply_wide(product.unwrap_or(1).into());
+        T::saturated(value.saturating_add(self.zero_points[1]))
+    }
 }

@@ -125,7 +125,6 @@ impl Model {
                 ))
                 .with("tensor", id.0));
             }
-            self.check_activation_type(id)?;
             sources[id.0] = Source::Input;
         }
         for (index, node) in self.nodes.iter().enumerate() {
@@ -141,7 +140,7 @@ impl Model {
                 self.check_id(id, &|| format!("{}: output {at}", label()))?;
                 let what = match sources[id.0] {
                     Source::None => {
-                        if node.operator != Operator::Densify {
+                        if !matches!(node.operator, Operator::Densify | Operator::Cast) {
                             self.check_activation_type(id)?;
                         }
                         sources[id.0] = Source::Node(index);
@@ -193,11 +192,12 @@ impl Model {
         Error::format(format!("{whose}, {}, {what}", self.tensor_label(id))).with("tensor", id.0)
     }
 
-    /// Float16 stands in constants only.
+    /// Only constants, inputs of the model and what CAST makes may be float16, and few operators
+    /// take it.
     fn check_activation_type(&self, id: TensorId) -> Result<()> {
         if self.tensor(id).dtype == DataType::Float16 {
             return Err(Error::unsupported_type(format!(
-                "{} is float16; only constants may be",
+                "{} is float16; only constants and results of CAST may be",
                 self.tensor_label(id)
             ))
             .with("tensor", id.0));

@@ -62,7 +62,7 @@ pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
             if !(beta.is_finite() && *beta > 0.0) {
                 return Err(rules.error(format!("beta is {beta}, must be finite and above 0")));
             }
-            rules.quantised_unary(REAL)
+            rules.softmax()
         }
         Operator::Logistic
         | Operator::Relu
@@ -136,6 +136,18 @@ impl Rules<'_> {
         self.unary(types)?;
         self.per_tensor(self.input(0)?)?;
         self.per_tensor(self.output(0))
+    }
+
+    /// Like other unary operators, but that int8 may become int16.
+    fn softmax(&self) -> Result<()> {
+        self.arity(1..=1, 1)?;
+        let (input, output) = (self.input(0)?, self.output(0));
+        self.types(input, REAL)?;
+        if (input.tensor.dtype, output.tensor.dtype) != (Int8, Int16) {
+            self.same_type(input, output)?;
+        }
+        self.per_tensor(input)?;
+        self.per_tensor(output)
     }
 
     /// Types and scales of an operator with weights; `axis` is that of the output channels.
@@ -458,8 +470,9 @@ impl Rules<'_> {
 
     fn cast(&self) -> Result<()> {
         self.arity(1..=1, 1)?;
-        self.types(self.input(0)?, ANY)?;
-        self.types(self.output(0), ANY)
+        const CASTABLE: &[DataType] = &[Float32, Float16, Int8, UInt8, Int16, Int32, Int64, Bool];
+        self.types(self.input(0)?, CASTABLE)?;
+        self.types(self.output(0), CASTABLE)
     }
 
     fn densify(&self) -> Result<()> {

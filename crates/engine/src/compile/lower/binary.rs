@@ -5,7 +5,7 @@ use achado_kernels::binary::{
     Binary, Comparison, Integer, Select, binary_f32, binary_integer, compare, logical_and,
     logical_not, logical_or, maximum, minimum,
 };
-use achado_kernels::reference::binary_quantized::{Prelu, SquaredDifference};
+use achado_kernels::reference::binary_quantized::{Div, Prelu, SquaredDifference};
 use achado_kernels::requant::AddRequantize;
 use achado_kernels::requant::builtin::FixedMultiplier;
 use achado_model::{Activation, DataType, Operator, Result};
@@ -41,11 +41,15 @@ pub(super) fn binary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
             })
         }
         DataType::Int32 | DataType::Int64 => integers(builder, node, operator, activation),
+        // The elements as they are, whatever their scale.
+        _ if matches!(operator, Binary::FloorDiv | Binary::FloorMod) => {
+            integers(builder, node, operator, activation)
+        }
         _ => quantized(builder, node, operator, activation),
     }
 }
 
-/// Operators of int32 and int64.
+/// Operators of plain integers.
 pub(super) fn integers(
     builder: &mut Builder,
     node: &NodeRef,
@@ -55,11 +59,13 @@ pub(super) fn integers(
     match common_type(node)? {
         DataType::Int32 => integers_of::<i32>(builder, node, operator, activation),
         DataType::Int64 => integers_of::<i64>(builder, node, operator, activation),
+        DataType::Int8 => integers_of::<i8>(builder, node, operator, activation),
+        DataType::Int16 => integers_of::<i16>(builder, node, operator, activation),
         _ => Err(node.unsupported_types()),
     }
 }
 
-fn integers_of<T: Integer + bytemuck::Pod + From<i32> + Send + Sync>(
+fn integers_of<T: Integer + bytemuck::Pod + TryFrom<i32> + Send + Sync>(
     builder: &mut Builder,
     node: &NodeRef,
     operator: Binary,
@@ -68,10 +74,9 @@ fn integers_of<T: Integer + bytemuck::Pod + From<i32> + Send + Sync>(
     let broadcast = broadcast(node)?;
     let inputs = [node.input_id(0)?, node.input_id(1)?];
     // Bounds of activations are small integers or infinite.
-    let clamps = (activation != Activation::None).then(|| {
-        let (low, high) = activation.range();
-        [T::from(low as i32), T::from(high as i32)]
-    });
+    let (low, high) = activation.range();
+    let bound = |bound: f32| T::try_from(bound as i32).ok().filter(|_| bound.is_finite());
+    let (low, high) = (bound(low), bound(high));
     builder.push_simple(node, "map", &inputs, move |operands| {
         let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
         let (first, second) = (operands.inputs[0], operands.inputs[1]);
@@ -79,10 +84,11 @@ fn integers_of<T: Integer + bytemuck::Pod + From<i32> + Send + Sync>(
         if !binary_integer(operator, &broadcast, first, second, out) {
             operands.fault = Some("a division by zero or a negative exponent of an integer");
         }
-        if let Some([low, high]) = clamps {
-            for out in out {
-                *out = (*out).clamp(low, high);
-            }
+        if let Some(low) = low {
+            out.iter_mut().for_each(|out| *out = (*out).max(low));
+        }
+        if let Some(high) = high {
+            out.iter_mut().for_each(|out| *out = (*out).min(high));
         }
     })
 }
@@ -124,6 +130,13 @@ fn quantized(
             }
             Binary::Minimum => {
                 push(builder, Box::new(move |a, b, out| minimum::<T>(&broadcast, a, b, out)))
+            }
+            Binary::Div => {
+                let clamp = output.builtin_activation_bounds::<T>(bounds(activation));
+                let params = Div::new(first, second, output, clamp);
+                push(builder, Box::new(move |a, b, out| {
+                    broadcast.apply(a, b, out, |a: T, b: T| params.apply(a, b));
+                }))
             }
             Binary::SquaredDifference => {
                 let params = SquaredDifference::new(first, second, output);

@@ -16,7 +16,7 @@ use achado_kernels::requant::{Quantized, Requantize};
 use achado_kernels::simd::{Element, Native};
 use achado_model::{Activation, DataType, Operator, Result, Tensor, TensorId};
 
-use super::{Builder, with_quantized};
+use super::{Builder, matrix, with_quantized};
 use crate::compile::fold::constant_floats;
 use crate::compile::infer::{WindowAttributes, window};
 use crate::compile::node::NodeRef;
@@ -115,15 +115,16 @@ pub(super) struct FloatParts {
     activation: [f32; 2],
 }
 
+/// A float bias with one element for each output channel.
+pub(super) fn float_bias(node: &NodeRef, out_c: usize) -> Result<Option<Vec<f32>>> {
+    let Some(bias) = node.optional_input(2) else { return Ok(None) };
+    check_bias(node, bias, out_c)?;
+    constant_floats(node, bias).map(Some)
+}
+
 impl FloatParts {
     pub fn new(node: &NodeRef, out_c: usize, activation: Activation) -> Result<Self> {
-        let bias = match node.optional_input(2) {
-            None => None,
-            Some(bias) => {
-                check_bias(node, bias, out_c)?;
-                Some(constant_floats(node, bias)?)
-            }
-        };
+        let bias = float_bias(node, out_c)?;
         let (low, high) = activation.range();
         let values = constant_floats(node, node.input(1)?)?;
         Ok(Self { values, bias, activation: [low, high] })
@@ -164,7 +165,7 @@ pub(super) fn arithmetic(node: &NodeRef) -> Result<Arithmetic> {
 /// The input of a float operator with 8-bit weights, snapped to the grid on which TensorFlow Lite
 /// quantises it: a temporary, written by a step of its own. `len` elements share a grid. Other
 /// weights take the input as it is.
-fn dynamic_range(
+pub(super) fn dynamic_range(
     builder: &mut Builder,
     node: &NodeRef,
     snap: fn(&[f32], &mut [f32]),
@@ -233,8 +234,9 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let kernel = Conv2dFloat::new(shape, &parts.weights());
-            let picture_len = picture[1..].iter().product();
-            let inputs = [dynamic_range(builder, node, snap, picture_len)?];
+            let is_pointwise = [kernel_h, kernel_w] == [1, 1];
+            let grid_len = if is_pointwise { in_c } else { picture[1..].iter().product() };
+            let inputs = [dynamic_range(builder, node, snap, grid_len)?];
             builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
         }
     }
@@ -444,6 +446,9 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
             "an input of shape {:?} does not fit weights of shape {:?}",
             input.shape, weights.shape
         )));
+    }
+    if !weights.is_constant() {
+        return matrix::product_of_computed(builder, node, activation);
     }
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     let sizes = [in_c, out_c];

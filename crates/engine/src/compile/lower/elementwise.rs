@@ -1,11 +1,9 @@
-//! ADD and MUL with broadcasting; operators of one operand; QUANTIZE, DEQUANTIZE and CAST.
+//! ADD and MUL with broadcasting; operators of one operand.
 
 use achado_kernels::add::{add_f32, add_quantized};
 use achado_kernels::binary::Binary;
 use achado_kernels::broadcast::Broadcast;
-use achado_kernels::dequantize::dequantize;
 use achado_kernels::mul::{MulQuantized, mul_f32, mul_quantized};
-use achado_kernels::quantize::quantize_f32;
 use achado_kernels::requant::{AddRequantize, MulRequantize};
 use achado_kernels::table::{self, Table};
 use achado_kernels::unary::{self, Unary, unary_f32};
@@ -184,47 +182,4 @@ pub(super) fn push_table(builder: &mut Builder, node: &NodeRef, table: Table) ->
     builder.push_simple(node, "table", &[node.input_id(0)?], move |operands: &mut Operands| {
         table::apply(&table, operands.inputs[0], operands.outputs[0]);
     })
-}
-
-/// QUANTIZE.
-pub(super) fn quantize(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let (input, output) = (node.input(0)?, node.output(0)?);
-    let to = node.affine(output)?;
-    let table = match (input.dtype, output.dtype) {
-        (DataType::Float32, _) => {
-            let inputs = [node.input_id(0)?];
-            return with_quantized!(output.dtype, T => {
-                builder.push_simple(node, "quantize", &inputs, move |operands| {
-                    let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-                    quantize_f32(to, bytemuck::cast_slice(operands.inputs[0]), out);
-                })
-            }, else Err(node.unsupported_types()));
-        }
-        (DataType::Int8, DataType::Int8) => table::quantize_same::<i8>(node.affine(input)?, to),
-        (DataType::UInt8, DataType::UInt8) => table::quantize_same::<u8>(node.affine(input)?, to),
-        (DataType::Int8, DataType::UInt8) => {
-            table::quantize_between::<i8, u8>(node.affine(input)?, to)
-        }
-        (DataType::UInt8, DataType::Int8) => {
-            table::quantize_between::<u8, i8>(node.affine(input)?, to)
-        }
-        _ => return Err(node.unsupported_types()),
-    };
-    push_table(builder, node, table)
-}
-
-/// DEQUANTIZE of a tensor that is computed; constants were folded.
-pub(super) fn dequantise(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let (input, output) = (node.input(0)?, node.output(0)?);
-    if output.dtype != DataType::Float32 {
-        return Err(node.unsupported_types());
-    }
-    let inputs = [node.input_id(0)?];
-    with_quantized!(input.dtype, T => {
-        let from = node.affine(input)?;
-        builder.push_simple(node, "dequantize", &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-            dequantize(from, bytemuck::cast_slice::<u8, T>(operands.inputs[0]), out);
-        })
-    }, else Err(node.unsupported_types()))
 }

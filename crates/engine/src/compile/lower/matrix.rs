@@ -1,12 +1,18 @@
 //! TRANSPOSE_CONV, MediaPipe's Convolution2DTransposeBias, and BATCH_MATMUL.
 
 use achado_kernels::batch_matmul::BatchMatmul;
+use achado_kernels::reference::FloatWeights;
+use achado_kernels::reference::fully_connected::{fully_connected_f32, fully_connected_quantized};
 use achado_kernels::requant::builtin::FixedMultiplier;
+use achado_kernels::requant::dynamic::{snap, snap_builtin};
 use achado_kernels::transpose_conv::{transpose_conv_f32, transpose_conv_quantized};
 use achado_model::{Activation, DataType, Node, Operator, Result};
 
-use super::convolution::{Arithmetic, FloatParts, QuantizedParts, arithmetic, constant_weights};
+use super::convolution::{
+    Arithmetic, FloatParts, QuantizedParts, arithmetic, constant_weights, dynamic_range, float_bias,
+};
 use super::{Builder, with_quantized};
+use crate::compile::fold::constant_floats;
 use crate::compile::infer;
 use crate::compile::node::NodeRef;
 
@@ -45,6 +51,8 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
         }, else Err(node.unsupported_types())),
         Arithmetic::Float => {
             let parts = FloatParts::new(node, shape.out_c, activation)?;
+            let picture_len = node.picture(node.input(0)?)?[1..].iter().product();
+            let inputs = [dynamic_range(builder, node, snap_builtin, picture_len)?];
             builder.push_simple(node, "transposed f32", &inputs, move |operands| {
                 let input = bytemuck::cast_slice(operands.inputs[0]);
                 let out = bytemuck::cast_slice_mut(operands.outputs[0]);
@@ -64,6 +72,17 @@ pub(super) fn batch_matmul(
     let product = BatchMatmul::new(&a.shape, &b.shape, adjoint).ok_or_else(|| {
         node.unsupported(format!("matrices of shapes {:?} and {:?}", a.shape, b.shape))
     })?;
+    let dtypes = (a.dtype, b.dtype, output.dtype);
+    if dtypes == (DataType::Float32, DataType::Int8, DataType::Float32) && !adjoint[0] {
+        // Hybrid: rows on the grids of their own, by constant weights.
+        let depth = a.shape.last().copied().unwrap_or(1).max(1);
+        let weights = constant_floats(node, b)?;
+        let inputs = [dynamic_range(builder, node, snap, depth)?];
+        return builder.push_simple(node, "matmul f32", &inputs, move |operands| {
+            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+            product.run_f32(bytemuck::cast_slice(operands.inputs[0]), &weights, out);
+        });
+    }
     if a.dtype != b.dtype || a.dtype != output.dtype {
         return Err(node.unsupported_types());
     }
@@ -86,4 +105,44 @@ pub(super) fn batch_matmul(
             product.run_quantized(zero_points, multiplier, a, b, out);
         })
     }, else Err(node.unsupported_types()))
+}
+
+/// FULLY_CONNECTED with weights that another operator computes: nothing is packed.
+pub(super) fn product_of_computed(
+    builder: &mut Builder,
+    node: &NodeRef,
+    activation: Activation,
+) -> Result<()> {
+    let &[out_c, in_c] = &node.input(1)?.shape[..] else {
+        return Err(node.malformed("weights that are no matrix"));
+    };
+    let (inputs, sizes) = ([node.input_id(0)?, node.input_id(1)?], [in_c, out_c]);
+    match arithmetic(node)? {
+        Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
+            let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
+            builder.push_simple(node, "rows", &inputs, move |operands| {
+                let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+                let (input, weights) = (operands.inputs[0], operands.inputs[1]);
+                let input = bytemuck::cast_slice::<u8, T>(input);
+                let weights = parts.weights(bytemuck::cast_slice::<u8, T>(weights));
+                let (zero_point, requant) = (parts.input_zero_point, parts.requant());
+                fully_connected_quantized(sizes, input, zero_point, &weights, &requant, out);
+            })
+        }, else Err(node.unsupported_types())),
+        Arithmetic::Float if node.input(1)?.dtype == DataType::Float32 => {
+            let bias = float_bias(node, out_c)?;
+            let (low, high) = activation.range();
+            builder.push_simple(node, "rows f32", &inputs, move |operands| {
+                let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+                let (input, weights) = (operands.inputs[0], operands.inputs[1]);
+                let weights = FloatWeights {
+                    values: bytemuck::cast_slice(weights),
+                    bias: bias.as_deref(),
+                    activation: [low, high],
+                };
+                fully_connected_f32(sizes, bytemuck::cast_slice(input), &weights, out);
+            })
+        }
+        Arithmetic::Float => Err(node.unsupported("the weights must be a constant")),
+    }
 }

@@ -255,8 +255,8 @@ fn lower_node(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         | Operator::Ceil
         | Operator::Round
         | Operator::Sign => elementwise::unary(builder, node),
-        Operator::Quantize => elementwise::quantize(builder, node),
-        Operator::Dequantize => elementwise::dequantise(builder, node),
+        Operator::Quantize => conversion::quantize(builder, node),
+        Operator::Dequantize => conversion::dequantise(builder, node),
         Operator::Cast => conversion::convert(builder, node),
         Operator::AveragePool2d { .. } | Operator::MaxPool2d { .. } => window::pool(builder, node),
         Operator::ResizeBilinear { align_corners, half_pixel_centers } => {

@@ -3,7 +3,8 @@
 use achado_kernels::arrange::cumsum;
 use achado_kernels::mean::{mean_f32, mean_quantized, sum_f32};
 use achado_kernels::reduce::Reduction;
-use achado_kernels::requant::ReduceRequantize;
+use achado_kernels::requant::builtin::ProductRequantize;
+use achado_kernels::requant::{Quantized, ReduceRequantize};
 use achado_model::{DataType, Operator, Result};
 
 use super::{Builder, with_quantized};
@@ -112,8 +113,26 @@ pub(super) fn product(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         DataType::Float32 => push_fold(builder, node, 1.0, |a: f32, b: f32| a * b, |x| x),
         DataType::Int32 => push_fold(builder, node, 1, i32::wrapping_mul, |x| x),
         DataType::Int64 => push_fold(builder, node, 1, i64::wrapping_mul, |x| x),
+        DataType::Int8 => product_of_quantized::<i8>(builder, node),
+        DataType::Int16 => product_of_quantized::<i16>(builder, node),
         _ => Err(node.unsupported_types()),
     }
+}
+
+fn product_of_quantized<T: Quantized + bytemuck::Pod + Send + Sync>(
+    builder: &mut Builder,
+    node: &NodeRef,
+) -> Result<()> {
+    let count = reduction(node)?.count();
+    if count == 1 {
+        // TensorFlow Lite copies the elements, whatever the scales are.
+        let only = |_: T, x: T| x;
+        return push_fold(builder, node, T::default(), only, |x| x);
+    }
+    let (from, to) = (node.affine(node.input(0)?)?, node.affine(node.output(0)?)?);
+    let requant = ProductRequantize::new(from, to, count);
+    let add = move |product, x: T| requant.step(product, x);
+    push_fold(builder, node, None, add, move |product| requant.finish(product))
 }
 
 /// REDUCE_ANY and REDUCE_ALL.

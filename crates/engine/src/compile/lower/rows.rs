@@ -5,8 +5,10 @@ use achado_kernels::normalization::{
     LocalResponse, l2_normalization_f32, l2_normalization_quantized,
     local_response_normalization_f32, log_softmax_f32, log_softmax_quantized,
 };
+use achado_kernels::requant::Quantized;
 use achado_kernels::softmax::{SoftmaxTable, softmax_f32, softmax_quantized};
 use achado_model::{Activation, DataType, Result};
+use bytemuck::Pod;
 
 use super::{Builder, with_quantized};
 use crate::compile::node::NodeRef;
@@ -35,20 +37,32 @@ fn push_f32(
 
 /// SOFTMAX.
 pub(super) fn softmax(builder: &mut Builder, node: &NodeRef, beta: f32) -> Result<()> {
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    if (input.dtype, output.dtype) == (DataType::Int8, DataType::Int16) {
+        return softmax_of::<i8, i16>(builder, node, beta);
+    }
     let (depth, dtype) = rows(node)?;
     if dtype == DataType::Float32 {
         let run = move |input: &[f32], out: &mut [f32]| softmax_f32(beta, depth, input, out);
         return push_f32(builder, node, "softmax f32", run);
     }
-    with_quantized!(dtype, T => {
-        let scale = node.affine(node.input(0)?)?.scale;
-        let table = SoftmaxTable::new(scale, beta, node.affine(node.output(0)?)?);
-        builder.push_simple(node, "softmax table", &[node.input_id(0)?], move |operands| {
-            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-            let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
-            softmax_quantized(&table, depth, input, out);
-        })
-    }, else Err(node.unsupported_types()))
+    with_quantized!(dtype, T => softmax_of::<T, T>(builder, node, beta),
+        else Err(node.unsupported_types()))
+}
+
+fn softmax_of<I: Pod + Quantized + Ord, O: Pod + Quantized>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    beta: f32,
+) -> Result<()> {
+    let input = node.input(0)?;
+    let depth = input.shape.last().copied().unwrap_or(1);
+    let table = SoftmaxTable::new(node.affine(input)?.scale, beta, node.affine(node.output(0)?)?);
+    builder.push_simple(node, "softmax table", &[node.input_id(0)?], move |operands| {
+        let out = bytemuck::cast_slice_mut::<u8, O>(operands.outputs[0]);
+        let input = bytemuck::cast_slice::<u8, I>(operands.inputs[0]);
+        softmax_quantized(&table, depth, input, out);
+    })
 }
 
 /// LOG_SOFTMAX.

@@ -44,11 +44,13 @@ pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         });
     }
     let affine = node.affine(input)?;
-    if affine != node.affine(output)? {
+    let to = node.affine(output)?;
+    // AVERAGE_POOL_2D averages the elements as they are, whatever the result's scale is.
+    if is_max && affine != to {
         return Err(node.unsupported("input and output must share scale and zero point"));
     }
     with_quantized!(input.dtype, T => {
-        let bounds = affine.activation_bounds::<T>([low, high]);
+        let bounds = to.activation_bounds::<T>([low, high]);
         let kernel = if is_max { "max" } else { "average" };
         builder.push_simple(node, kernel, &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
