@@ -193,8 +193,9 @@ function print(text: string): number {
   return 0;
 }
 
-async function convert({ model, output, labels, ...options }: Conversion): Promise<number> {
-  const tflite = await convertOnnx(model, { labels, ...options });
+async function convert(conversion: Conversion): Promise<number> {
+  const { model, output, labels, preprocess, inputShapes } = conversion;
+  const tflite = await convertOnnx(model, { labels, preprocess, inputShapes });
   await writeFile(output, tflite);
   return print(`${output}: ${tflite.byteLength} bytes\n`);
 }

@@ -44,6 +44,7 @@ export async function convertOn(
 ): Promise<Uint8Array<ArrayBuffer>> {
   checkConversion(options);
   const signal = options.signal ?? new AbortController().signal;
+  signal.throwIfAborted();
   const preprocess = preprocessOf(options.preprocess);
   const convert = async () => {
     const [model, labels] = await Promise.all([

@@ -310,6 +310,7 @@ test("importing either entry does nothing but define", async () => {
     const exported = await import(`../../pkg/dist/${entry}.js`);
     assert.deepEqual(Object.keys(exported).sort(), [
       "AchadoError",
+      "convertOnnx",
       "createClassifier",
       "defaultModel",
       "openCamera",

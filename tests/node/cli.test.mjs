@@ -1,7 +1,9 @@
 // The command line, as a user calls it.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -85,6 +87,51 @@ test("models that do not work say why", async () => {
   assert.match(picture.stderr, /not a \.tflite model/);
 });
 
+test("convert writes a .tflite that says its labels and normalisation", async (t) => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), "achado-convert-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const onnx = path.join(root, "tests/fixtures/onnx/colours.onnx");
+  const names = path.join(folder, "names.txt");
+  await writeFile(names, "warm\nfresh\ncold\n");
+  const model = path.join(folder, "colours.tflite");
+  for (const how of [
+    ["--preprocess", "imagenet"],
+    ["--mean", "123.675,116.28,103.53", "--std", "58.395,57.12,57.375"],
+  ]) {
+    const made = await achado("convert", onnx, "-o", model, "--labels", names, ...how);
+    assert.equal(made.status, 0, made.stderr);
+    // A photo of a cup of coffee on a saucer is brown: without a further word about the model.
+    const seen = await achado("classify", photo("coffee.jpg"), "--model", model, "--json");
+    assert.equal(seen.status, 0, seen.stderr);
+    const [{ top, classifications }] = JSON.parse(seen.stdout);
+    assert.equal(top.categoryName, "warm");
+    assert.deepEqual(classifications[0].categories.map((one) => one.categoryName).sort(), [
+      "cold",
+      "fresh",
+      "warm",
+    ]);
+  }
+  const bgr = ["--mean", "104,117,123", "--std", "60", "--bgr"];
+  assert.equal((await achado("convert", onnx, "-o", model, ...bgr)).status, 0);
+  const blue = await achado("classify", photo("coffee.jpg"), "--model", model, "--json");
+  assert.equal(JSON.parse(blue.stdout)[0].top.index, 2, "red is the last of blue, green and red");
+});
+
+test("an ONNX model is classified with, and a model that is none is not converted", async () => {
+  const onnx = path.join(root, "tests/fixtures/onnx/colours.onnx");
+  const ready = ["--model", onnx, "--preprocess", "imagenet", "--json"];
+  const seen = await achado("classify", photo("coffee.jpg"), ...ready);
+  assert.equal(JSON.parse(seen.stdout)[0].top.index, 0, seen.stderr);
+  const unsaid = await achado("classify", photo("coffee.jpg"), "--model", onnx);
+  assert.equal(unsaid.status, 1);
+  assert.match(unsaid.stderr, /does not say how pixels become its values/);
+  const output = path.join(os.tmpdir(), "achado-never-written.tflite");
+  const none = await achado("convert", photo("cat.jpg"), "-o", output);
+  assert.equal(none.status, 1);
+  assert.match(none.stderr, /not an ONNX model/);
+  assert.equal(existsSync(output), false);
+});
+
 test("a wrong command line is status 2 and points to --help", async () => {
   for (const [argv, words] of [
     [[], /what shall be done/],
@@ -94,6 +141,10 @@ test("a wrong command line is status 2 and points to --help", async () => {
     [["classify", "x.jpg", "--top", "0"], /--top/],
     [["classify", "x.jpg", "--min-score", "low"], /--min-score needs a number, has "low"/],
     [["classify", "x.jpg", "--modle", "m"], /--modle/],
+    [["convert", "m.onnx"], /convert needs -o FILE/],
+    [["convert", "-o", "m.tflite"], /convert needs a model/],
+    [["convert", "m.onnx", "-o", "m.tflite", "--mean", "1"], /--mean and --std go together/],
+    [["convert", "m.onnx", "-o", "m.tflite", "--mean", "a", "--std", "1"], /--mean needs numbers/],
   ]) {
     const { status, stdout, stderr } = await achado(...argv);
     assert.equal(status, 2, argv.join(" "));

@@ -64,7 +64,10 @@ pub(crate) struct Importer<'a> {
 /// Imports a model.
 pub(crate) fn import(file: &Bytes, options: &ImportOptions) -> Result<Model> {
     let mut budget = Budget::for_file(file.len());
-    let proto = ModelProto::read(file, &mut budget)?;
+    let proto = ModelProto::read(file, &mut budget).map_err(|mut error| {
+        error.message = format!("this ONNX model cannot be read: {}", error.message).into();
+        error
+    })?;
     let graph = proto.graph.as_ref().ok_or_else(|| {
         Error::format(
             "this is not an ONNX model: there is no graph in it, or the file is truncated",
@@ -246,6 +249,16 @@ impl<'a> Importer<'a> {
 
     fn add_inputs(&mut self, options: &ImportOptions) -> Result<()> {
         let graph = self.graph;
+        let is_input = |name: &str| {
+            !self.values.contains_key(name) && graph.inputs.iter().any(|info| info.name == name)
+        };
+        if let Some((name, _)) = options.input_shapes.iter().find(|(name, _)| !is_input(name)) {
+            let names = graph.inputs.iter().map(|info| info.name).filter(|name| is_input(name));
+            return Err(Error::invalid_option(format!(
+                "inputShapes: there is no input {name:?}; there are {:?}",
+                names.collect::<Vec<_>>()
+            )));
+        }
         let mut signature = Vec::new();
         for info in &graph.inputs {
             // Old files name their initializers among the inputs.

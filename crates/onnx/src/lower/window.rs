@@ -55,9 +55,9 @@ impl Window {
                 ))),
             }
         };
-        let named = match site.has("kernel_shape") {
-            true => Some(pair("kernel_shape", 1, 1)?),
-            false => None,
+        let named = match site.ints("kernel_shape")? {
+            Some(values) if !values.is_empty() => Some(pair("kernel_shape", 1, 1)?),
+            _ => None,
         };
         let filter = match (named, filter) {
             (Some(named), Some(found)) if named != found => {
