@@ -1,5 +1,6 @@
 //! torchvision's architectures as PyTorch's exporter writes them, with few channels and random
-//! weights, against ONNX Runtime. `scripts/onnx/architectures.py` makes the files.
+//! weights, against ONNX Runtime, and the `.tflite` files that they become against TensorFlow Lite.
+//! `scripts/onnx/architectures.py` makes the files, `scripts/onnx/litert.py` the latter answers.
 
 mod support;
 
@@ -12,6 +13,10 @@ use support::{largest_difference, npy, numbers};
 
 /// The largest difference from ONNX Runtime, relative to the largest result (or to 1).
 const TOLERANCE: f64 = 1e-3;
+
+/// The largest difference from TensorFlow Lite on the same `.tflite`, relative alike: float sums in
+/// another order.
+const LITERT_TOLERANCE: f64 = 1e-5;
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx").join(name)
@@ -28,29 +33,42 @@ fn names(model: &Model) -> Vec<&str> {
     model.nodes.iter().map(|node| node.operator.name()).collect()
 }
 
-/// The input, `[1, 3, 64, 64]` in the file, as the model takes it: `[1, 64, 64, 3]`.
-fn input() -> Vec<u8> {
+/// The upper left of the input, `[1, 3, 64, 64]` in the file, as a model of `size` pixels takes it:
+/// `[1, size, size, 3]`.
+fn input(size: usize) -> Vec<u8> {
     let (_, values) = npy(&fixture("input.npy"));
-    let pixels = values.len() / 3;
-    (0..pixels)
-        .flat_map(|pixel| [0, 1, 2].map(|channel| values[channel * pixels + pixel] as f32))
+    let pixels = (0..size).flat_map(|y| (0..size).map(move |x| y * 64 + x));
+    pixels
+        .flat_map(|pixel| [0, 1, 2].map(|channel| values[channel * 64 * 64 + pixel] as f32))
         .flat_map(f32::to_le_bytes)
         .collect()
 }
 
-/// Runs a model and compares; gives the model's operators.
-fn agrees(name: &str) -> Vec<String> {
+/// Runs a model; gives its operators and its output.
+fn run(name: &str) -> (Vec<String>, Vec<f64>) {
     let model = convert(name);
     let operators: Vec<String> = names(&model).iter().map(ToString::to_string).collect();
     let mut session = Session::new(model, &SessionOptions::default()).expect(name);
-    session.input_bytes_mut(0).expect("an input").copy_from_slice(&input());
+    let size = session.inputs()[0].shape[1];
+    session.input_bytes_mut(0).expect("an input").copy_from_slice(&input(size));
     session.run().expect("a run");
-    let found = numbers(session.output_bytes(0).expect("an output"), "float32");
-    let (_, expected) = npy(&fixture(&format!("{name}.npy")));
+    (operators, numbers(session.output_bytes(0).expect("an output"), "float32"))
+}
+
+fn compare(name: &str, what: &str, found: &[f64], answer: &str, tolerance: f64) {
+    let (_, expected) = npy(&fixture(&format!("{name}.{answer}")));
     let largest = expected.iter().fold(1.0, |most: f64, x| most.max(x.abs()));
-    let difference = largest_difference(&found, &expected);
-    println!("{name}: {difference:.1e} of {largest:.1e}; {}", operators.join(" "));
-    assert!(difference <= TOLERANCE * largest, "{name}: {difference} of {largest}");
+    let difference = largest_difference(found, &expected);
+    println!("{name}: {difference:.1e} of {largest:.1e} from {what}");
+    assert!(difference <= tolerance * largest, "{name}, {what}: {difference} of {largest}");
+}
+
+/// Runs a model and compares; gives the model's operators.
+fn agrees(name: &str) -> Vec<String> {
+    let (operators, found) = run(name);
+    compare(name, "ONNX Runtime", &found, "npy", TOLERANCE);
+    compare(name, "TensorFlow Lite", &found, "litert.npy", LITERT_TOLERANCE);
+    println!("{name}: {}", operators.join(" "));
     operators
 }
 
@@ -112,4 +130,13 @@ fn shufflenet_v2_of_opset_11_transposes_where_it_shuffles() {
 fn vision_transformer_of_opset_21() {
     let operators = agrees("vit");
     assert!(count(&operators, "BATCH_MATMUL") > 0);
+}
+
+/// Two models of few nodes, one of them quantised: what TensorFlow Lite makes of the same file.
+#[test]
+fn small_models_are_the_same_in_tensorflow_lite() {
+    for name in ["colours", "colours.quantized"] {
+        let (_, found) = run(name);
+        compare(name, "TensorFlow Lite", &found, "litert.npy", LITERT_TOLERANCE);
+    }
 }
