@@ -49,6 +49,7 @@ pub fn metadata(metadata: &ModelMetadata) -> JsValue {
         ("author", metadata.author.as_str().into()),
         ("license", metadata.license.as_str().into()),
         ("inputs", array(&metadata.inputs, tensor)),
+        ("pictureInput", metadata.picture_input.map_or(JsValue::NULL, number)),
         ("outputs", array(&metadata.outputs, tensor)),
         ("heads", array(&metadata.heads, head)),
         ("labels", number(metadata.labels)),

@@ -1,15 +1,19 @@
 // What runs a model, in this thread or in a worker, and the messages between the two.
 import type { WireError } from "./errors.js";
 import type { Conversion } from "./onnx.js";
+import type { WireTensor } from "./tensors.js";
 import type {
   ClassifierResult,
+  EmbedOptions,
   FrameOptions,
   ModelMetadata,
+  LoadOptions,
   ModelOptions,
   OperatorProfile,
   Preprocess,
   RawImage,
   Runtime,
+  TensorData,
 } from "./types.js";
 
 /** A picture on its way to the engine: pixels, or a bitmap that becomes pixels over there. */
@@ -24,11 +28,20 @@ export type FrameGeometry = Pick<
   smoothing?: { share: number; restart: boolean } | undefined;
 };
 
+/** And of one embedding. */
+export type EmbedGeometry = FrameGeometry & Pick<EmbedOptions, "l2Normalize" | "quantize">;
+
+/** What a model is opened for. */
+export type Task = "classifier" | "tensors";
+
 /** The options that the core knows: labels are a list by now. */
 export type CoreOptions = Omit<ModelOptions, "labels" | "preprocess"> & {
+  /** Only when a model is opened, as the next three. */
+  task?: Task;
+  inputShapes?: LoadOptions["inputShapes"];
+  batchSize?: number | undefined;
   preprocess?: Partial<Preprocess> | undefined;
   labels?: string[] | undefined;
-  /** Only when a model is opened. */
   threads?: number;
 };
 
@@ -41,15 +54,36 @@ export interface Launch {
   readonly memory: WebAssembly.Memory | undefined;
 }
 
+/** The picture among the inputs of a run. */
+export interface WirePicture {
+  frame: Frame;
+  geometry: FrameGeometry;
+}
+
+/** What a core says about itself and its model when that is opened. */
+export type CoreFacts = Pick<Engine, "simd" | "batchSize" | "batchRefusal">;
+
 /** A compiled model. It takes one call at a time. */
 export interface Engine {
   readonly metadata: ModelMetadata;
   readonly simd: Runtime["simd"];
   readonly memoryBytes: number;
+  /** How many pictures {@link Engine.classifyBatch} takes: 1 if the model takes one at a time. */
+  readonly batchSize: number;
+  /** Why it takes one at a time, if more were asked for. */
+  readonly batchRefusal: string | undefined;
   /** What broke it for good, if something has. */
   readonly failure: Error | undefined;
   /** A bitmap is used up: it is closed or moved to the worker. */
   classify(frame: Frame, geometry: FrameGeometry): Promise<ClassifierResult>;
+  /** As many as {@link Engine.batchSize}, at once. */
+  classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ClassifierResult[]>;
+  /** The tensors' buffers are used up, as is the picture. */
+  run(tensors: WireTensor[], picture?: WirePicture): Promise<TensorData[]>;
+  embed(
+    frame: Frame,
+    geometry: EmbedGeometry,
+  ): Promise<Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>>;
   setOptions(options: CoreOptions): Promise<void>;
   profile(runs: number): Promise<OperatorProfile[]>;
   close(error: Error): void;
@@ -65,6 +99,9 @@ export type Request = { id: number } & (
       warmup: boolean;
     }
   | { call: "classify"; frame: Frame; geometry: FrameGeometry }
+  | { call: "classifyBatch"; frames: Frame[]; geometry: FrameGeometry }
+  | { call: "run"; tensors: WireTensor[]; picture: WirePicture | undefined }
+  | { call: "embed"; frame: Frame; geometry: EmbedGeometry }
   | { call: "setOptions"; options: CoreOptions }
   | { call: "profile"; runs: number }
   | {
@@ -77,9 +114,11 @@ export type Request = { id: number } & (
 
 /** What each call answers. */
 export interface Answers {
-  /** What the core says about itself. */
-  open: Runtime["simd"];
+  open: CoreFacts;
   classify: ClassifierResult;
+  classifyBatch: ClassifierResult[];
+  run: TensorData[];
+  embed: Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>;
   setOptions: undefined;
   profile: OperatorProfile[];
   /** The bytes of a .tflite model. */

@@ -9,14 +9,26 @@
  *
  * Importing does nothing but define; there is no global of a browser at the top level.
  */
-import { createOn, type Platform } from "./classifier.js";
+import { createOn } from "./classifier.js";
+import { createModelOn } from "./image-model.js";
+import type { Platform } from "./opening.js";
 import { toFrame } from "./pixels.js";
-import type { ClassifierOptions, ConvertOptions, ImageClassifier, ModelSource } from "./types.js";
+import type {
+  ClassifierOptions,
+  ConvertOptions,
+  ImageClassifier,
+  ImageModel,
+  LoadOptions,
+  ModelSource,
+} from "./types.js";
 
 export { openCamera } from "./camera.js";
 export { defaultModel } from "./default-model.js";
+export { cosineSimilarity } from "./embedding.js";
 export { AchadoError, type ErrorCode } from "./errors.js";
+export { dequantize } from "./tensors.js";
 export type {
+  Activation,
   Camera,
   CameraOptions,
   Category,
@@ -24,10 +36,14 @@ export type {
   ClassifierOptions,
   ClassifierResult,
   ConvertOptions,
+  EmbedOptions,
   Fallback,
   FrameOptions,
+  HeadInfo,
   ImageClassifier,
   ImageInput,
+  ImageModel,
+  LoadOptions,
   ModelMetadata,
   ModelOptions,
   ModelSource,
@@ -36,8 +52,12 @@ export type {
   PreprocessPreset,
   Progress,
   RawImage,
+  RunImageOptions,
+  RunOptions,
   Runtime,
   StreamOptions,
+  Tensor,
+  TensorData,
   TensorInfo,
   WasmSource,
 } from "./types.js";
@@ -61,6 +81,15 @@ const browser: Platform = {
  */
 export function createClassifier(options: ClassifierOptions = {}): Promise<ImageClassifier> {
   return createOn(browser, options);
+}
+
+/**
+ * Loads a model for tensors and embeddings: a detector, a segmenter, anything that is no classifier.
+ *
+ * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
+ */
+export function createModel(options: LoadOptions = {}): Promise<ImageModel> {
+  return createModelOn(browser, options);
 }
 
 /**

@@ -1,9 +1,27 @@
 // The engine in this thread: the glue around the core's WebAssembly.
-import type { CoreOptions, Engine, Frame, FrameGeometry, Launch, Phase } from "./engine.js";
+import type {
+  CoreFacts,
+  CoreOptions,
+  EmbedGeometry,
+  Engine,
+  Frame,
+  FrameGeometry,
+  Launch,
+  Phase,
+  WirePicture,
+} from "./engine.js";
 import { AchadoError, fromCore } from "./errors.js";
 import { readBitmap } from "./pixels.js";
 import { maySleep } from "./threads.js";
-import type { ClassifierResult, ModelMetadata, OperatorProfile, Runtime } from "./types.js";
+import { viewOf, type WireTensor } from "./tensors.js";
+import type {
+  ClassifierResult,
+  ModelMetadata,
+  OperatorProfile,
+  RawImage,
+  Runtime,
+  TensorData,
+} from "./types.js";
 
 /** The glue of simd128.wasm; that of relaxed.wasm is the same, which the build checks. */
 type SingleGlue = typeof import("./generated/simd128/achado.js");
@@ -36,12 +54,17 @@ function instantiate(glue: Glue, { module, memory }: Launch): WebAssembly.Memory
   return found;
 }
 
+function pixelsOf(frame: Frame): RawImage {
+  return "data" in frame ? frame : readBitmap(frame);
+}
+
 /** A model in this thread. */
 export class LocalEngine implements Engine {
   readonly #glue: Glue;
   readonly #core: Core;
   readonly #memory: WebAssembly.Memory;
   readonly #onClose: (() => void) | undefined;
+  readonly #batch: Omit<CoreFacts, "simd">;
   #metadata: ModelMetadata;
   #failure: AchadoError | undefined;
   #closed = false;
@@ -57,6 +80,7 @@ export class LocalEngine implements Engine {
     this.#core = core;
     this.#memory = memory;
     this.#metadata = core.metadata();
+    this.#batch = { batchSize: core.batchSize(), batchRefusal: core.batchRefusal() };
   }
 
   /**
@@ -83,7 +107,7 @@ export class LocalEngine implements Engine {
       onPhase("compile", true);
       if (warmup) {
         onPhase("warmup", false);
-        engine.#classifyPixels({ data: new Uint8Array(4), width: 1, height: 1 }, {});
+        engine.#warmUp(options.task === "tensors");
         onPhase("warmup", true);
       }
       return engine;
@@ -101,6 +125,14 @@ export class LocalEngine implements Engine {
     return this.#glue.simdLevel();
   }
 
+  get batchSize(): number {
+    return this.#batch.batchSize;
+  }
+
+  get batchRefusal(): string | undefined {
+    return this.#batch.batchRefusal;
+  }
+
   get memoryBytes(): number {
     return this.#memory.buffer.byteLength;
   }
@@ -110,8 +142,64 @@ export class LocalEngine implements Engine {
   }
 
   async classify(frame: Frame, geometry: FrameGeometry): Promise<ClassifierResult> {
-    const pixels = "data" in frame ? frame : readBitmap(frame);
-    return this.#call(() => this.#classifyPixels(pixels, geometry));
+    const pixels = pixelsOf(frame);
+    return this.#call(() => {
+      this.#write(pixels);
+      return this.#core.classify(pixels.width, pixels.height, geometry);
+    });
+  }
+
+  async classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ClassifierResult[]> {
+    // All are used up, also where one cannot be read.
+    const pictures = frames.map((frame) => {
+      try {
+        return pixelsOf(frame);
+      } catch (error) {
+        return { error };
+      }
+    });
+    for (const picture of pictures) if ("error" in picture) throw picture.error;
+    return this.#call(() => {
+      const results: ClassifierResult[] = [];
+      for (const [index, picture] of (pictures as RawImage[]).entries()) {
+        this.#write(picture);
+        this.#core.stage(picture.width, picture.height, geometry);
+        const isFull = (index + 1) % this.batchSize === 0;
+        if (isFull || index + 1 === pictures.length) results.push(...this.#core.classifyStaged());
+      }
+      return results;
+    });
+  }
+
+  async run(tensors: WireTensor[], picture?: WirePicture): Promise<TensorData[]> {
+    const pixels = picture && pixelsOf(picture.frame);
+    return this.#call(() => {
+      if (pixels) {
+        this.#write(pixels);
+        this.#core.putPicture(pixels.width, pixels.height, picture.geometry);
+      }
+      for (const { index, data } of tensors) {
+        const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+        this.#bytes(this.#core.inputPlace(index)).set(bytes);
+      }
+      this.#core.run();
+      return this.#metadata.outputs.map(({ dtype }, index) => {
+        // A copy, outside of wasm's memory, which the next run overwrites.
+        const bytes = new Uint8Array(this.#bytes(this.#core.outputPlace(index)));
+        return viewOf(dtype, bytes.buffer);
+      });
+    });
+  }
+
+  async embed(
+    frame: Frame,
+    geometry: EmbedGeometry,
+  ): Promise<Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>> {
+    const pixels = pixelsOf(frame);
+    return this.#call(() => {
+      this.#write(pixels);
+      return this.#core.embed(pixels.width, pixels.height, geometry);
+    });
   }
 
   async setOptions(options: CoreOptions): Promise<void> {
@@ -131,14 +219,29 @@ export class LocalEngine implements Engine {
     this.#closed = true;
   }
 
-  #classifyPixels(
-    { data, width, height }: { data: ArrayLike<number>; width: number; height: number },
-    geometry: FrameGeometry,
-  ): ClassifierResult {
-    // Straight into wasm's memory: the only copy on this side.
+  /** Puts pixels into wasm's memory: the only copy on this side. */
+  #write({ data }: RawImage): void {
     const address = this.#core.frame(data.length);
     new Uint8Array(this.#memory.buffer, address, data.length).set(data);
-    return this.#core.classify(width, height, geometry);
+  }
+
+  /** A place in wasm's memory; stale as soon as that grows. */
+  #bytes([address = 0, length = 0]: Uint32Array): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, address, length);
+  }
+
+  #warmUp(tensors: boolean): void {
+    if (!tensors) {
+      this.#write({ data: new Uint8Array(4), width: 1, height: 1 });
+      this.#core.classify(1, 1, {});
+      return;
+    }
+    try {
+      this.#core.run();
+    } catch (thrown) {
+      // Zeros may be no input that the model can take.
+      if (fromCore(thrown).crashed) throw thrown;
+    }
   }
 
   #call<T>(work: () => T): T {

@@ -1,20 +1,26 @@
 // The same API in Node: files by path, pictures decoded by a wasm file of their own.
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { createOn, type Platform } from "./classifier.js";
+import { createOn } from "./classifier.js";
 import { AchadoError, fromCore } from "./errors.js";
+import { createModelOn } from "./image-model.js";
+import type { Platform } from "./opening.js";
 import { checkRawImage, isRawImage, toFrame } from "./pixels.js";
 import type {
   ClassifierOptions,
   ConvertOptions,
   ImageClassifier,
   ImageInput,
+  ImageModel,
+  LoadOptions,
   ModelSource,
   RawImage,
 } from "./types.js";
 
 export { openCamera } from "./camera.js";
 export { defaultModel } from "./default-model.js";
+export { cosineSimilarity } from "./embedding.js";
+export { dequantize } from "./tensors.js";
 export { AchadoError };
 
 /** `fetch` for paths and `file:` URLs, too. */
@@ -78,6 +84,15 @@ const node: Platform = {
 /** As in the browser. A string that is no URL is a path. */
 export function createClassifier(options: ClassifierOptions = {}): Promise<ImageClassifier> {
   return createOn(node, options);
+}
+
+/**
+ * Loads a model for tensors and embeddings: a detector, a segmenter, anything that is no classifier.
+ *
+ * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
+ */
+export function createModel(options: LoadOptions = {}): Promise<ImageModel> {
+  return createModelOn(node, options);
 }
 
 /**

@@ -1,8 +1,8 @@
 // Checks of options that JavaScript callers, unlike TypeScript's, can get wrong.
-import type { CoreOptions } from "./engine.js";
+import type { CoreOptions, Task } from "./engine.js";
 import { AchadoError } from "./errors.js";
 import { preprocessOf } from "./presets.js";
-import type { ClassifierOptions, ConvertOptions, ModelOptions } from "./types.js";
+import type { ClassifierOptions, ConvertOptions, LoadOptions } from "./types.js";
 
 /** A mistake in an option, named. */
 export function invalidOption(option: string, message: string): AchadoError {
@@ -12,8 +12,11 @@ export function invalidOption(option: string, message: string): AchadoError {
 /** As the core's pool has it. */
 const MAX_THREADS = 32;
 
+/** As the core has it. */
+const MAX_BATCH = 64;
+
 /** Options by name: a misspelt one would be silently without effect. */
-const KNOWN = new Set<string>([
+const LOADING = [
   "model",
   "integrity",
   "worker",
@@ -24,26 +27,38 @@ const KNOWN = new Set<string>([
   "signal",
   "onProgress",
   "preprocess",
+] satisfies (keyof LoadOptions)[];
+
+const CLASSIFYING = [
+  "batchSize",
   "labels",
+  "heads",
+  "activation",
   "maxResults",
   "scoreThreshold",
   "displayNamesLocale",
   "categoryAllowlist",
   "categoryDenylist",
-] satisfies (keyof ClassifierOptions)[]);
+] satisfies (keyof ClassifierOptions)[];
+
+const KNOWN: Record<Task, ReadonlySet<string>> = {
+  classifier: new Set([...LOADING, ...CLASSIFYING]),
+  tensors: new Set(LOADING),
+};
 
 /**
  * Refuses options of an unknown name or a wrong kind; the core checks the values that it gets.
  *
  * @throws {AchadoError} INVALID_OPTION
  */
-export function checkOptions(options: ClassifierOptions): void {
+export function checkOptions(options: ClassifierOptions, task: Task): void {
   if (typeof options !== "object" || options === null) {
-    throw new AchadoError("INVALID_OPTION", "createClassifier needs an object of options");
+    throw new AchadoError("INVALID_OPTION", "it needs an object of options");
   }
   for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) {
-      throw invalidOption(name, `there is no such option; there are ${[...KNOWN].join(", ")}`);
+    if (!KNOWN[task].has(name)) {
+      const names = [...KNOWN[task]].join(", ");
+      throw invalidOption(name, `there is no such option; there are ${names}`);
     }
   }
   for (const name of ["worker", "warmup"] as const) {
@@ -59,6 +74,14 @@ export function checkOptions(options: ClassifierOptions): void {
   if (threads !== undefined && threads !== "auto" && !counts) {
     const message = `must be "auto" or a whole number from 1 to ${MAX_THREADS}, is ${String(threads)}`;
     throw invalidOption("threads", message);
+  }
+  const batch: unknown = options.batchSize;
+  if (
+    batch !== undefined &&
+    !(Number.isInteger(batch) && Number(batch) >= 1 && Number(batch) <= MAX_BATCH)
+  ) {
+    const message = `must be a whole number from 1 to ${MAX_BATCH}, is ${String(batch)}`;
+    throw invalidOption("batchSize", message);
   }
   if (options.onProgress !== undefined && typeof options.onProgress !== "function") {
     throw invalidOption("onProgress", "must be a function");
@@ -116,17 +139,25 @@ export function checkRuns(runs: number): void {
 export function coreOptions(
   {
     preprocess,
+    inputShapes,
+    batchSize,
+    heads,
+    activation,
     maxResults,
     scoreThreshold,
     displayNamesLocale,
     categoryAllowlist,
     categoryDenylist,
-  }: ModelOptions,
+  }: ClassifierOptions,
   labels: string[] | undefined,
 ): CoreOptions {
   return {
     preprocess: preprocessOf(preprocess),
+    inputShapes,
+    batchSize,
     labels,
+    heads,
+    activation,
     maxResults,
     scoreThreshold,
     displayNamesLocale,

@@ -1,7 +1,9 @@
 // The engine in a worker, as the page sees it.
 import type {
   Answers,
+  CoreFacts,
   CoreOptions,
+  EmbedGeometry,
   Engine,
   Frame,
   FrameGeometry,
@@ -9,21 +11,43 @@ import type {
   Phase,
   Request,
   Response,
+  WirePicture,
 } from "./engine.js";
 import { AchadoError, fromWire } from "./errors.js";
 import type { Conversion } from "./onnx.js";
 import { inputError } from "./pixels.js";
+import type { WireTensor } from "./tensors.js";
 import { Helpers, type Joined } from "./threads.js";
-import type { ClassifierResult, ModelMetadata, OperatorProfile, Runtime } from "./types.js";
+import type {
+  ClassifierResult,
+  ModelMetadata,
+  OperatorProfile,
+  Runtime,
+  TensorData,
+} from "./types.js";
 
 /** Whether a view shows all of a buffer that can be sent as it is. */
 function isWhole(view: Uint8Array | Uint8ClampedArray): boolean {
   return view.buffer instanceof ArrayBuffer && view.byteLength === view.buffer.byteLength;
 }
 
+/** A picture to post: bitmaps are moved, the caller's pixels copied, and no more than these. */
+function sendable(frame: Frame): { own: Frame; transfer: Transferable[] } {
+  if (!("data" in frame)) return { own: frame, transfer: [frame] };
+  if (isWhole(frame.data)) return { own: frame, transfer: [] };
+  const data = frame.data.slice();
+  return { own: { ...frame, data }, transfer: [data.buffer] };
+}
+
 /** Why a request cannot be sent: options with functions in them, or a picture of another origin. */
 function sendError(cause: unknown, request: object): unknown {
-  const { frame: _, launch: __, ...options } = request as Record<string, unknown>;
+  const {
+    frame: _,
+    frames: __,
+    picture: ___,
+    launch: ____,
+    ...options
+  } = request as Record<string, unknown>;
   try {
     structuredClone(options);
   } catch (error) {
@@ -47,7 +71,7 @@ export class RemoteEngine implements Engine {
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #metadata: ModelMetadata | undefined;
-  #simd: Runtime["simd"] = "simd128";
+  #facts: CoreFacts = { simd: "simd128", batchSize: 1, batchRefusal: undefined };
   #memoryBytes = 0;
   #failure: Error | undefined;
 
@@ -104,7 +128,7 @@ export class RemoteEngine implements Engine {
     const onInstance = (generation: number) => {
       if (launch.memory) joined = this.#helpers?.join(launch.module, launch.memory, generation);
     };
-    this.#simd = await this.#ask(request, transfer, onPhase, onInstance);
+    this.#facts = await this.#ask(request, transfer, onPhase, onInstance);
     return (await joined) ?? { helpers: 0 };
   }
 
@@ -114,7 +138,15 @@ export class RemoteEngine implements Engine {
   }
 
   get simd(): Runtime["simd"] {
-    return this.#simd;
+    return this.#facts.simd;
+  }
+
+  get batchSize(): number {
+    return this.#facts.batchSize;
+  }
+
+  get batchRefusal(): string | undefined {
+    return this.#facts.batchRefusal;
   }
 
   get memoryBytes(): number {
@@ -126,13 +158,31 @@ export class RemoteEngine implements Engine {
   }
 
   classify(frame: Frame, geometry: FrameGeometry): Promise<ClassifierResult> {
-    if (!("data" in frame)) return this.#ask({ call: "classify", frame, geometry }, [frame]);
-    const { data, width, height } = frame;
-    if (isWhole(data)) return this.#ask({ call: "classify", frame, geometry });
-    const own = data.slice();
-    return this.#ask({ call: "classify", frame: { data: own, width, height }, geometry }, [
-      own.buffer,
-    ]);
+    const { own, transfer } = sendable(frame);
+    return this.#ask({ call: "classify", frame: own, geometry }, transfer);
+  }
+
+  classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ClassifierResult[]> {
+    const sent = frames.map(sendable);
+    const transfer = sent.flatMap((one) => one.transfer);
+    const own = sent.map((one) => one.own);
+    return this.#ask({ call: "classifyBatch", frames: own, geometry }, transfer);
+  }
+
+  run(tensors: WireTensor[], picture?: WirePicture): Promise<TensorData[]> {
+    const sent = picture && sendable(picture.frame);
+    const transfer = tensors.map(({ data }): Transferable => data.buffer as ArrayBuffer);
+    transfer.push(...(sent?.transfer ?? []));
+    const own = picture && sent && { frame: sent.own, geometry: picture.geometry };
+    return this.#ask({ call: "run", tensors, picture: own }, transfer);
+  }
+
+  embed(
+    frame: Frame,
+    geometry: EmbedGeometry,
+  ): Promise<Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>> {
+    const { own, transfer } = sendable(frame);
+    return this.#ask({ call: "embed", frame: own, geometry }, transfer);
   }
 
   async setOptions(options: CoreOptions): Promise<void> {

@@ -1,14 +1,15 @@
 // What a worker does: one engine, driven by messages.
-import type { Phase, Request, Response } from "./engine.js";
+import type { CoreFacts, Phase, Request, Response } from "./engine.js";
 import { fromCore, toWire } from "./errors.js";
+import type { TensorData } from "./types.js";
 import { type Glue, LocalEngine, type ThreadedGlue } from "./local.js";
 
 /** `self` is typed as a window; a worker's postMessage takes a message alone. */
-export function post(message: unknown): void {
-  (self.postMessage as (message: unknown) => void)(message);
+export function post(message: unknown, transfer: Transferable[] = []): void {
+  (self.postMessage as (message: unknown, transfer: Transferable[]) => void)(message, transfer);
 }
 
-const respond: (message: Response) => void = post;
+const respond: (message: Response, transfer?: Transferable[]) => void = post;
 
 let engine: LocalEngine | undefined;
 
@@ -24,7 +25,8 @@ async function answer(glue: Glue, request: Request, convert?: Convert): Promise<
       return undefined;
     };
     engine = LocalEngine.open(glue, launch, model, options, warmup, onPhase, onInstance);
-    return engine.simd;
+    const { simd, batchSize, batchRefusal } = engine;
+    return { simd, batchSize, batchRefusal } satisfies CoreFacts;
   }
   if (request.call === "convert") {
     if (!convert) throw new Error("the worker does not convert");
@@ -34,6 +36,12 @@ async function answer(glue: Glue, request: Request, convert?: Convert): Promise<
   switch (request.call) {
     case "classify":
       return engine.classify(request.frame, request.geometry);
+    case "classifyBatch":
+      return engine.classifyBatch(request.frames, request.geometry);
+    case "run":
+      return engine.run(request.tensors, request.picture);
+    case "embed":
+      return engine.embed(request.frame, request.geometry);
     case "setOptions":
       return engine.setOptions(request.options);
     case "profile":
@@ -47,12 +55,18 @@ export async function serve(glue: Glue, request: Request, convert?: Convert): Pr
   try {
     const value = await answer(glue, request, convert);
     const metadata = request.call === "open" || request.call === "setOptions";
-    respond({
+    const response: Response = {
       id,
       value,
       memoryBytes: engine?.memoryBytes ?? 0,
       ...(metadata && engine && { metadata: engine.metadata }),
-    });
+    };
+    // Outputs are moved, not copied once more.
+    const outputs = request.call === "run" ? (value as TensorData[]) : [];
+    respond(
+      response,
+      outputs.map(({ buffer }) => buffer as ArrayBuffer),
+    );
   } catch (thrown) {
     const { error, crashed } = fromCore(thrown);
     respond({ id, error: toWire(error), crashed: crashed || engine?.failure !== undefined });

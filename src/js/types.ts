@@ -62,8 +62,22 @@ export type PreprocessPreset = "imagenet" | "caffe-bgr" | "unit" | "symmetric";
 export interface ModelOptions {
   /** Overrides what the model's metadata says. ONNX models have none: they need it. */
   preprocess?: Partial<Preprocess> | PreprocessPreset | undefined;
-  /** Class names by index: a list, or the URL of a text file with one name a line. */
+  /**
+   * Class names by index: a list, or the URL of a text file with one name a line. Of several heads
+   * it is for the one that has as many classes.
+   */
   labels?: string[] | URL | string | undefined;
+  /**
+   * The names of the outputs that are scores, as `metadata.outputs` has them. Default: those that
+   * have labels, or else all that can be scores.
+   */
+  heads?: string[] | undefined;
+  /**
+   * What makes scores of logits, for models whose `metadata.heads` say `activation: "none"`:
+   * `"softmax"` if one class is right, `"sigmoid"` if each is right or not. Default: `"none"`, the
+   * scores are as the model gives them.
+   */
+  activation?: Activation | undefined;
   /** At most so many categories a head, best first. All if omitted or negative. */
   maxResults?: number | undefined;
   /** Categories with lower scores are left out. Default: the metadata's threshold, if any. */
@@ -76,13 +90,18 @@ export interface ModelOptions {
   categoryDenylist?: string[] | undefined;
 }
 
-/** What {@link createClassifier} takes. */
-export interface ClassifierOptions extends ModelOptions {
+/** What makes scores of logits. */
+export type Activation = "none" | "softmax" | "sigmoid";
+
+/** What {@link createModel} takes. */
+export interface LoadOptions extends Pick<ModelOptions, "preprocess"> {
   /** A `.tflite` or `.onnx` model, told apart by content. Without it, the EfficientNet-Lite0 that comes with the package. */
   model?: ModelSource | undefined;
   /**
-   * For ONNX models that leave dimensions open other than the first: the shapes of inputs by name,
-   * in the file's order, such as `{ input: [1, 3, 224, 224] }`.
+   * Shapes of inputs by name, in the file's order, such as `{ image: [1, 320, 320, 3] }`: for models
+   * that leave dimensions open, and for others whose graph allows it. ONNX models are converted to
+   * these shapes, such as `{ input: [1, 3, 224, 224] }`. INVALID_OPTION where the graph does not
+   * allow them.
    */
   inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
   /** `sha256-` and the base64 of the model's SHA-256: other bytes are refused. */
@@ -106,6 +125,16 @@ export interface ClassifierOptions extends ModelOptions {
   signal?: AbortSignal | undefined;
   /** Called while loading. */
   onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** What {@link createClassifier} takes. */
+export interface ClassifierOptions extends LoadOptions, ModelOptions {
+  /**
+   * How many pictures `classifyBatch` runs at once. Default: 1. More take as much more memory, and
+   * a second set of weights; scores are the same. Where the graph takes one picture only, they are
+   * run one by one, and `runtime.fallbacks` says why.
+   */
+  batchSize?: number | undefined;
 }
 
 /** What {@link convertOnnx} takes. */
@@ -146,6 +175,26 @@ export interface FrameOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Options for raw tensors. */
+export interface RunOptions {
+  /** The call rejects with the signal's reason, an AbortError by default. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options for a picture in and tensors out. */
+export interface RunImageOptions extends FrameOptions {
+  /** The other inputs, where there are any. */
+  tensors?: Readonly<Record<string, TensorData>> | undefined;
+}
+
+/** Options for an embedding. */
+export interface EmbedOptions extends FrameOptions {
+  /** Divide by the Euclidean norm. */
+  l2Normalize?: boolean | undefined;
+  /** Give bytes, `round(128 * x)`, for values from -1 to 1. */
+  quantize?: boolean | undefined;
+}
+
 /** Options for a stream of frames. */
 export interface StreamOptions extends FrameOptions {
   /** At most so many results a second. Default: as many as the video has and the machine makes. */
@@ -171,6 +220,7 @@ export interface Category {
 
 /** The categories of one output of the model. */
 export interface Classifications {
+  /** Which output. */
   headIndex: number;
   headName: string;
   /** Best first; equal scores by index. */
@@ -179,7 +229,7 @@ export interface Classifications {
 
 /** The answer for one picture. */
 export interface ClassifierResult {
-  /** One for each output of the model. */
+  /** One for each output that is scores. */
   classifications: Classifications[];
   /** The best category of the first head, or null if none is left. */
   top: Category | null;
@@ -189,15 +239,46 @@ export interface ClassifierResult {
   timings: { preprocess: number; inference: number; postprocess: number };
 }
 
+/** Elements, outermost dimension first: int64 is a BigInt64Array, bool a Uint8Array. */
+export type TensorData =
+  | Float32Array
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | BigInt64Array;
+
 /** A tensor that goes into the model or comes out of it. */
 export interface TensorInfo {
+  /** Unique among the inputs, and among the outputs. */
   name: string;
   /** `[n, h, w, c]` for pictures. */
   shape: number[];
+  /** The same, with -1 where the file leaves the dimension open. */
+  shapeSignature: number[];
   /** `float32`, `int8`, `uint8`, ... */
   dtype: string;
   /** `real = scale * (q - zeroPoint)`, for tensors quantised as a whole. */
   quantization: { scale: number; zeroPoint: number } | null;
+}
+
+/** An output with its elements. */
+export interface Tensor extends TensorInfo {
+  data: TensorData;
+}
+
+/** An output that is scores. */
+export interface HeadInfo {
+  /** Which output. */
+  headIndex: number;
+  headName: string;
+  classes: number;
+  /** How many of them have a name. */
+  labels: number;
+  /** What the model itself ends in. With `"none"` its scores are logits, not probabilities. */
+  activation: Activation;
 }
 
 /** What the model says about itself. Texts are empty where it says nothing. */
@@ -209,7 +290,11 @@ export interface ModelMetadata {
   license: string;
   inputs: TensorInfo[];
   outputs: TensorInfo[];
-  /** How many classes of the first output have a name. */
+  /** Which of the inputs pictures go to; null if none takes them. */
+  pictureInput: number | null;
+  /** The outputs that are scores; none for a model that was not opened as a classifier. */
+  heads: HeadInfo[];
+  /** How many classes of the first head have a name. */
   labels: number;
   /** The languages in which the file has names, as BCP 47. */
   locales: string[];
@@ -255,15 +340,62 @@ export interface OperatorProfile {
   share: number;
 }
 
-/** A loaded model that answers. Calls run one after another, in the order they were made. */
-export interface ImageClassifier extends AsyncDisposable {
+/** A loaded model. Calls run one after another, in the order they were made. */
+export interface ImageModel extends AsyncDisposable {
+  /**
+   * Runs the model on tensors: a typed array for each input, by its name in `metadata.inputs`. The
+   * arrays are copied. Outputs come by their names in `metadata.outputs`.
+   *
+   * @throws {AchadoError} INVALID_INPUT, CLOSED
+   */
+  run(
+    tensors: Readonly<Record<string, TensorData>>,
+    options?: RunOptions,
+  ): Promise<Record<string, Tensor>>;
+  /**
+   * Runs the model on a picture, prepared as for a classifier: detectors, segmenters and others.
+   *
+   * @throws {AchadoError} INVALID_INPUT, INPUT_NOT_READY, TAINTED_CANVAS, INVALID_OPTION,
+   *   METADATA_MISSING, UNSUPPORTED_TYPE, CLOSED
+   */
+  runImage(image: ImageInput, options?: RunImageOptions): Promise<Record<string, Tensor>>;
+  /**
+   * A picture as a vector, to compare by {@link cosineSimilarity} and to train on. Of a model that
+   * tells classes apart it is what the last layer reads; of others, the first output that is a
+   * vector.
+   *
+   * @throws {AchadoError} As `runImage`
+   */
+  embed(
+    image: ImageInput,
+    options: EmbedOptions & { quantize: true },
+  ): Promise<Int8Array<ArrayBuffer>>;
+  embed(
+    image: ImageInput,
+    options?: EmbedOptions & { quantize?: false | undefined },
+  ): Promise<Float32Array<ArrayBuffer>>;
+  /** Changes options, as `ImageClassifier.setOptions`. */
+  setOptions(options: Partial<LoadOptions>): Promise<void>;
+  readonly metadata: ModelMetadata;
+  readonly runtime: Runtime;
+  /** Measures each operator, on the inputs of the last run. `runs` is 10 by default. */
+  profile(runs?: number): Promise<OperatorProfile[]>;
+  /** Frees memory and worker. Calls that are under way, and later ones, reject with CLOSED. */
+  close(): Promise<void>;
+}
+
+/** A loaded model that names what pictures show. */
+export interface ImageClassifier extends ImageModel {
   /**
    * Names what a picture shows.
    *
    * @throws {AchadoError} INVALID_INPUT, INPUT_NOT_READY, TAINTED_CANVAS, INVALID_OPTION, CLOSED
    */
   classify(image: ImageInput, options?: FrameOptions): Promise<ClassifierResult>;
-  /** Classifies one picture after another. Fails with the first that fails. */
+  /**
+   * Classifies many pictures, `batchSize` at a time, or one after another. Fails with the first that
+   * fails.
+   */
   classifyBatch(images: Iterable<ImageInput>, options?: FrameOptions): Promise<ClassifierResult[]>;
   /**
    * Classifies the frames of a video or camera while it plays. Frames that come while one is
@@ -275,15 +407,10 @@ export interface ImageClassifier extends AsyncDisposable {
   ): AsyncIterableIterator<ClassifierResult>;
   /**
    * Changes options; those not given stay, those given as undefined go back to their default. A
-   * new `model`, `worker`, `threads` or `wasm` loads anew, and the old model answers until that has worked.
+   * new `model`, `inputShapes`, `batchSize`, `worker`, `threads` or `wasm` loads anew, and the old
+   * model answers until that has worked.
    */
   setOptions(options: Partial<ClassifierOptions>): Promise<void>;
-  readonly metadata: ModelMetadata;
-  readonly runtime: Runtime;
-  /** Measures each operator, on the picture that was classified last. `runs` is 10 by default. */
-  profile(runs?: number): Promise<OperatorProfile[]>;
-  /** Frees memory and worker. Calls that are under way, and later ones, reject with CLOSED. */
-  close(): Promise<void>;
 }
 
 /** What {@link openCamera} takes. */

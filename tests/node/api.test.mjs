@@ -311,8 +311,11 @@ test("importing either entry does nothing but define", async () => {
     assert.deepEqual(Object.keys(exported).sort(), [
       "AchadoError",
       "convertOnnx",
+      "cosineSimilarity",
       "createClassifier",
+      "createModel",
       "defaultModel",
+      "dequantize",
       "openCamera",
     ]);
   }

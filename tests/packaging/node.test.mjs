@@ -78,7 +78,16 @@ for (const [module, moduleResolution] of [
     await writeFile(path.join(folder, "package.json"), '{ "type": "module" }\n');
     await writeFile(
       path.join(folder, "user.ts"),
-      `import { AchadoError, createClassifier, type Category } from "achado";
+      `import {
+  AchadoError,
+  cosineSimilarity,
+  createClassifier,
+  createModel,
+  dequantize,
+  type Category,
+  type ImageModel,
+  type Tensor,
+} from "achado";
 export async function best(image: ImageData): Promise<Category | null> {
   await using classifier = await createClassifier({ maxResults: 1 });
   try {
@@ -88,6 +97,23 @@ export async function best(image: ImageData): Promise<Category | null> {
     throw error;
   }
 }
+export async function boxes(model: ImageModel, image: ImageData): Promise<Float32Array> {
+  const outputs: Record<string, Tensor> = await model.runImage(image, { mirror: true });
+  const [first] = Object.values(outputs);
+  return first ? dequantize(first) : new Float32Array();
+}
+export async function likeness(a: ImageData, b: ImageData): Promise<number> {
+  await using model = await createModel({ inputShapes: { image: [1, 8, 8, 3] } });
+  await model.run({ image: new Float32Array(192), ids: new BigInt64Array(1) });
+  const bytes: Int8Array = await model.embed(a, { l2Normalize: true, quantize: true });
+  const floats: Float32Array = await model.embed(b);
+  return cosineSimilarity(bytes, floats);
+}
+await createClassifier({ activation: "sigmoid", heads: ["kind"], batchSize: 4 });
+// @ts-expect-error: there are three activations
+createClassifier({ activation: "relu" });
+// @ts-expect-error: tensors are typed arrays
+createModel().then((model) => model.run({ image: [1, 2, 3] }));
 // @ts-expect-error: a threshold is a number
 createClassifier({ scoreThreshold: "high" });
 `,

@@ -74,13 +74,15 @@ impl ImageModel {
             Err(error) => (None, Some(error)),
         };
         let outputs = &session.outputs()[..outputs];
-        let metadata = ModelMetadata::new(session.inputs(), outputs, file.as_ref(), &description);
+        let mut metadata =
+            ModelMetadata::new(session.inputs(), outputs, file.as_ref(), &description);
         let picture = prepare(&session, file.as_ref(), &options.preprocess);
         if let Err(error) = &picture
             && error.code == ErrorCode::InvalidOption
         {
             return Err(error.clone());
         }
+        metadata.picture_input = picture.as_ref().ok().map(|(input, _)| *input);
         Ok(Self { session, batch, batch_refusal, file, ends, features, picture, metadata })
     }
 
@@ -93,6 +95,7 @@ impl ImageModel {
         if let (Err(error), Ok(_)) = (&picture, &self.picture) {
             return Err(error.clone());
         }
+        self.metadata.picture_input = picture.as_ref().ok().map(|(input, _)| *input);
         self.picture = picture;
         Ok(())
     }

@@ -20,6 +20,8 @@ pub struct ModelMetadata {
     pub license: String,
     /// What goes in.
     pub inputs: Vec<TensorInfo>,
+    /// Which of the inputs takes pictures, if one does.
+    pub picture_input: Option<usize>,
     /// What comes out.
     pub outputs: Vec<TensorInfo>,
     /// The outputs that are scores, for a classifier.
@@ -86,6 +88,7 @@ impl ModelMetadata {
             author: described.author.clone(),
             license: described.license.clone(),
             inputs: infos(inputs, &described.inputs),
+            picture_input: None,
             outputs: infos(outputs, &described.outputs),
             heads: Vec::new(),
             labels: 0,

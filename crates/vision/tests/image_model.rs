@@ -184,6 +184,7 @@ fn inputs_take_other_shapes_where_the_graph_allows_it() {
     // Raw tensors of four pictures are fine; a picture has no place there.
     let four = with(brightness(true, None), "image", &[4, 2, 2, 3]).unwrap();
     assert_eq!(four.metadata().outputs[0].shape, [4, 2]);
+    assert_eq!((four.metadata().picture_input, model.metadata().picture_input), (None, Some(0)));
     assert_eq!(four.check_picture().unwrap_err().code, ErrorCode::UnsupportedType);
 
     let mut open = brightness(true, None);

@@ -1,0 +1,213 @@
+// Opening a model: what it needs is loaded at the same time, and run where it is to run.
+import { defaultModel } from "./default-model.js";
+import type { CoreOptions, Engine, Frame, Launch, Phase, Task } from "./engine.js";
+import { AchadoError, abortable } from "./errors.js";
+import { type Fetch, readLabels, readModel } from "./fetching.js";
+import { isOnnx } from "./kind.js";
+import { coreOptions } from "./options.js";
+import { RemoteEngine } from "./remote.js";
+import {
+  type Joined,
+  joinTeam,
+  planThreads,
+  sharedMemory,
+  sharingProblem,
+  threadFallback,
+} from "./threads.js";
+import type { ClassifierOptions, Fallback, ImageInput, Progress } from "./types.js";
+import { compileCore, isThreaded } from "./wasm.js";
+
+/** What differs between a browser and Node. */
+export interface Platform {
+  readonly fetch: Fetch;
+  readonly toFrame: (image: ImageInput) => Promise<Frame>;
+  /** Whether there is a window whose page must not wait. */
+  readonly hasWindow: boolean;
+  readonly createWorker: (() => Worker) | undefined;
+  /** For cores with threads: the worker that runs the model, and each of its helpers. */
+  readonly createThreadedWorker: (() => Worker) | undefined;
+}
+
+/** A running engine and what was learnt on the way to it. */
+export interface Opened {
+  engine: Engine;
+  /** The options that the engine has. */
+  core: CoreOptions;
+  worker: boolean;
+  threads: number;
+  fallbacks: Fallback[];
+  /** Makes the engine again after its worker has crashed; a thread without worker cannot. */
+  reopen?: (options: CoreOptions) => Promise<Engine>;
+}
+
+/**
+ * Loads a model for a task. What was begun ends when `signal` is aborted.
+ *
+ * @throws {AchadoError}
+ */
+export async function open(
+  platform: Platform,
+  task: Task,
+  options: ClassifierOptions,
+): Promise<Opened> {
+  const { signal, onProgress = () => {} } = options;
+  signal?.throwIfAborted();
+  // One that fails stops the others: a wrong model address is no reason to download the rest.
+  const loading = new AbortController();
+  const stop = () => loading.abort(signal?.reason);
+  signal?.addEventListener("abort", stop, { once: true });
+  let remote: RemoteEngine | undefined;
+  try {
+    return await abortable(load(), signal);
+  } catch (error) {
+    loading.abort(error);
+    remote?.close(closed());
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+
+  async function load(): Promise<Opened> {
+    const fallbacks: Fallback[] = [];
+    const { fetch, createThreadedWorker } = platform;
+    const plan = planThreads(options.threads, createThreadedWorker);
+    const compiling = compileCore(
+      options.wasm,
+      plan.threads > 1,
+      fetch,
+      loading.signal,
+      onProgress,
+      fallbacks,
+    );
+    // A file of the caller's own shows what it is when it is there.
+    const deciding =
+      options.wasm === undefined ? Promise.resolve(plan.threads > 1) : compiling.then(isThreaded);
+    const [module, threaded, file, labels] = await Promise.all([
+      compiling,
+      deciding,
+      readModel(
+        options.model ?? defaultModel,
+        fetch,
+        options.integrity,
+        loading.signal,
+        onProgress,
+      ),
+      readLabels(options.labels, fetch, loading.signal),
+      startWorker(),
+    ]);
+    const onnx = isOnnx(file.bytes);
+    const model = onnx ? await convert(file.bytes) : file;
+    // The converter has given an ONNX model its shapes.
+    const shaped = onnx ? { ...options, inputShapes: undefined } : options;
+    const core: CoreOptions = { ...coreOptions(shaped, labels), task };
+    const warmup = options.warmup ?? true;
+    const onPhase = (phase: Phase, done: boolean) =>
+      onProgress({ phase, loaded: done ? 1 : 0, total: 1 } satisfies Progress);
+    const wanted = threaded ? plan.threads : 1;
+    // Each time anew, and kept nowhere: memory is to go with the workers that use it.
+    const launch = (): Launch => ({
+      module,
+      threads: wanted,
+      memory: threaded ? memoryForThreads() : undefined,
+    });
+    const noteBatch = ({ batchRefusal: reason }: Engine) => {
+      const from = `batches of ${options.batchSize}`;
+      if (reason !== undefined) fallbacks.push({ from, to: "one by one", reason });
+    };
+    const share = (joined: Joined): number => {
+      const threads = 1 + joined.helpers;
+      const given = threaded || plan.threads === 1 ? undefined : "the given wasm file has none";
+      const reason = plan.reason ?? given ?? joined.reason;
+      if (reason !== undefined) fallbacks.push(threadFallback(threads, reason));
+      return threads;
+    };
+
+    /** Labels and preparation come from the options, as for other models. */
+    async function convert(onnx: Uint8Array<ArrayBuffer>) {
+      onProgress({ phase: "convert", loaded: 0, total: 1 });
+      const { toTflite } = await import("./onnx.js");
+      const conversion = { inputShapes: options.inputShapes };
+      const inWorker = remote !== undefined;
+      const { signal } = loading;
+      const bytes = await toTflite(platform, onnx, conversion, inWorker, signal, fallbacks);
+      onProgress({ phase: "convert", loaded: 1, total: 1 });
+      return { bytes, owned: true };
+    }
+
+    async function startWorker(): Promise<void> {
+      if (!(options.worker ?? platform.hasWindow)) return;
+      const threaded = await deciding;
+      const create = threaded ? createThreadedWorker : platform.createWorker;
+      try {
+        if (!create) throw new Error("there are no workers here");
+        remote = await RemoteEngine.start(create, threaded ? plan.threads - 1 : 0);
+        // The others may have failed meanwhile.
+        if (loading.signal.aborted) remote.close(closed());
+      } catch (cause) {
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        fallbacks.push({ from: "worker", to: "main thread", reason: `no worker: ${reason}` });
+      }
+    }
+
+    if (!remote) {
+      const { LocalEngine } = await import("./local.js");
+      const glue = threaded
+        ? await import("./generated/relaxed-threads/achado.js")
+        : await import("./generated/simd128/achado.js");
+      let joining: Promise<Joined> | undefined;
+      const engine = LocalEngine.open(
+        glue,
+        launch(),
+        model.bytes,
+        core,
+        warmup,
+        onPhase,
+        (shared, memory) => {
+          if (!createThreadedWorker || wanted === 1) return undefined;
+          const team = joinTeam(createThreadedWorker, wanted - 1, module, memory, shared);
+          joining = team.joined;
+          return team.leave;
+        },
+      );
+      const { helpers, reason } = (await joining) ?? { helpers: 0 };
+      // Nobody takes an engine that comes after the abort.
+      if (loading.signal.aborted) engine.close(closed());
+      // The team may be larger than this model asked for.
+      const used = Math.min(helpers, wanted - 1);
+      const threads = share(reason === undefined ? { helpers: used } : { helpers: used, reason });
+      noteBatch(engine);
+      return { engine, core, worker: false, threads, fallbacks };
+    }
+    // The worker takes the bytes; after a crash they are needed once more. A Blob keeps them
+    // outside of the page's memory.
+    const kept = new Blob([model.bytes]);
+    const { bytes, owned } = model;
+    const threads = share(await remote.open(launch(), bytes, owned, core, warmup, onPhase));
+    noteBatch(remote);
+    const reopen = async (now: CoreOptions) => {
+      const create = threaded ? createThreadedWorker : platform.createWorker;
+      const engine = await RemoteEngine.start(create as () => Worker, wanted - 1);
+      const bytes = new Uint8Array(await kept.arrayBuffer());
+      await engine.open(launch(), bytes, true, now, false, () => {});
+      return engine;
+    };
+    return { engine: remote, core, worker: true, threads, fallbacks, reopen };
+  }
+}
+
+/** Memory for a core with threads, which a caller may have given to a page that cannot have it. */
+function memoryForThreads(): WebAssembly.Memory {
+  const reason = sharingProblem();
+  if (reason === undefined) return sharedMemory();
+  throw new AchadoError(
+    "BACKEND_UNAVAILABLE",
+    `this wasm file is one with threads; give one without: ${reason}`,
+    { reason },
+  );
+}
+
+/** What calls reject with once a model is closed. */
+export function closed(): AchadoError {
+  return new AchadoError("CLOSED", "this model is closed");
+}
