@@ -42,7 +42,7 @@ pub(crate) fn row<S: Simd, T: Element>(
         [S::i16x8_splat(x as i16); 2]
     };
     let (first_splat, second_splat) = (splat(first), splat(second));
-    let (low, high) = (S::i8x16_splat(min as i8), S::i8x16_splat(max as i8));
+    let (low, high) = (S::i16x8_splat(min as i16), S::i16x8_splat(max as i16));
     let load = |operand: &[T], splat: [S::V; 2], i: usize| {
         if operand.len() == 1 {
             return splat;
@@ -54,9 +54,10 @@ pub(crate) fn row<S: Simd, T: Element>(
     let mut block = |i: usize| {
         let [a, b, c, d] =
             kernel.vector(load(first, first_splat, i), load(second, second_splat, i));
-        let words = (S::i16x8_narrow_i32x4(a, b), S::i16x8_narrow_i32x4(c, d));
-        let bytes = T::narrow::<S>(words.0, words.1);
-        let bytes = T::min::<S>(T::max::<S>(bytes, low), high);
+        // Bounded between the two steps: see VectorRequantize::narrow.
+        let [a, b] = [S::i16x8_narrow_i32x4(a, b), S::i16x8_narrow_i32x4(c, d)]
+            .map(|words| S::i16x8_min(S::i16x8_max(words, low), high));
+        let bytes = T::narrow::<S>(a, b);
         // SAFETY: the slice has sixteen elements.
         unsafe { S::store(out[i..i + BLOCK].as_mut_ptr(), bytes) };
     };

@@ -56,7 +56,8 @@ fn mul_with<S: Simd, T: Element>(
         zeros: [first_zero, second_zero].map(|zero| S::i16x8_splat(zero as i16)),
         none: S::i16x8_splat(0),
         scale: S::f32x4_splat(scale),
-        requant: VectorRequantize::new(&Requantize { scale: &[], zero_point, min, max }),
+        // Signed, that is not flipped: the block narrows it as what it is.
+        requant: VectorRequantize::new::<i8>(&Requantize { scale: &[], zero_point, min, max }),
     };
     let len = broadcast.row_len();
     let [first_len, second_len] = match broadcast.row() {

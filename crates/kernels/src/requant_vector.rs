@@ -7,7 +7,12 @@ use crate::simd::{Element, Simd};
 /// in the low bits of the sum. Converting by truncation costs V8 four instructions more.
 const MAGIC: f32 = 12_582_912.0;
 
-/// The constants of one requantisation, in registers.
+/// Between an unsigned byte and the signed one that it becomes when its top bit is flipped.
+const FLIP: i32 = 128;
+
+/// The constants of one requantisation to `T`, in registers.
+///
+/// Unsigned bytes are computed as signed ones and flipped at the end.
 #[derive(Clone, Copy)]
 pub struct VectorRequantize<S: Simd> {
     magic: S::V,
@@ -17,21 +22,22 @@ pub struct VectorRequantize<S: Simd> {
 }
 
 impl<S: Simd> VectorRequantize<S> {
-    /// For `requant`'s zero point and bounds, which are those of an 8-bit type; the scales come
-    /// with each call of [`Self::apply`].
+    /// For `requant`'s zero point and bounds, which are those of `T`; the scales come with each
+    /// call of [`Self::apply`].
     #[inline(always)]
-    pub fn new(requant: &Requantize) -> Self {
+    pub fn new<T: Element>(requant: &Requantize) -> Self {
         let Requantize { zero_point, min, max, .. } = *requant;
+        let flip = if T::MIN < 0 { 0 } else { FLIP };
         Self {
             magic: S::f32x4_splat(MAGIC),
             lowest: S::i32x4_splat((MAGIC + (min - zero_point) as f32).to_bits() as i32),
-            offset: S::i32x4_splat(MAGIC.to_bits() as i32 - zero_point),
-            highest: S::i8x16_splat(max as i8),
+            offset: S::i32x4_splat(MAGIC.to_bits() as i32 - (zero_point - flip)),
+            highest: S::i16x8_splat((max - flip) as i16),
         }
     }
 
-    /// Quantised values in 32-bit lanes, not below the lower bound. The upper one is left to
-    /// [`Self::narrow`], once for sixteen.
+    /// Quantised values in 32-bit lanes, less 128 for unsigned bytes; not below the lower bound.
+    /// The upper one is left to [`Self::narrow`], once for eight.
     ///
     /// Positive floats order as their bits do, and negative ones are below them all, so that the
     /// sum is bounded as an integer whatever the accumulator.
@@ -43,9 +49,14 @@ impl<S: Simd> VectorRequantize<S> {
     }
 
     /// What [`Self::apply`] gave four times, as bytes within the bounds.
+    ///
+    /// The upper bound stands between the two steps of narrowing, where it keeps LLVM 22 from
+    /// merging them: merged, they are not two instructions but nine.
     #[inline(always)]
     pub fn narrow<T: Element>(&self, [a, b, c, d]: [S::V; 4]) -> S::V {
         let words = [S::i16x8_narrow_i32x4(a, b), S::i16x8_narrow_i32x4(c, d)];
-        T::min::<S>(T::narrow::<S>(words[0], words[1]), self.highest)
+        let [low, high] = words.map(|words| S::i16x8_min(words, self.highest));
+        let bytes = S::i8x16_narrow_i16x8(low, high);
+        if T::MIN < 0 { bytes } else { S::xor(bytes, S::i8x16_splat(i8::MIN)) }
     }
 }

@@ -205,7 +205,7 @@ impl DepthwiseQuantized {
         out: &mut [T],
     ) {
         let channels = self.shape.in_c;
-        let requant = self.vector_requantize::<S>();
+        let requant = self.vector_requantize::<S, T>();
         // SAFETY: packed weights, biases and scales reach to the next multiple of 8 channels.
         let (weights, bias, scale) = unsafe {
             let bias = self.bias.as_ptr().add(first);
@@ -249,7 +249,7 @@ impl DepthwiseQuantized {
     #[inline(always)]
     fn pixel<S: Simd, T: Element>(&self, taps: &[*const T], out: &mut [T]) {
         let channels = self.shape.in_c;
-        let requant = self.vector_requantize::<S>();
+        let requant = self.vector_requantize::<S, T>();
         let mut first = 0;
         while first < channels {
             let step = (channels - first).min(CHANNELS);
@@ -286,9 +286,9 @@ impl DepthwiseQuantized {
     }
 
     #[inline(always)]
-    fn vector_requantize<S: Simd>(&self) -> VectorRequantize<S> {
+    fn vector_requantize<S: Simd, T: Element>(&self) -> VectorRequantize<S> {
         let [zero_point, min, max] = self.requant;
-        VectorRequantize::new(&Requantize { scale: &[], zero_point, min, max })
+        VectorRequantize::new::<T>(&Requantize { scale: &[], zero_point, min, max })
     }
 }
 

@@ -339,7 +339,7 @@ impl<D: Dot> Product for By<'_, D> {
         let weights = self.0;
         let (quads, tile_bytes) = (weights.quads(), weights.tile_bytes());
         let b = weights.panels[panel * quads * QUAD_B..][..quads * QUAD_B].as_ptr();
-        let epilogue = weights.epilogue.panel::<S>(panel);
+        let epilogue = weights.epilogue.panel::<S, T>(panel);
         let extra = weights.extra.halves(panel);
         let (mut a, mut out) = (packed, out);
         for _ in 0..tiles {

@@ -89,7 +89,7 @@ impl Epilogue {
 
     /// What a panel's columns need.
     #[inline(always)]
-    pub fn panel<S: Simd>(&self, panel: usize) -> PanelEpilogue<S> {
+    pub fn panel<S: Simd, T: Element>(&self, panel: usize) -> PanelEpilogue<S> {
         let Self { zero_point, min, max, .. } = *self;
         let bias = &self.bias[panel * PANEL..][..PANEL];
         let scale = &self.scale[panel * PANEL..][..PANEL];
@@ -100,7 +100,7 @@ impl Epilogue {
                 [S::load(scale.as_ptr()), S::load(scale.as_ptr().add(4))],
             ]
         };
-        let requant = VectorRequantize::new(&Requantize { scale: &[], zero_point, min, max });
+        let requant = VectorRequantize::new::<T>(&Requantize { scale: &[], zero_point, min, max });
         let columns = (self.columns - panel * PANEL).min(PANEL);
         PanelEpilogue { bias, scale, requant, columns }
     }

@@ -136,7 +136,7 @@ impl Product for PackedWords {
     ) {
         let (pairs, tile_bytes) = (self.pairs(), self.tile_bytes());
         let b = self.panels[panel * pairs * PAIR_B..][..pairs * PAIR_B].as_ptr();
-        let epilogue = self.epilogue.panel::<S>(panel);
+        let epilogue = self.epilogue.panel::<S, T>(panel);
         let (mut a, mut out) = (packed, out);
         for _ in 0..tiles {
             // SAFETY: a tile holds `pairs` groups of 8 elements, `b` of 16; rows are the caller's.

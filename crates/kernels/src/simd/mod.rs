@@ -137,6 +137,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn i32x4_shr(a: Self::V, bits: u32) -> Self::V;
     /// `a0 b0 + a1 b1, ...`: sums of products of neighbouring signed words.
     fn i32x4_dot_i16x8(a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of signed words.
+    fn i16x8_max(a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller of signed words.
+    fn i16x8_min(a: Self::V, b: Self::V) -> Self::V;
     /// The larger of signed bytes.
     fn i8x16_max(a: Self::V, b: Self::V) -> Self::V;
     /// The smaller of signed bytes.

@@ -213,6 +213,14 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         }))
     }
     #[inline(always)]
+    fn i16x8_max(a: V, b: V) -> V {
+        from_i16s(zip(i16s(a), i16s(b), i16::max))
+    }
+    #[inline(always)]
+    fn i16x8_min(a: V, b: V) -> V {
+        from_i16s(zip(i16s(a), i16s(b), i16::min))
+    }
+    #[inline(always)]
     fn i8x16_max(a: V, b: V) -> V {
         from_i8s(zip(i8s(a), i8s(b), i8::max))
     }
