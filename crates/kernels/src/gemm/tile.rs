@@ -127,6 +127,9 @@ impl<S: Simd> PanelEpilogue<S> {
         out: *mut T,
         stride: usize,
     ) {
+        let mut rest = [T::default(); TILE_ROWS * PANEL];
+        let is_whole = self.columns == PANEL;
+        let (to, to_stride) = if is_whole { (out, stride) } else { (rest.as_mut_ptr(), PANEL) };
         let values = sums.map(|[low, high]| {
             [self.requant.apply(low, self.scale[0]), self.requant.apply(high, self.scale[1])]
         });
@@ -135,26 +138,39 @@ impl<S: Simd> PanelEpilogue<S> {
             // A last row without a partner is its own.
             let ([a, b], [c, d]) = (values[r], values[(r + 1).min(R - 1)]);
             let bytes = self.requant.narrow::<T>([a, b, c, d]);
-            // SAFETY: the caller's.
+            // SAFETY: the caller's, where the panel is whole; else four rows of 8 elements.
             unsafe {
-                let row = out.add(r * stride);
-                if self.columns == PANEL {
-                    S::store64(row, bytes);
-                    if r + 1 < R {
-                        S::store64_high(row.add(stride), bytes);
-                    }
-                } else {
-                    let mut both = [T::default(); 2 * PANEL];
-                    S::store(both.as_mut_ptr(), bytes);
-                    row.copy_from_nonoverlapping(both.as_ptr(), self.columns);
-                    if r + 1 < R {
-                        let second = both.as_ptr().add(PANEL);
-                        row.add(stride).copy_from_nonoverlapping(second, self.columns);
-                    }
+                let row = to.add(r * to_stride);
+                S::store64(row, bytes);
+                if r + 1 < R {
+                    S::store64_high(row.add(to_stride), bytes);
                 }
             }
             r += 2;
         }
+        if !is_whole {
+            // SAFETY: the caller's.
+            unsafe { copy_columns::<T, R>(&rest, self.columns, out, stride) };
+        }
+    }
+}
+
+/// Copies the first `columns` of each of `R` rows of a panel.
+///
+/// # Safety
+/// `out` is writable for the columns of each row.
+// Not inlined: whole panels, nearly all, would pay for its registers.
+#[inline(never)]
+unsafe fn copy_columns<T: Element, const R: usize>(
+    rows: &[T; TILE_ROWS * PANEL],
+    columns: usize,
+    out: *mut T,
+    stride: usize,
+) {
+    for (r, row) in rows.as_chunks::<PANEL>().0[..R].iter().enumerate() {
+        let row = &row[..columns];
+        // SAFETY: the caller's.
+        unsafe { out.add(r * stride).copy_from_nonoverlapping(row.as_ptr(), columns) };
     }
 }
 
