@@ -1,83 +1,10 @@
 //! Shapes follow from the inputs': other batches, larger pictures, shape arithmetic inside the
 //! graph; what a graph does not allow is refused by name.
 
-use std::collections::BTreeMap;
+mod graph;
 
-use achado_engine::{Session, SessionOptions};
-use achado_model::{
-    Activation, Bytes, DataType, Model, Node, Operator, Padding, Result, Tensor, TensorId,
-};
-
-/// Builds a graph tensor by tensor.
-#[derive(Default)]
-struct Graph(Model);
-
-impl Graph {
-    fn tensor(&mut self, name: &str, dtype: DataType, shape: &[usize]) -> TensorId {
-        let shape = shape.to_vec();
-        self.0.tensors.push(Tensor {
-            name: name.to_owned(),
-            dtype,
-            shape,
-            dynamic: Vec::new(),
-            quantization: None,
-            data: None,
-        });
-        TensorId(self.0.tensors.len() - 1)
-    }
-
-    fn input(&mut self, name: &str, dtype: DataType, shape: &[usize]) -> TensorId {
-        let id = self.tensor(name, dtype, shape);
-        self.0.inputs.push(id);
-        id
-    }
-
-    fn integers(&mut self, name: &str, shape: &[usize], values: &[i32]) -> TensorId {
-        let id = self.tensor(name, DataType::Int32, shape);
-        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.0.tensors[id.0].data = Some(Bytes::from(bytes));
-        id
-    }
-
-    fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> TensorId {
-        let id = self.tensor(name, DataType::Float32, shape);
-        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.0.tensors[id.0].data = Some(Bytes::from(bytes));
-        id
-    }
-
-    /// A result whose shape the file leaves open.
-    fn node(
-        &mut self,
-        operator: Operator,
-        name: &str,
-        dtype: DataType,
-        inputs: &[TensorId],
-    ) -> TensorId {
-        let output = self.tensor(name, dtype, &[]);
-        let inputs = inputs.iter().copied().map(Some).collect();
-        self.0.nodes.push(Node { operator, inputs, outputs: vec![output] });
-        output
-    }
-
-    fn session(mut self, output: TensorId, shape: Option<&[usize]>) -> Result<Session> {
-        self.0.outputs.push(output);
-        self.0.validate()?;
-        let input_shapes: BTreeMap<_, _> =
-            shape.map(|shape| (0, shape.to_vec())).into_iter().collect();
-        Session::new(self.0, &SessionOptions { input_shapes, ..SessionOptions::default() })
-    }
-}
-
-fn set(session: &mut Session, input: usize, values: &[f32]) {
-    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-    session.input_bytes_mut(input).expect("an input").copy_from_slice(&bytes);
-}
-
-fn floats(session: &Session) -> Vec<f32> {
-    let bytes = session.output_bytes(0).expect("an output");
-    bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
-}
+use achado_model::{Activation, DataType, Operator, Padding, TensorId};
+use graph::{Graph, floats, set};
 
 /// A convolution of ones, a mean over the picture.
 fn mean_of_sums() -> (Graph, TensorId) {

@@ -1,10 +1,11 @@
 //! From a model to a plan: one file a pass.
 //!
-//! [`shapes`] settles all shapes and computes what is known already, [`lower`] turns each operator
-//! into packed steps, [`arena`] gives every tensor its place.
+//! [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
+//! [`lower`] turns each into packed steps, [`arena`] gives every tensor its place.
 
 mod arena;
 mod fold;
+mod fuse;
 mod infer;
 mod lower;
 mod node;
@@ -64,7 +65,8 @@ pub(crate) enum Place {
 
 /// Compiles `model` for `threads` threads.
 pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize) -> Result<Plan> {
-    let folded = shapes::settle(&mut model, options)?;
+    let mut folded = shapes::settle(&mut model, options)?;
+    fuse::fuse(&mut model, &mut folded)?;
     compile_settled(&model, &folded, options, threads)
 }
 

@@ -1,0 +1,185 @@
+//! Operators that are joined: fewer steps, the same numbers. A model that also gives the results in
+//! between is not joined, and says what the numbers are.
+
+mod graph;
+
+use achado_engine::Session;
+use achado_model::{Activation, Bytes, DataType, Operator, Padding, Tensor, TensorId};
+use graph::{Graph, floats, set};
+
+fn convolution(padding: Padding) -> Operator {
+    let activation = Activation::None;
+    Operator::Conv2d { stride: [2, 2], dilation: [1, 1], padding, activation }
+}
+
+/// Some numbers between -1 and 1.
+fn numbers(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1 << 23) - 1.0
+    };
+    (0..count).map(|_| next() as f32).collect()
+}
+
+/// Steps of the session.
+fn operators(session: &mut Session) -> Vec<&'static str> {
+    let profile = session.profile(1, &|| 0.0).expect("a profile");
+    profile.iter().map(|operator| operator.operator).collect()
+}
+
+/// Runs the graph as it is and with `between` as further outputs; both give the same first output.
+#[track_caller]
+fn check(
+    build: &dyn Fn() -> (Graph, TensorId, Vec<TensorId>),
+    steps: &[&str],
+    fill: &dyn Fn(&mut Session),
+    tolerance: f32,
+) {
+    let (graph, output, _) = build();
+    let mut joined = graph.session(output, None).expect("a session");
+    let (mut graph, output, between) = build();
+    graph.0.outputs.push(output);
+    graph.0.outputs.extend(&between);
+    graph.0.validate().expect("valid");
+    let mut apart = Session::new(graph.0, &Default::default()).expect("a session");
+    assert_eq!(operators(&mut joined), steps);
+    assert_eq!(operators(&mut apart).len(), between.len() + 1);
+    for session in [&mut joined, &mut apart] {
+        fill(session);
+        session.run().expect("a run");
+    }
+    if tolerance == 0.0 {
+        assert_eq!(joined.output_bytes(0), apart.output_bytes(0));
+        return;
+    }
+    for (a, b) in floats(&joined).into_iter().zip(floats(&apart)) {
+        assert!((a - b).abs() <= tolerance, "{a} is not {b}");
+    }
+}
+
+#[test]
+fn pad_multiply_add_and_clamp_become_one_convolution() {
+    let build = || {
+        let mut graph = Graph::default();
+        let input = graph.input("picture", DataType::Float32, &[1, 5, 7, 3]);
+        let paddings = graph.integers("paddings", &[4, 2], &[0, 0, 0, 1, 2, 1, 0, 0]);
+        let padded = graph.node(Operator::Pad, "padded", DataType::Float32, &[input, paddings]);
+        let weights = graph.floats("weights", &[4, 3, 3, 3], &numbers(108, 1));
+        let convolved =
+            graph.node(convolution(Padding::Valid), "sums", DataType::Float32, &[padded, weights]);
+        let factors = graph.floats("factors", &[1, 1, 1, 4], &[0.5, -2.0, 1.5, 3.0]);
+        let multiply = Operator::Mul { activation: Activation::None };
+        let scaled = graph.node(multiply, "scaled", DataType::Float32, &[factors, convolved]);
+        let offsets = graph.floats("offsets", &[4], &[0.25, 1.0, -3.0, 0.0]);
+        let add = Operator::Add { activation: Activation::None };
+        let shifted = graph.node(add, "shifted", DataType::Float32, &[scaled, offsets]);
+        let subtrahend = graph.floats("one", &[], &[0.125]);
+        let subtract = Operator::Sub { activation: Activation::None };
+        let less = graph.node(subtract, "less", DataType::Float32, &[shifted, subtrahend]);
+        let clamped = graph.node(Operator::Relu6, "clamped", DataType::Float32, &[less]);
+        (graph, clamped, vec![padded, convolved, scaled, shifted, less])
+    };
+    check(&build, &["CONV_2D"], &|session| set(session, 0, &numbers(105, 2)), 1e-5);
+}
+
+#[test]
+fn depthwise_weights_are_scaled_along_their_last_dimension() {
+    let build = || {
+        let mut graph = Graph::default();
+        let input = graph.input("picture", DataType::Float32, &[1, 4, 4, 3]);
+        let weights = graph.floats("weights", &[1, 3, 3, 3], &numbers(27, 3));
+        let bias = graph.floats("bias", &[3], &numbers(3, 4));
+        let depthwise = Operator::DepthwiseConv2d {
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: Padding::Same,
+            depth_multiplier: 1,
+            activation: Activation::None,
+        };
+        let inputs = [input, weights, bias];
+        let convolved = graph.node(depthwise, "sums", DataType::Float32, &inputs);
+        let factors = graph.floats("factors", &[3], &[0.5, -2.0, 1.5]);
+        let multiply = Operator::Mul { activation: Activation::Relu };
+        let scaled = graph.node(multiply, "scaled", DataType::Float32, &[convolved, factors]);
+        (graph, scaled, vec![convolved])
+    };
+    let fill = |session: &mut Session| set(session, 0, &numbers(48, 5));
+    check(&build, &["DEPTHWISE_CONV_2D"], &fill, 1e-5);
+}
+
+/// A constant of int8.
+fn bytes(graph: &mut Graph, name: &str, shape: &[usize], values: &[f32]) -> TensorId {
+    let id = graph.tensor(name, DataType::Int8, shape);
+    let bytes: Vec<u8> = values.iter().map(|value| (value * 127.0) as i8 as u8).collect();
+    graph.0.tensors[id.0] =
+        Tensor { data: Some(Bytes::from(bytes)), ..graph.0.tensors[id.0].clone() };
+    id
+}
+
+#[test]
+fn quantised_padding_and_activation_stay_the_same_to_the_bit() {
+    let build = || {
+        let mut graph = Graph::default();
+        let input = graph.input("picture", DataType::Int8, &[1, 6, 6, 4]);
+        graph.quantise(input, 0.02, 7);
+        let paddings = graph.integers("paddings", &[4, 2], &[0, 0, 1, 1, 1, 1, 0, 0]);
+        let padded = graph.node(Operator::Pad, "padded", DataType::Int8, &[input, paddings]);
+        graph.quantise(padded, 0.02, 7);
+        let weights = bytes(&mut graph, "weights", &[5, 3, 3, 4], &numbers(180, 6));
+        graph.quantise(weights, 0.01, 0);
+        let inputs = [padded, weights];
+        let convolved = graph.node(convolution(Padding::Valid), "sums", DataType::Int8, &inputs);
+        graph.quantise(convolved, 0.05, -3);
+        let clamped = graph.node(Operator::Relu, "clamped", DataType::Int8, &[convolved]);
+        graph.quantise(clamped, 0.05, -3);
+        (graph, clamped, vec![padded, convolved])
+    };
+    let fill = |session: &mut Session| {
+        let values = numbers(144, 7);
+        let input = session.input_bytes_mut(0).expect("an input");
+        for (byte, value) in input.iter_mut().zip(values) {
+            *byte = (value * 127.0) as i8 as u8;
+        }
+    };
+    check(&build, &["CONV_2D"], &fill, 0.0);
+}
+
+#[test]
+fn quantising_what_was_dequantised_is_nothing() {
+    let build = || {
+        let mut graph = Graph::default();
+        let input = graph.input("picture", DataType::Int8, &[1, 64]);
+        graph.quantise(input, 0.02, 7);
+        let real = graph.node(Operator::Dequantize, "real", DataType::Float32, &[input]);
+        let again = graph.node(Operator::Quantize, "again", DataType::Int8, &[real]);
+        graph.quantise(again, 0.02, 7);
+        let swished = graph.node(Operator::HardSwish, "swished", DataType::Int8, &[again]);
+        graph.quantise(swished, 0.03, -1);
+        (graph, swished, vec![real, again])
+    };
+    let fill = |session: &mut Session| {
+        let input = session.input_bytes_mut(0).expect("an input");
+        for (byte, value) in input.iter_mut().zip((0..=255).step_by(4)) {
+            *byte = value;
+        }
+    };
+    check(&build, &["HARD_SWISH"], &fill, 0.0);
+}
+
+#[test]
+fn what_others_read_too_stays() {
+    let mut graph = Graph::default();
+    let input = graph.input("picture", DataType::Float32, &[1, 4, 4, 1]);
+    let weights = graph.floats("weights", &[1, 1, 1, 1], &[2.0]);
+    let inputs = [input, weights];
+    let sums = graph.node(convolution(Padding::Same), "sums", DataType::Float32, &inputs);
+    let clamped = graph.node(Operator::Relu, "clamped", DataType::Float32, &[sums]);
+    let add = Operator::Add { activation: Activation::None };
+    let both = graph.node(add, "both", DataType::Float32, &[sums, clamped]);
+    let mut session = graph.session(both, None).expect("a session");
+    assert_eq!(operators(&mut session), ["CONV_2D", "RELU", "ADD"]);
+    set(&mut session, 0, &[-1.0; 16]);
+    session.run().expect("a run");
+    assert_eq!(floats(&session), [-2.0; 4]);
+}
