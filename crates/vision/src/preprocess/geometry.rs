@@ -9,7 +9,9 @@ pub enum Fit {
     /// Both sides scaled by themselves; the whole picture is seen. MediaPipe's way.
     #[default]
     Stretch,
-    /// The largest centred part of the tensor's aspect ratio; the rest is cut off.
+    /// The largest centred part of the tensor's aspect ratio; the rest is cut off. With a
+    /// `crop_fraction` below 1 as networks are evaluated: the picture is resized to whole pixels,
+    /// so that it just covers `side / crop_fraction`, and cut at whole pixels.
     CenterCrop,
     /// The whole picture at its own aspect ratio, centred, with black (pixel byte 0) around it.
     Contain,
@@ -57,13 +59,17 @@ pub(crate) fn place(
     let (x0, x1) = (region.left * upright_width as f64, region.right * upright_width as f64);
     let (y0, y1) = (region.top * upright_height as f64, region.bottom * upright_height as f64);
     let (mut box_width, mut box_height) = (x1 - x0, y1 - y0);
-    if fit == Fit::CenterCrop {
+    let fraction = f64::from(crop_fraction);
+    let is_evaluation = fit == Fit::CenterCrop && fraction < 1.0;
+    if fit == Fit::CenterCrop && !is_evaluation {
         let scale = (box_width / width as f64).min(box_height / height as f64);
         box_width = scale * width as f64;
         box_height = scale * height as f64;
     }
-    box_width *= f64::from(crop_fraction);
-    box_height *= f64::from(crop_fraction);
+    if !is_evaluation {
+        box_width *= fraction;
+        box_height *= fraction;
+    }
 
     let (target_width, target_height) = if fit == Fit::Contain {
         let scale = (width as f64 / box_width).min(height as f64 / box_height);
@@ -75,12 +81,20 @@ pub(crate) fn place(
     let target =
         [(width - target_width) / 2, (height - target_height) / 2, target_width, target_height];
 
-    let x = centred(x0, x1, box_width, upright_width, target_width);
-    let y = centred(y0, y1, box_height, upright_height, target_height);
+    let mut x = centred(x0, x1, box_width, upright_width, target_width);
+    let mut y = centred(y0, y1, box_height, upright_height, target_height);
+    if is_evaluation {
+        let cover = |side: usize| (side as f64 / fraction).round();
+        let scale = (box_width / cover(width)).min(box_height / cover(height));
+        for (range, length) in [(&mut x, box_width), (&mut y, box_height)] {
+            range.resized = ((length / scale).round() as usize).max(range.outputs);
+            range.skip = (range.resized - range.outputs) / 2;
+        }
+    }
     let (source_x, source_y) = if orientation.transpose { (y, x) } else { (x, y) };
 
     // Upright rows first, except that Pillow shrinks very tall pictures along columns first.
-    let tall = upright_height > upright_width.saturating_mul(100) && target_height < upright_height;
+    let tall = upright_height > upright_width.saturating_mul(100) && y.resized < upright_height;
     let order = if orientation.transpose != tall { Order::YFirst } else { Order::XFirst };
     Placement { orientation, source_x, source_y, order, target }
 }
@@ -93,6 +107,8 @@ fn centred(start: f64, end: f64, length: f64, size: usize, outputs: usize) -> Ra
         size,
         from: (from as f32).clamp(0.0, limit),
         to: ((from + length) as f32).clamp(0.0, limit),
+        resized: outputs,
+        skip: 0,
         outputs,
     }
 }
@@ -138,7 +154,11 @@ mod tests {
         let placed = place((640, 480), &WHOLE, (Fit::CenterCrop, 1.0), (224, 224));
         assert_eq!(box_of(&placed), [80.0, 0.0, 560.0, 480.0]);
         let placed = place((640, 480), &WHOLE, (Fit::CenterCrop, 0.875), (224, 224));
-        assert_eq!(box_of(&placed), [110.0, 30.0, 530.0, 450.0]);
+        // Resized to 341 x 256, cut out from column 58 and row 16.
+        assert_eq!(box_of(&placed), [0.0, 0.0, 640.0, 480.0]);
+        let (x, y) = (placed.source_x, placed.source_y);
+        assert_eq!([x.resized, x.skip, x.outputs], [341, 58, 224]);
+        assert_eq!([y.resized, y.skip, y.outputs], [256, 16, 224]);
     }
 
     #[test]

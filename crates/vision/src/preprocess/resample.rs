@@ -20,6 +20,9 @@ pub enum Resize {
     Area,
 }
 
+/// Steps that are added up one by one, at most.
+const MAX_STEPS: usize = 1 << 16;
+
 /// The coefficient 1 in fixed point.
 const ONE: i32 = 1 << PRECISION_BITS;
 
@@ -48,7 +51,8 @@ pub(crate) struct Axis {
     reversed: bool,
 }
 
-/// What an axis is planned from: `outputs` pixels out of `from..to` of `size` source pixels.
+/// What an axis is planned from: `from..to` of `size` source pixels becomes `resized` pixels, of
+/// which `outputs` are kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Range {
     /// Pixels of the source.
@@ -57,6 +61,10 @@ pub(crate) struct Range {
     pub from: f32,
     /// Where it ends.
     pub to: f32,
+    /// Pixels that it becomes.
+    pub resized: usize,
+    /// How many of these are cut off in front.
+    pub skip: usize,
     /// Pixels of the result.
     pub outputs: usize,
 }
@@ -84,12 +92,12 @@ impl Axis {
     }
 
     fn plan_filter(&mut self, range: Range, support: f64, filter: impl Fn(f64) -> f64) {
-        let Range { size, from, to, outputs } = range;
-        let scale = f64::from(to - from) / outputs as f64;
+        let Range { size, from, to, resized, skip, outputs } = range;
+        let scale = f64::from(to - from) / resized as f64;
         let filter_scale = scale.max(1.0);
         let support = support * filter_scale;
         let inverse = 1.0 / filter_scale;
-        for output in 0..outputs {
+        for output in skip..skip + outputs {
             let center = f64::from(from) + (output as f64 + 0.5) * scale;
             let start = ((center - support + 0.5).max(0.0) as usize).min(size - 1);
             // At least one pixel: a box that touches the far edge could otherwise cover none.
@@ -109,10 +117,15 @@ impl Axis {
     }
 
     fn plan_nearest(&mut self, range: Range) {
-        let Range { size, from, to, outputs } = range;
-        let scale = f64::from(to - from) / outputs as f64;
+        let Range { size, from, to, resized, skip, outputs } = range;
+        let scale = f64::from(to - from) / resized as f64;
         // Pillow adds up steps; multiplying would round differently.
         let mut position = f64::from(from) + scale * 0.5;
+        if skip <= MAX_STEPS {
+            (0..skip).for_each(|_| position += scale);
+        } else {
+            position += scale * skip as f64;
+        }
         for _ in 0..outputs {
             let first_tap = self.taps.len();
             self.taps.push(ONE);
