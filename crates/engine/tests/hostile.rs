@@ -118,6 +118,38 @@ fn ten_thousand_corruptions_are_errors_or_run() {
     assert!(ran > 0 && errors.len() > 1);
 }
 
+/// Models of one operator, with every operator and type that there is.
+#[test]
+fn ten_thousand_corruptions_of_every_operator_are_errors_or_run() {
+    let _turn = turn();
+    let operators: Vec<_> = achado_conformance::operators().collect();
+    let mut random = Random(11);
+    let (mut ran, mut errors) = (0, BTreeMap::new());
+    for (at, operator) in operators.iter().enumerate() {
+        // As many for each operator, 10,000 in all.
+        let count = 10_000 * (at + 1) / operators.len() - 10_000 * at / operators.len();
+        let mut cases = achado_conformance::cases(operator);
+        cases.retain(|case| !case.model.is_empty());
+        for _ in 0..count {
+            let file = &cases[random.below(cases.len())].model;
+            let mut damaged = file.clone();
+            let at = random.below(file.len() - 4);
+            if random.below(4) == 0 {
+                let word = [0, 0x7fff_ffff, 0x8000_0000, u32::MAX][random.below(4)];
+                damaged[at..at + 4].copy_from_slice(&word.to_le_bytes());
+            } else {
+                damaged[at] ^= random.below(255) as u8 + 1;
+            }
+            match try_file(&damaged, true) {
+                Ok(()) => ran += 1,
+                Err(error) => *errors.entry(error.code.as_str()).or_insert(0) += 1,
+            }
+        }
+    }
+    println!("10000 corruptions of {} operators: {ran} run, {errors:?}", operators.len());
+    assert!(ran > 0 && errors.len() > 1);
+}
+
 /// Four bytes at once reach lengths, shapes and attributes of every size.
 #[test]
 fn extreme_words_are_errors_or_run() {

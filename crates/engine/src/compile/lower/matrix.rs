@@ -120,7 +120,7 @@ pub(super) fn product_of_computed(
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            builder.push_simple(node, "rows", &inputs, move |operands| {
+            builder.push_simple(node, "reference", &inputs, move |operands| {
                 let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
                 let (input, weights) = (operands.inputs[0], operands.inputs[1]);
                 let input = bytemuck::cast_slice::<u8, T>(input);
@@ -132,7 +132,7 @@ pub(super) fn product_of_computed(
         Arithmetic::Float if node.input(1)?.dtype == DataType::Float32 => {
             let bias = float_bias(node, out_c)?;
             let (low, high) = activation.range();
-            builder.push_simple(node, "rows f32", &inputs, move |operands| {
+            builder.push_simple(node, "reference", &inputs, move |operands| {
                 let out = bytemuck::cast_slice_mut(operands.outputs[0]);
                 let (input, weights) = (operands.inputs[0], operands.inputs[1]);
                 let weights = FloatWeights {
