@@ -132,11 +132,13 @@ fn vision_transformer_of_opset_21() {
     assert!(count(&operators, "BATCH_MATMUL") > 0);
 }
 
-/// Two models of few nodes, one of them quantised: what TensorFlow Lite makes of the same file.
+/// Models of few nodes: in float, as QDQ, and with every operator of dynamic quantisation.
 #[test]
-fn small_models_are_the_same_in_tensorflow_lite() {
-    for name in ["colours", "colours.quantized"] {
-        let (_, found) = run(name);
+fn small_models_agree() {
+    for name in ["colours", "colours.quantized", "colours.dynamic"] {
+        let (operators, found) = run(name);
+        println!("{name}: {}", operators.join(" "));
+        compare(name, "ONNX Runtime", &found, "npy", LITERT_TOLERANCE);
         compare(name, "TensorFlow Lite", &found, "litert.npy", LITERT_TOLERANCE);
     }
 }

@@ -20,11 +20,6 @@ const FLOAT_TOLERANCE: f64 = 1e-4;
 /// model's operators round differently where a result lies between two steps.
 const QUANTIZED_STEPS: f64 = 2.0;
 
-/// Float activations quantised anew before each convolution, 26 times: one f32 rounding (a relative
-/// error of 1e-7) moves some of them by a step, and probabilities by up to 6e-3 (measured in NumPy
-/// on ONNX Runtime's own arithmetic).
-const DYNAMIC_TOLERANCE: f64 = 1e-2;
-
 /// ONNX Runtime's answers where its sums do not saturate. On x86-64 without an 8-bit dot product
 /// its sums of two products of uint8 and int8 end at 16 bits, and the recorded answers come from
 /// such a machine: `scripts/onnx/exact.py` proves it.
@@ -147,9 +142,7 @@ fn compare(
             None => {
                 let largest = ort.iter().fold(1.0, |most: f64, x| most.max(x.abs()));
                 line += &format!("{difference:.3e} of {largest:.3e}");
-                let is_dynamic = name.contains("dynamic");
-                let tolerance = if is_dynamic { DYNAMIC_TOLERANCE } else { FLOAT_TOLERANCE };
-                is_right &= difference <= tolerance * largest && agrees;
+                is_right &= difference <= FLOAT_TOLERANCE * largest && agrees;
             }
         }
         line += if agrees { ", top-1 agrees; " } else { ", top-1 differs; " };

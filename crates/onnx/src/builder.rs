@@ -78,15 +78,23 @@ impl Builder {
         Ok(id)
     }
 
-    /// A constant of floats as float32 for the operators; float16 stays float16 in the file, behind
-    /// a DEQUANTIZE, as TensorFlow Lite's converter writes it.
+    /// A constant of floats as float32 for the operators; float16 and 8-bit integers with one scale
+    /// stay what they are in the file, behind a DEQUANTIZE, as TensorFlow Lite's converter writes
+    /// it.
     pub fn add_real_constant(&mut self, name: &str, constant: &Constant) -> Result<TensorId> {
-        if constant.dtype != DataType::Float16 {
+        let is_small = match constant.dtype {
+            DataType::Float16 => true,
+            DataType::Int8 | DataType::UInt8 => {
+                constant.scaling.as_ref().is_some_and(|scaling| scaling.per_tensor().is_some())
+            }
+            _ => false,
+        };
+        if !is_small {
             return self.add_constant(name, &constant.to_real());
         }
-        let half = self.add_constant(&format!("{name}/float16"), constant)?;
+        let small = self.add_constant(&format!("{name}/{}", constant.dtype), constant)?;
         let shape = constant.shape.clone();
-        self.emit(Operator::Dequantize, &[half], name, DataType::Float32, &shape, None)
+        self.emit(Operator::Dequantize, &[small], name, DataType::Float32, &shape, None)
     }
 
     /// int32 numbers, such as axes.
@@ -119,6 +127,13 @@ impl Builder {
         quantization: Option<Quantization>,
     ) -> Result<TensorId> {
         let output = self.add_tensor(name, dtype, shape, quantization)?;
+        let mut inputs = inputs;
+        // TensorFlow Lite's kernel counts its operands to see whether there is a bias.
+        if matches!(operator, Operator::TransposeConv { .. }) {
+            let last =
+                inputs.iter().rposition(Option::is_some).map_or(0, |at| at.saturating_add(1));
+            inputs.truncate(last);
+        }
         self.budget.take(1, size_of::<Node>().saturating_add(64))?;
         self.model.nodes.push(Node { operator, inputs, outputs: vec![output] });
         Ok(output)

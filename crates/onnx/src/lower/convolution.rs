@@ -22,15 +22,6 @@ pub(super) struct Operands {
     pub names: [usize; 2],
 }
 
-/// How weights are stored.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Weighting {
-    /// As the file has them: integers where everything else is quantised too.
-    Own,
-    /// As integers beside float activations, which the operator quantises itself.
-    Dynamic,
-}
-
 /// Conv.
 pub(super) fn conv<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
     let operands = Operands {
@@ -40,7 +31,7 @@ pub(super) fn conv<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<(
         names: [1, 2],
     };
     let output = importer.output(site)?;
-    convolve(importer, site, operands, output, Weighting::Own)
+    convolve(importer, site, operands, output)
 }
 
 /// The weights of a convolution by their names: `[out, in / groups, height, width]`.
@@ -62,7 +53,6 @@ pub(super) fn convolve<'a>(
     site: &Site<'a>,
     operands: Operands,
     mut output: Output<'a>,
-    weighting: Weighting,
 ) -> Result<()> {
     let Operands { x, weights, bias, names } = operands;
     let rank = x.view.rank();
@@ -77,7 +67,7 @@ pub(super) fn convolve<'a>(
     }
     let window = Window::read(site, [h, w], Some([height, width]), rank.saturating_sub(2))?;
     let is_depthwise = groups == c && per_group == 1 && groups > 1;
-    let form = Form::of(importer, &x, &weights, weighting);
+    let form = Form::of(importer, &x, &weights);
     let tail = importer.fuse_tail(&mut output, 1, rank, out, form.affine())?;
     let weights = weights.with_shape(vec![out, per_group, height, width]);
     let form = form.settle(output.target);
@@ -86,6 +76,11 @@ pub(super) fn convolve<'a>(
     let x = importer.builder.in_order(&x, &NHWC)?;
     let (weights, bias) = form.operands(importer, site, x, &weights, bias.as_deref(), &tail)?;
     check_bias(site, bias.as_ref(), out)?;
+    // TensorFlow Lite's convolutions refuse to have none.
+    let bias = match bias {
+        None => Some(form.no_bias(out)),
+        bias => bias,
+    };
     let arranged = match is_depthwise {
         true => weights.transpose(&[1, 2, 3, 0], &mut importer.builder.budget)?,
         false => weights.transpose(&[0, 2, 3, 1], &mut importer.builder.budget)?,
@@ -119,21 +114,13 @@ pub(super) enum Form {
     Quantizable,
     /// Integers.
     Integer(Target),
-    /// Float activations and integer weights.
-    Dynamic,
 }
 
 impl Form {
-    pub fn of(
-        importer: &Importer<'_>,
-        x: &TensorValue,
-        weights: &Constant,
-        weighting: Weighting,
-    ) -> Self {
-        match weighting {
-            Weighting::Dynamic => Self::Dynamic,
-            Weighting::Own if importer.has_integer_kernel(x, weights) => Self::Quantizable,
-            Weighting::Own => Self::Real,
+    pub fn of(importer: &Importer<'_>, x: &TensorValue, weights: &Constant) -> Self {
+        match importer.has_integer_kernel(x, weights) {
+            true => Self::Quantizable,
+            false => Self::Real,
         }
     }
 
@@ -141,7 +128,6 @@ impl Form {
     pub fn affine(self) -> Affine {
         match self {
             Self::Real => Affine::Full,
-            Self::Dynamic => Affine::Shift,
             Self::Quantizable | Self::Integer(_) => Affine::Nothing,
         }
     }
@@ -175,9 +161,17 @@ impl Form {
     ) -> Result<(Constant, Option<Constant>)> {
         match self {
             Self::Integer(_) => integer_operands(importer, site, x, weights, bias),
-            Self::Dynamic => Ok((weights.clone(), real_operands(weights, bias, tail).1)),
             _ => Ok(real_operands(weights, bias, tail)),
         }
+    }
+
+    /// A bias of zeros.
+    fn no_bias(self, out: usize) -> Constant {
+        let dtype = match self {
+            Self::Integer(_) => DataType::Int32,
+            _ => DataType::Float32,
+        };
+        Constant::new(dtype, vec![out], vec![0; out.saturating_mul(4)])
     }
 
     /// Emits an operator with weights and a bias.
@@ -203,8 +197,7 @@ impl Form {
                 Some(name) => name.to_owned(),
                 None => format!("{}/{what}", output.name),
             };
-            let is_stored = matches!(self, Self::Integer(_))
-                || (self == Self::Dynamic && constant.scaling.is_some());
+            let is_stored = matches!(self, Self::Integer(_));
             inputs.push(Some(match is_stored {
                 true => importer.builder.add_constant(&name, constant)?,
                 false => importer.builder.add_real_constant(&name, constant)?,

@@ -1,42 +1,119 @@
-//! Dynamic quantisation: DynamicQuantizeLinear, a product of integers, Cast and Mul by the scales
-//! become one operator with float activations and 8-bit weights, which quantises its input itself.
+//! Dynamic quantisation: DynamicQuantizeLinear, and the products of integers behind it.
+//!
+//! No operator of the model takes a scale that is computed. So the integers are whole numbers in
+//! float32: each step is ONNX's own, sums of products are exact below 2^24, and the results are
+//! those of ONNX Runtime. The hybrid operators of TensorFlow Lite, which quantise activations
+//! themselves, would take other scales: one for each pixel where a convolution is 1x1.
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::rc::Rc;
 
-use achado_model::{DataType, Result, TensorId};
+use achado_model::{DataType, Operator, Result, TensorId};
 
-use super::convolution::{Operands, Weighting, convolve};
-use super::quantized::scaled;
-use super::{linear, missing};
-use crate::constant::{Constant, Scaling};
+use super::activation::{ADD, DIV, MUL, SUB};
+use super::convolution::{Operands, convolve};
+use super::quantized::{Output, scaled};
+use super::{linear, tail};
+use crate::builder::Builder;
+use crate::constant::Constant;
 use crate::import::{Importer, TensorValue, Value};
 use crate::site::Site;
+use crate::view::View;
 
-/// What a part of the pattern stands for, until all of it has been seen.
+/// A result of DynamicQuantizeLinear that has no tensor of its own.
 #[derive(Clone, Debug)]
 pub(crate) enum Dynamic {
-    /// The integers of a float tensor.
+    /// The integers less their zero point, as floats.
     Quantized(TensorValue),
-    /// Their scale, times a constant.
-    Scale { source: TensorId, factor: Option<Rc<Constant>> },
-    /// Their zero point.
-    ZeroPoint { source: TensorId },
-    /// A sum of products with constant weights: the ConvInteger or MatMulInteger at `node`.
-    Sum { x: TensorValue, node: usize, weights: Rc<Constant> },
+    /// The zero point of the integers in this tensor.
+    ZeroPoint(TensorId),
+}
+
+/// Whole numbers and the scale that they have, a tensor of one element.
+struct Quantized {
+    whole: TensorValue,
+    scale: TensorId,
+}
+
+/// Operators on floats, named after the node that they are steps of.
+struct Steps<'b> {
+    builder: &'b mut Builder,
+    name: &'b str,
+    count: usize,
+}
+
+impl Steps<'_> {
+    fn next_name(&mut self) -> String {
+        self.count = self.count.saturating_add(1);
+        format!("{}/step {}", self.name, self.count)
+    }
+
+    fn numbers(&mut self, values: &[f32]) -> Result<TensorId> {
+        let name = self.next_name();
+        self.builder.add_constant(&name, &Constant::from_floats(vec![values.len()], values))
+    }
+
+    fn apply(
+        &mut self,
+        operator: Operator,
+        operands: &[TensorId],
+        shape: &[usize],
+    ) -> Result<TensorId> {
+        let name = self.next_name();
+        self.builder.emit(operator, operands, &name, DataType::Float32, shape, None)
+    }
+}
+
+/// Operand 0 of a node after DynamicQuantizeLinear, `q(x) - zero point` in place of `q(x)`:
+///
+/// `scale = (max(0, x) - min(0, x)) / 255`, `zero point = round(-min / scale)`,
+/// `q(x) = clamp(round(x / scale) + zero point, 0, 255)`; ties to even.
+fn quantized<'a>(importer: &mut Importer<'a>, site: &Site<'a>, name: &str) -> Result<Quantized> {
+    let view = importer.onnx_input(site, 0)?;
+    let x = view.tensor;
+    let shape = importer.builder.shape(x).to_vec();
+    let one = vec![1; shape.len()];
+    let axes: Vec<usize> = (0..shape.len()).collect();
+    let axes = importer.builder.add_integers(&format!("{name}/axes"), &axes)?;
+    let mut steps = Steps { builder: &mut importer.builder, name, count: 0 };
+    let zero = steps.numbers(&[0.0])?;
+    let limit = steps.numbers(&[255.0])?;
+    let min = steps.apply(Operator::ReduceMin { keep_dims: true }, &[x, axes], &one)?;
+    let min = steps.apply(Operator::Minimum, &[min, zero], &one)?;
+    let max = steps.apply(Operator::ReduceMax { keep_dims: true }, &[x, axes], &one)?;
+    let max = steps.apply(Operator::Maximum, &[max, zero], &one)?;
+    let range = steps.apply(SUB, &[max, min], &one)?;
+    let scale = steps.apply(DIV, &[range, limit], &one)?;
+    // Where all is 0 there is nothing to divide by.
+    let least = steps.numbers(&[f32::MIN_POSITIVE])?;
+    let scale = steps.apply(Operator::Maximum, &[scale, least], &one)?;
+    let below = steps.apply(SUB, &[zero, min], &one)?;
+    let below = steps.apply(DIV, &[below, scale], &one)?;
+    let zero_point = steps.apply(Operator::Round, &[below], &one)?;
+    let zero_point = steps.apply(Operator::Minimum, &[zero_point, limit], &one)?;
+    let low = steps.apply(SUB, &[zero, zero_point], &one)?;
+    let high = steps.apply(SUB, &[limit, zero_point], &one)?;
+    let whole = steps.apply(DIV, &[x, scale], &shape)?;
+    let whole = steps.apply(Operator::Round, &[whole], &shape)?;
+    let whole = steps.apply(Operator::Maximum, &[whole, low], &shape)?;
+    let whole = steps.apply(Operator::Minimum, &[whole, high], &shape)?;
+    let whole = TensorValue { view: view.of(whole), dtype: DataType::Float32 };
+    Ok(Quantized { whole, scale })
 }
 
 /// DynamicQuantizeLinear.
 pub(super) fn quantize<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    let x = importer.tensor_input(site, 0)?;
-    let source = x.view.tensor;
+    let Quantized { whole, scale } = quantized(importer, site, site.output_name(0)?)?;
+    let shape = importer.builder.shape(scale).to_vec();
+    let zero_point = Dynamic::ZeroPoint(whole.view.tensor);
+    let scale = TensorValue { view: View::new(scale, &shape, &[]), dtype: DataType::Float32 };
     let values = [
-        Dynamic::Quantized(x),
-        Dynamic::Scale { source, factor: None },
-        Dynamic::ZeroPoint { source },
+        Value::Dynamic(Dynamic::Quantized(whole)),
+        Value::Tensor(scale),
+        Value::Dynamic(zero_point),
     ];
     for (&name, value) in site.node.outputs.iter().zip(values) {
-        importer.bind(name, Value::Dynamic(value));
+        importer.bind(name, value);
     }
     Ok(())
 }
@@ -47,146 +124,78 @@ pub(super) fn accumulate<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Re
         return Err(site.unsupported("an operand that no DynamicQuantizeLinear made"));
     };
     match importer.optional_input(site, 2)? {
-        Some(Value::Dynamic(Dynamic::ZeroPoint { source })) if source == x.view.tensor => {}
+        Some(Value::Dynamic(Dynamic::ZeroPoint(of))) if of == x.view.tensor => {}
         _ => return Err(site.unsupported("another zero point than that of the operand")),
     }
     let weights = importer.constant_input(site, 1)?;
     let zero = importer.optional_constant(site, 3)?;
-    // The scales come with the Mul behind.
-    let one = Constant::from_floats(vec![1], &[1.0]);
-    let weights = match zero.as_deref() {
-        Some(zero) if zero.len() > 1 => {
-            let ones = Constant::from_floats(vec![zero.len()], &vec![1.0; zero.len()]);
-            scaled(site, &weights, &ones, Some(zero), channel_axis(site))?
-        }
-        zero => scaled(site, &weights, &one, zero, 0)?,
-    };
-    let value = Dynamic::Sum { x, node: site.index, weights: Rc::new(weights) };
-    importer.bind(site.output_name(0)?, Value::Dynamic(value));
-    Ok(())
-}
-
-/// The dimension of the weights that the results' channels run along.
-fn channel_axis(site: &Site<'_>) -> i64 {
-    if site.node.operator == "ConvInteger" { 0 } else { -1 }
-}
-
-/// A product of a part of the pattern: of a scale with a constant, or of a sum with its scale.
-pub(super) fn multiply<'a>(
-    importer: &mut Importer<'a>,
-    site: &Site<'a>,
-    values: &[Value],
-) -> Result<()> {
-    if site.node.operator != "Mul" {
-        return Err(site.unsupported("a part of a dynamic quantisation"));
+    // Sums of products: floats without a fraction for what reads them.
+    let output = Output { target: None, ..importer.output(site)? };
+    if site.node.operator == "ConvInteger" {
+        let weights = Rc::new(whole_weights(site, &weights, zero.as_deref(), 0)?);
+        let operands = Operands { x, weights, bias: None, names: [1, usize::MAX] };
+        return convolve(importer, site, operands, output);
     }
-    match values {
-        [Value::Dynamic(Dynamic::Scale { source, factor: None }), Value::Constant(constant)]
-        | [Value::Constant(constant), Value::Dynamic(Dynamic::Scale { source, factor: None })] => {
-            let scale = Dynamic::Scale { source: *source, factor: Some(Rc::clone(constant)) };
-            importer.bind(site.output_name(0)?, Value::Dynamic(scale));
-            Ok(())
-        }
-        [
-            Value::Dynamic(Dynamic::Sum { x, node, weights }),
-            Value::Dynamic(Dynamic::Scale { source, factor }),
-        ]
-        | [
-            Value::Dynamic(Dynamic::Scale { source, factor }),
-            Value::Dynamic(Dynamic::Sum { x, node, weights }),
-        ] if *source == x.view.tensor => {
-            let sum = importer.site(*node).ok_or_else(|| missing(site))?;
-            let factor = factor.as_deref().map_or_else(|| vec![1.0], Constant::floats);
-            let weights = with_scales(site, weights, factor, channel_axis(&sum))?;
-            emit(importer, site, &sum, x.clone(), weights, None)
-        }
-        _ => Err(site.unsupported("this product of parts of a dynamic quantisation")),
-    }
+    let weights = whole_weights(site, &weights, zero.as_deref(), -1)?;
+    let weights = Rc::new(weights.transpose(&[1, 0], &mut importer.builder.budget)?);
+    let operands = Operands { x, weights, bias: None, names: [1, usize::MAX] };
+    linear::fully_connected(importer, site, operands, output)
 }
 
-/// Weights with the scales that the graph multiplies with behind the sum.
-fn with_scales(
+/// Weights with a zero point and a scale of 1.
+fn whole_weights(
     site: &Site<'_>,
     weights: &Constant,
-    factor: Vec<f32>,
+    zero: Option<&Constant>,
     axis: i64,
 ) -> Result<Constant> {
-    let Some(known) = &weights.scaling else { return Err(missing(site)) };
-    let axis = site.axis(axis, weights.shape.len())?;
-    let channels = factor.len().max(known.zero_point.len());
-    let spread = |at: usize, len: usize| if len == 1 { 0 } else { at };
-    if ![1, channels].contains(&factor.len()) || ![1, channels].contains(&known.zero_point.len()) {
-        return Err(site.malformed("scales and zero points of the weights differ in number"));
+    let zeros = zero.and_then(Constant::stored_integers).unwrap_or_default();
+    // One for each channel is one for all where they are the same.
+    let shared = zeros.iter().all(|other| Some(other) == zeros.first());
+    let channels = if shared { 1 } else { zeros.len() };
+    let ones = Constant::from_floats(vec![channels], &vec![1.0; channels]);
+    let zero = zero.filter(|_| !shared || zeros.len() == 1);
+    let mut whole = scaled(site, weights, &ones, zero, axis)?;
+    if let (Some(scaling), true, Some(&first)) = (&mut whole.scaling, shared, zeros.first()) {
+        scaling.zero_point = vec![i32::try_from(first).unwrap_or(0)];
     }
-    if channels > 1 && weights.shape.get(axis) != Some(&channels) {
-        return Err(site.malformed(format!("{channels} scales for {:?}", weights.shape)));
-    }
-    let pick = |at: usize| factor.get(spread(at, factor.len())).copied().unwrap_or(1.0);
-    let zero =
-        |at: usize| known.zero_point.get(spread(at, known.zero_point.len())).copied().unwrap_or(0);
-    if factor.iter().any(|scale| !(scale.is_finite() && *scale > 0.0)) {
-        return Err(site.unsupported("a scale that is not above 0"));
-    }
-    let mut scaled = weights.clone();
-    scaled.scaling = Some(Scaling {
-        scale: (0..channels).map(pick).collect(),
-        zero_point: (0..channels).map(zero).collect(),
-        axis,
-    });
-    Ok(scaled)
-}
-
-/// The operator that the whole pattern is; `site` names its result, `sum` has its attributes.
-fn emit<'a>(
-    importer: &mut Importer<'a>,
-    site: &Site<'a>,
-    sum: &Site<'a>,
-    x: TensorValue,
-    weights: Constant,
-    bias: Option<Rc<Constant>>,
-) -> Result<()> {
-    let output = importer.output(site)?;
-    let weights = Rc::new(symmetric(&weights));
-    let names = [1, usize::MAX];
-    match sum.node.operator {
-        "ConvInteger" => {
-            let operands = Operands { x, weights, bias, names };
-            convolve(importer, sum, operands, output, Weighting::Dynamic)
-        }
-        _ => {
-            let weights = Rc::new(weights.transpose(&[1, 0], &mut importer.builder.budget)?);
-            let operands = Operands { x, weights, bias, names };
-            linear::fully_connected(importer, sum, operands, output, Weighting::Dynamic)
-        }
-    }
-}
-
-/// Weights as int8 where that leaves no zero point, which is how TensorFlow Lite has them; as uint8
-/// elsewhere.
-fn symmetric(weights: &Constant) -> Constant {
-    let Some(scaling) = &weights.scaling else { return weights.clone() };
-    let (middle, shift, other) = match weights.dtype {
-        DataType::UInt8 => (128, -128, DataType::Int8),
-        _ => (0, 128, DataType::UInt8),
-    };
-    let is_central = scaling.zero_point.iter().all(|&zero| zero == middle);
-    if is_central == (weights.dtype == DataType::Int8) {
-        return weights.clone();
-    }
-    let flipped = weights.data.iter().map(|byte| byte ^ 0x80).collect();
-    let mut turned = Constant::new(other, weights.shape.clone(), flipped);
-    let zero_point = scaling.zero_point.iter().map(|zero| zero.saturating_add(shift)).collect();
-    turned.scaling = Some(Scaling { zero_point, ..scaling.clone() });
-    turned
+    Ok(whole)
 }
 
 /// com.microsoft's DynamicQuantizeMatMul: `a, b, scale of b, zero point of b, bias`.
 pub(super) fn mat_mul<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    let x = importer.tensor_input(site, 0)?;
+    let name = site.output_name(0)?;
     let weights = importer.constant_input(site, 1)?;
-    let scale = importer.constant_input(site, 2)?;
+    let factors = importer.constant_input(site, 2)?.floats();
     let zero = importer.optional_constant(site, 3)?;
     let bias = importer.optional_constant(site, 4)?;
-    let weights = scaled(site, &weights, &scale, zero.as_deref(), -1)?;
-    emit(importer, site, site, x, weights, bias)
+    let Quantized { whole, scale } = quantized(importer, site, name)?;
+    let rank = whole.view.rank();
+    let weights = whole_weights(site, &weights, zero.as_deref(), -1)?;
+    let weights = Rc::new(weights.transpose(&[1, 0], &mut importer.builder.budget)?);
+    let channels = weights.shape.first().copied().unwrap_or(0);
+    if ![1, channels].contains(&factors.len()) {
+        return Err(site.malformed(format!("{} scales for {channels} channels", factors.len())));
+    }
+    let sum = linear::product(importer, site, &whole.view, &weights, name)?;
+    let shape = importer.builder.shape(sum.tensor).to_vec();
+    let last = rank.saturating_sub(1);
+    // The operand may lie in a tensor of another rank.
+    let scale = importer.builder.reshape(scale, &vec![1; rank])?;
+    let mut steps = Steps { builder: &mut importer.builder, name, count: 100 };
+    let factors_tensor = steps.numbers(&factors)?;
+    let mut scales = vec![1; last];
+    scales.push(factors.len());
+    let scale = steps.apply(MUL, &[scale, factors_tensor], &scales)?;
+    let mut result = steps.apply(MUL, &[sum.tensor, scale], &shape)?;
+    if let Some(bias) = bias {
+        let Some(values) = tail::per_channel(&bias, last, rank, channels) else {
+            return Err(site.malformed(format!("a bias of shape {:?}", bias.shape)));
+        };
+        let bias = steps.numbers(&values)?;
+        result = steps.apply(ADD, &[result, bias], &shape)?;
+    }
+    importer
+        .bind(name, Value::Tensor(TensorValue { view: sum.of(result), dtype: DataType::Float32 }));
+    Ok(())
 }

@@ -170,9 +170,6 @@ pub(super) fn binary<'a>(
     operator: fn(Activation) -> Operator,
 ) -> Result<()> {
     let values = [importer.input(site, 0)?, importer.input(site, 1)?];
-    if values.iter().any(|value| matches!(value, Value::Dynamic(_))) {
-        return super::dynamic::multiply(importer, site, &values);
-    }
     let output = importer.output(site)?;
     arithmetic(importer, site, &values, operator, output)
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
-use super::convolution::{Form, Operands, Weighting, check_bias};
+use super::convolution::{Form, Operands, check_bias};
 use super::quantized::Output;
 use super::tail::per_channel;
 use crate::constant::Constant;
@@ -65,7 +65,7 @@ pub(super) fn gemm<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<(
     let rest = c.filter(|_| bias.is_none());
     if rest.is_none() {
         let operands = Operands { x, weights, bias, names: [1, 2] };
-        return fully_connected(importer, site, operands, output, Weighting::Own);
+        return fully_connected(importer, site, operands, output);
     }
     if beta != 1.0 {
         return Err(site.unsupported_attribute("beta", beta));
@@ -92,7 +92,7 @@ pub(super) fn gemm<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<(
 }
 
 /// A float product with constant weights `[out, in]`, without bias.
-fn product<'a>(
+pub(super) fn product<'a>(
     importer: &mut Importer<'a>,
     site: &Site<'a>,
     x: &View,
@@ -122,7 +122,7 @@ pub(super) fn mat_mul<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Resul
         (Value::Tensor(x), Value::Constant(b)) if b.shape.len() == 2 && x.view.rank() >= 2 => {
             let weights = Rc::new(b.transpose(&[1, 0], &mut importer.builder.budget)?);
             let operands = Operands { x, weights, bias: None, names: [1, 2] };
-            fully_connected(importer, site, operands, output, Weighting::Own)
+            fully_connected(importer, site, operands, output)
         }
         _ => {
             let a = importer.onnx_input(site, 0)?;
@@ -138,7 +138,6 @@ pub(super) fn fully_connected<'a>(
     site: &Site<'a>,
     operands: Operands,
     mut output: Output<'a>,
-    weighting: Weighting,
 ) -> Result<()> {
     let Operands { x, weights, bias, names } = operands;
     let rank = x.view.rank();
@@ -146,7 +145,7 @@ pub(super) fn fully_connected<'a>(
     if out == 0 {
         return Err(site.malformed("the weights are empty"));
     }
-    let form = Form::of(importer, &x, &weights, weighting);
+    let form = Form::of(importer, &x, &weights);
     let last = rank.saturating_sub(1);
     let tail = importer.fuse_tail(&mut output, last, rank, out, form.affine())?;
     let form = form.settle(output.target);

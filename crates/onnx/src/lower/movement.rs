@@ -26,10 +26,6 @@ pub(super) fn identity<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Resu
 
 /// Cast. Floats are one type here.
 pub(super) fn cast<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    if let value @ Value::Dynamic(_) = importer.input(site, 0)? {
-        importer.bind(site.output_name(0)?, value);
-        return Ok(());
-    }
     let value = importer.tensor_input(site, 0)?;
     let to = match site.int("to", 0)? {
         1 | 10 | 11 | 16 => DataType::Float32,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use achado_model::{Activation, Operator, Result};
 
-use super::convolution::{Operands, Weighting, convolve};
+use super::convolution::{Operands, convolve};
 use super::{activation, dynamic, elementwise, linear, missing, movement, pool};
 use crate::import::{Importer, TensorValue, Value};
 use crate::site::Site;
@@ -76,7 +76,7 @@ pub(super) fn conv<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<(
     let output = importer.quantized_output(site, 6, 7)?;
     must_be_integer(importer, site, &x, &weights)?;
     let operands = Operands { x, weights, bias, names: [3, 8] };
-    convolve(importer, site, operands, output, Weighting::Own)
+    convolve(importer, site, operands, output)
 }
 
 /// Constant weights with their scales.
@@ -118,7 +118,7 @@ pub(super) fn mat_mul<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Resul
     let weights = Rc::new(weights.transpose(&[1, 0], &mut importer.builder.budget)?);
     must_be_integer(importer, site, &x, &weights)?;
     let operands = Operands { x, weights, bias: None, names: [3, 8] };
-    linear::fully_connected(importer, site, operands, output, Weighting::Own)
+    linear::fully_connected(importer, site, operands, output)
 }
 
 /// QGemm, with constant weights.
@@ -143,7 +143,7 @@ fn gemm<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
     let output = importer.quantized_output(site, 7, 8)?;
     must_be_integer(importer, site, &x, &weights)?;
     let operands = Operands { x, weights, bias, names: [3, 6] };
-    linear::fully_connected(importer, site, operands, output, Weighting::Own)
+    linear::fully_connected(importer, site, operands, output)
 }
 
 /// QLinearAdd, QLinearMul.

@@ -88,8 +88,6 @@ pub(super) fn per_channel(
 pub(super) enum Affine {
     /// Nothing: it computes with integers.
     Nothing,
-    /// A bias: its weights are quantised.
-    Shift,
     /// A bias, and a scale for each channel.
     Full,
 }
@@ -106,9 +104,8 @@ impl<'a> Importer<'a> {
         affine: Affine,
     ) -> Result<Tail> {
         let mut tail = Tail::default();
-        while affine != Affine::Nothing
+        while affine == Affine::Full
             && let Some(reader) = self.only_reader(output.name)
-            && (affine == Affine::Full || reader.node.operator == "Add")
         {
             if !self.fuse_affine(&mut tail, &reader, output.name, axis, rank, channels) {
                 break;
