@@ -29,7 +29,8 @@ def save(name, nodes, constants):
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 3])],
         constants,
     )
-    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
+    domains = sorted({one.domain for one in nodes} | {""})
+    opsets = [helper.make_opsetid(domain, 1 if domain else 13) for domain in domains]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=7)
     onnx.save(model, FIXTURES / f"{name}.onnx")
     session = onnxruntime.InferenceSession(FIXTURES / f"{name}.onnx", providers=["CPUExecutionProvider"])
