@@ -191,7 +191,9 @@ ownModel.addEventListener("submit", (event) => {
     const names = await labelsFile.files?.[0]?.text();
     const labels = names?.trimEnd().split(/\r?\n/);
     defaultButton.hidden = false;
-    await load({ model, labels });
+    // An ONNX file does not say how it wants its pixels; most come from torchvision.
+    const preprocess = /\.onnx$/i.test(model.name) ? ("imagenet" as const) : undefined;
+    await load({ model, labels, preprocess });
   })();
 });
 

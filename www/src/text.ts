@@ -48,8 +48,8 @@ const en = {
   memory: "Memory",
   ownHeading: "Your own model",
   ownText:
-    "A TensorFlow Lite classifier (.tflite), and its names if they are not inside it: a text file with one name a line. Both stay on this device.",
-  modelFile: "Model (.tflite)",
+    "A classifier for TensorFlow Lite (.tflite) or ONNX (.onnx, with ImageNet's mean and deviation), and its names if they are not inside it: a text file with one name a line. Both stay on this device.",
+  modelFile: "Model (.tflite, .onnx)",
   labelsFile: "Names (.txt, optional)",
   useModel: "Use this model",
   useDefault: "Back to the model of this page",
@@ -92,7 +92,7 @@ const en = {
   MODEL_INTEGRITY: "The model is not the file that was expected.",
   MODEL_FORMAT: "This file is not a TensorFlow Lite model that can be read.",
   MODEL_ONNX:
-    "This is an ONNX model. This page runs TensorFlow Lite models (.tflite): convert it first.",
+    "This is an ONNX model that cannot be read: it is cut off, or keeps its weights in another file.",
   UNSUPPORTED_OPERATOR: "This model uses an operation that achado cannot compute yet.",
   UNSUPPORTED_TYPE: "This model is not a classifier of pictures that achado can run.",
   INTERNAL: "Something broke inside achado. Please report it with the details below.",
@@ -165,8 +165,8 @@ const pt: Record<TextKey, string> = {
   memory: "Memória",
   ownHeading: "O seu próprio modelo",
   ownText:
-    "Um classificador do TensorFlow Lite (.tflite) e, se não estiverem dentro dele, os nomes: um arquivo de texto com um nome por linha. Ambos ficam neste aparelho.",
-  modelFile: "Modelo (.tflite)",
+    "Um classificador do TensorFlow Lite (.tflite) ou ONNX (.onnx, com a média e o desvio do ImageNet) e, se não estiverem dentro dele, os nomes: um arquivo de texto com um nome por linha. Ambos ficam neste aparelho.",
+  modelFile: "Modelo (.tflite, .onnx)",
   labelsFile: "Nomes (.txt, opcional)",
   useModel: "Usar este modelo",
   useDefault: "Voltar ao modelo da página",
@@ -209,7 +209,7 @@ const pt: Record<TextKey, string> = {
   MODEL_INTEGRITY: "O modelo não é o arquivo esperado.",
   MODEL_FORMAT: "Este arquivo não é um modelo do TensorFlow Lite que se possa ler.",
   MODEL_ONNX:
-    "Este é um modelo ONNX. Esta página roda modelos do TensorFlow Lite (.tflite): converta-o primeiro.",
+    "Este é um modelo ONNX que não pode ser lido: está incompleto, ou guarda os pesos em outro arquivo.",
   UNSUPPORTED_OPERATOR: "Este modelo usa uma operação que o achado ainda não sabe calcular.",
   UNSUPPORTED_TYPE: "Este modelo não é um classificador de imagens que o achado possa rodar.",
   INTERNAL: "Algo quebrou dentro do achado. Por favor, relate com os detalhes abaixo.",
