@@ -1,0 +1,154 @@
+"""Models of one operator each behind a 1x1 convolution, with ONNX Runtime's answers.
+
+    python3 operators.py    writes tests/fixtures/onnx/operators.json
+
+Needs onnx, onnxruntime and numpy. Each model takes the same picture `[1, 4, 6, 7]` and ends in a Flatten, so
+that its result is in ONNX's order whatever the operator's layout is.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+FILE = pathlib.Path(__file__).resolve().parents[2] / "tests/fixtures/onnx/operators.json"
+RANDOM = np.random.default_rng(7)
+node = helper.make_node
+
+
+def normal(*shape):
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def integers(*values):
+    return np.array(values, np.int64)
+
+
+def one(operator, *constants, opset=17, **attributes):
+    """`y = operator(x, constants...)`; a None is an operand that is left out."""
+    names = ["" if value is None else f"k{at}" for at, value in enumerate(constants)]
+    known = {f"k{at}": value for at, value in enumerate(constants) if value is not None}
+    return opset, [node(operator, ["x", *names], ["y"], "tested", **attributes)], known
+
+
+def resize(sizes=None, scales=None, opset=17, **attributes):
+    scales = None if scales is None else np.array(scales, np.float32)
+    sizes = None if sizes is None else integers(*sizes)
+    if sizes is None:
+        return one("Resize", None, scales, opset=opset, **attributes)
+    return one("Resize", None, None, sizes, opset=opset, **attributes)
+
+
+def chain(*nodes, opset=17, **constants):
+    return opset, list(nodes), constants
+
+
+CASES = {
+    "average pool": one("AveragePool", kernel_shape=[3, 3], strides=[2, 2]),
+    "average pool, pads": one("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+    "average pool, pads count": one("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+    "average pool, ceil": one("AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+    "max pool, pads": one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+    "max pool, ceil": one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
+    "max pool, same lower": one("MaxPool", kernel_shape=[2, 2], strides=[1, 1], auto_pad="SAME_LOWER"),
+    "global max pool": one("GlobalMaxPool"),
+    "conv, uneven pads": one("Conv", normal(5, 4, 3, 3), normal(5), pads=[0, 1, 2, 1], strides=[2, 1]),
+    "conv, dilation": one("Conv", normal(5, 4, 3, 3), pads=[2, 2, 2, 2], dilations=[2, 2]),
+    "conv, groups": one("Conv", normal(6, 2, 3, 3), normal(6), group=2),
+    "conv, depthwise": one("Conv", normal(8, 1, 3, 3), normal(8), group=4, auto_pad="SAME_UPPER"),
+    "transposed conv": one("ConvTranspose", normal(4, 5, 3, 3), normal(5), strides=[2, 2]),
+    "transposed conv, pads": one(
+        "ConvTranspose", normal(4, 5, 3, 3), strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]
+    ),
+    "batch norm": one("BatchNormalization", normal(4), normal(4), normal(4), normal(4) ** 2 + 0.5),
+    "instance norm": one("InstanceNormalization", normal(4), normal(4)),
+    "layer norm": one("LayerNormalization", normal(6, 7), normal(6, 7), axis=2),
+    "resize nearest, twice": resize(scales=[1, 1, 2, 2], mode="nearest", coordinate_transformation_mode="asymmetric",
+                                    nearest_mode="floor"),
+    "resize linear, half pixel": resize(scales=[1, 1, 2, 2], mode="linear"),
+    "resize linear, corners": resize(sizes=[1, 4, 9, 11], mode="linear", coordinate_transformation_mode="align_corners"),
+    "resize linear, pytorch": resize(sizes=[1, 4, 12, 14], mode="linear",
+                                     coordinate_transformation_mode="pytorch_half_pixel"),
+    "pad, constant": one("Pad", integers(0, 0, 1, 2, 0, 0, 3, 1), np.float32(1.5)),
+    "pad, reflect": one("Pad", integers(0, 0, 1, 2, 0, 0, 3, 1), mode="reflect"),
+    "pad, channels": one("Pad", integers(0, 1, 0, 0, 0, 2, 0, 0)),
+    "slice": one("Slice", integers(1, 1), integers(5, -1), integers(2, 3)),
+    "slice, steps": one("Slice", integers(0, 1), integers(4, 7), integers(1, 3), integers(2, 3)),
+    "slice, reversed": one("Slice", integers(-1), integers(-100), integers(3), integers(-1)),
+    "gather": one("Gather", integers(2, 0, 2), axis=1),
+    "gather, one": one("Gather", np.int64(-1), axis=2),
+    "transpose": one("Transpose", perm=[0, 3, 1, 2]),
+    "reshape": one("Reshape", integers(0, 2, 2, -1)),
+    "expand": one("Expand", integers(2, 4, 6, 7)),
+    "tile": one("Tile", integers(1, 2, 1, 3)),
+    "reduce mean": one("ReduceMean", axes=[2, 3], keepdims=0),
+    "reduce mean, channels": one("ReduceMean", axes=[1]),
+    "reduce sum": one("ReduceSum", integers(-1), keepdims=0),
+    "reduce max": one("ReduceMax", axes=[1, 2], keepdims=0),
+    "reduce l2": one("ReduceL2", axes=[1]),
+    "arg max": chain(node("ArgMax", ["x"], ["a"], axis=1, keepdims=0), node("Cast", ["a"], ["y"], to=1)),
+    "softmax, channels": one("Softmax", axis=1),
+    "softmax, old": one("Softmax", axis=1, opset=11),
+    "log softmax": one("LogSoftmax", axis=3),
+    "clip": one("Clip", np.float32(-0.5), np.float32(0.7)),
+    "clip, old": one("Clip", opset=10, min=0.0, max=6.0),
+    "leaky relu": one("LeakyRelu", alpha=0.2),
+    "prelu": one("PRelu", normal(4, 1, 1)),
+    "elu": one("Elu"),
+    "hard sigmoid": one("HardSigmoid", alpha=0.3, beta=0.4),
+    "hard swish": one("HardSwish"),
+    "gelu": one("Gelu", opset=20),
+    "mish": chain(node("Softplus", ["x"], ["s"]), node("Tanh", ["s"], ["t"]), node("Mul", ["x", "t"], ["y"])),
+    "add, channels": one("Add", normal(4, 1, 1)),
+    "mul, columns": one("Mul", normal(7)),
+    "sub, rows": one("Sub", normal(6, 1)),
+    "div, number": one("Div", np.float32(3)),
+    "pow": chain(node("Abs", ["x"], ["a"]), node("Pow", ["a", "k"], ["y"]), k=np.float32(1.5)),
+    "where": chain(node("Greater", ["x", "k"], ["c"]), node("Where", ["c", "x", "k"], ["y"]), k=np.float32(0.1)),
+    "concat": chain(node("Relu", ["x"], ["r"]), node("Concat", ["r", "x", "k"], ["y"], axis=1), k=normal(1, 2, 6, 7)),
+    "split": chain(node("Split", ["x", "k"], ["a", "b"], axis=1), node("Mul", ["b", "b"], ["c"]),
+                   node("Concat", ["c", "a"], ["y"], axis=1), k=integers(1, 3)),
+    "depth to space": one("DepthToSpace", blocksize=2),
+    "depth to space, crd": one("DepthToSpace", blocksize=2, mode="CRD"),
+    "space to depth": chain(node("Slice", ["x", "b", "e", "a"], ["s"]), node("SpaceToDepth", ["s"], ["y"], blocksize=2),
+                            b=integers(0), e=integers(6), a=integers(3)),
+    "channel shuffle": chain(node("Reshape", ["x", "k"], ["a"]), node("Transpose", ["a"], ["b"], perm=[0, 2, 1, 3, 4]),
+                             node("Reshape", ["b", "m"], ["y"]), k=integers(1, 2, 2, 6, 7), m=integers(1, 4, 6, 7)),
+    "matmul": one("MatMul", normal(7, 5)),
+    "matmul, computed": chain(node("Transpose", ["x"], ["t"], perm=[0, 1, 3, 2]), node("MatMul", ["x", "t"], ["y"])),
+    "gemm": chain(node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "w", "b"], ["y"], alpha=0.5, beta=2.0),
+                  w=normal(168, 5), b=normal(5)),
+    "lrn": one("LRN", size=3, alpha=0.1, beta=0.7, bias=1.5),
+    "flatten 2": one("Flatten", axis=2),
+    "squeeze": chain(node("ReduceMax", ["x"], ["r"], axes=[2]), node("Squeeze", ["r", "k"], ["s"]),
+                     node("Unsqueeze", ["s", "k"], ["y"]), k=integers(2)),
+}
+
+
+def main():
+    first = normal(4, 4, 1, 1)
+    x = normal(1, 4, 6, 7)
+    cases = []
+    for name, (opset, nodes, constants) in CASES.items():
+        graph = helper.make_graph(
+            [node("Conv", ["input", "first"], ["x"], "first"), *nodes, node("Flatten", ["y"], ["output"], "flat")],
+            "tested",
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 4, 6, 7])],
+            [helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(np.asarray(value), key) for key, value in {"first": first, **constants}.items()],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        file = model.SerializeToString()
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        (y,) = session.run(None, {"input": x})
+        cases.append({"name": name, "model": file.hex(), "output": [float(f"{v:.7g}") for v in y.ravel().tolist()]})
+    document = {"input": x.ravel().tolist(), "cases": cases}
+    FILE.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    print(f"{len(cases)} cases, {FILE.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
