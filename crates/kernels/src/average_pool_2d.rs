@@ -18,7 +18,8 @@ pub fn average_pool_2d_quantized<T: Quantized>(
 ) {
     for_each_pixel(window, |pixel, taps| {
         let out = &mut out[pixel * channels..][..channels];
-        let average = Average::of(taps.count());
+        let average =
+            if T::MAX > 255 { Average::wide(taps.count()) } else { Average::of(taps.count()) };
         for first in (0..channels).step_by(TILE) {
             let len = TILE.min(channels - first);
             let mut sums = [0i32; TILE];

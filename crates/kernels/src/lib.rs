@@ -20,6 +20,7 @@ pub mod detection_postprocess;
 pub mod fully_connected;
 pub mod gemm;
 pub mod indexed_copy;
+pub mod lookup;
 pub mod loops;
 pub mod max_pool_2d;
 pub mod mean;

@@ -223,11 +223,15 @@ pub enum AddRequantize {
         sum: FixedMultiplier,
         /// Whether the second operand is subtracted.
         subtract: bool,
+        /// Bits that operands are shifted to the left.
+        left_shift: u32,
     },
 }
 
-/// Bits that the built-in ADD shifts its operands to the left.
+/// Bits that the built-in ADD shifts 8-bit operands to the left.
 const ADD_LEFT_SHIFT: u32 = 20;
+/// The same for 16-bit operands.
+const ADD_LEFT_SHIFT_WIDE: u32 = 15;
 
 impl AddRequantize {
     /// For `first + second`, or `first - second`.
@@ -239,7 +243,7 @@ impl AddRequantize {
         let ratios = [first.scale / output.scale, second.scale / output.scale];
         let taken = |ratio: &f32| (1.0 / 1024.0..256.0).contains(ratio);
         if !ratios.iter().all(taken) {
-            return Self::builtin(first, second, output, subtract);
+            return Self::builtin(first, second, output, subtract, ADD_LEFT_SHIFT);
         }
         let exponent = (ratios[0].max(ratios[1]).to_bits() >> 23) as i32 - 127;
         let shift = (20 - exponent) as u32;
@@ -256,15 +260,27 @@ impl AddRequantize {
         }
     }
 
-    fn builtin(first: Affine, second: Affine, output: Affine, subtract: bool) -> AddRequantize {
+    /// For 16-bit elements, which only the built-in kernel takes.
+    pub fn wide(first: Affine, second: Affine, output: Affine, subtract: bool) -> AddRequantize {
+        Self::builtin(first, second, output, subtract, ADD_LEFT_SHIFT_WIDE)
+    }
+
+    fn builtin(
+        first: Affine,
+        second: Affine,
+        output: Affine,
+        subtract: bool,
+        left_shift: u32,
+    ) -> AddRequantize {
         let twice = f64::from(2.0 * first.scale.max(second.scale));
         let of = |scale: f32| FixedMultiplier::new(f64::from(scale) / twice);
-        let unit = f64::from(1u32 << ADD_LEFT_SHIFT);
+        let unit = f64::from(1u32 << left_shift);
         AddRequantize::Builtin {
             zero_points: [first.zero_point, second.zero_point, output.zero_point],
             operands: [of(first.scale), of(second.scale)],
             sum: FixedMultiplier::new(twice / (unit * f64::from(output.scale))),
             subtract,
+            left_shift,
         }
     }
 
@@ -275,9 +291,9 @@ impl AddRequantize {
             AddRequantize::Shift { first, second, bias, shift, zero_point } => {
                 ((bias + a * first + b * second) >> shift) + zero_point
             }
-            AddRequantize::Builtin { zero_points, operands, sum, subtract } => {
-                let a = operands[0].apply((a - zero_points[0]) << ADD_LEFT_SHIFT);
-                let b = operands[1].apply((b - zero_points[1]) << ADD_LEFT_SHIFT);
+            AddRequantize::Builtin { zero_points, operands, sum, subtract, left_shift } => {
+                let a = operands[0].apply((a - zero_points[0]) << left_shift);
+                let b = operands[1].apply((b - zero_points[1]) << left_shift);
                 let total = if subtract { a.wrapping_sub(b) } else { a.wrapping_add(b) };
                 sum.apply(total).saturating_add(zero_points[2])
             }

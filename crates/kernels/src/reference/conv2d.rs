@@ -51,11 +51,14 @@ pub fn conv2d_f32(shape: &Conv2dShape, input: &[f32], weights: &FloatWeights, ou
 }
 
 /// Receives the indexes of an input element and of the weight that multiplies it.
-type Tap<'a> = &'a mut dyn FnMut(usize, usize);
+pub(super) type Tap<'a> = &'a mut dyn FnMut(usize, usize);
 
 /// Calls `body(output index, output channel, taps)` for each output element; `taps` walks the
 /// products that the element sums.
-fn for_each_output(shape: &Conv2dShape, mut body: impl FnMut(usize, usize, &dyn Fn(Tap))) {
+pub(super) fn for_each_output(
+    shape: &Conv2dShape,
+    mut body: impl FnMut(usize, usize, &dyn Fn(Tap)),
+) {
     let Conv2dShape { window, in_c, out_c, groups } = shape;
     let (group_in, group_out) = (in_c / groups, out_c / groups);
     let mut at = 0;

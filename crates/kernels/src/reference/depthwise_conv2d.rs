@@ -53,11 +53,14 @@ pub fn depthwise_conv2d_f32(
 }
 
 /// Receives the indexes of an input element and of the weight that multiplies it.
-type Tap<'a> = &'a mut dyn FnMut(usize, usize);
+pub(super) type Tap<'a> = &'a mut dyn FnMut(usize, usize);
 
 /// Calls `body(output index, output channel, taps)` for each output element; `taps` walks the
 /// products that the element sums.
-fn for_each_output(shape: &DepthwiseShape, mut body: impl FnMut(usize, usize, &dyn Fn(Tap))) {
+pub(super) fn for_each_output(
+    shape: &DepthwiseShape,
+    mut body: impl FnMut(usize, usize, &dyn Fn(Tap)),
+) {
     let DepthwiseShape { window, in_c, multiplier } = shape;
     let out_c = in_c * multiplier;
     let mut at = 0;

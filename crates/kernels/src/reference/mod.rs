@@ -25,6 +25,7 @@ pub mod transpose;
 pub mod transpose_conv;
 pub mod unary;
 pub mod unary_quantized;
+pub mod wide;
 
 use crate::shape::Window;
 

@@ -80,7 +80,10 @@ pub fn transpose_conv_f32(
 }
 
 /// Calls `body(input, weight, output)` with the offsets of each product, input by input.
-fn for_each_product(shape: &TransposeConvShape, mut body: impl FnMut(usize, usize, usize)) {
+pub(super) fn for_each_product(
+    shape: &TransposeConvShape,
+    mut body: impl FnMut(usize, usize, usize),
+) {
     let [in_h, in_w] = shape.in_size;
     let [out_h, out_w] = shape.out_size;
     for pixel in 0..shape.batch * in_h * in_w {

@@ -38,6 +38,11 @@ pub fn by_lookup<T: Quantized>(
     output.builtin_table_entry(f(input.scale * (element - input.zero_point) as f32))
 }
 
+/// EXP, as tables have it.
+pub fn exp(x: f32) -> f32 {
+    libm::expf(x)
+}
+
 /// LOG by the built-in kernel (`elementwise.cc`): elements that are not positive give the least
 /// output.
 pub fn log<T: Quantized>(element: i32, input: Affine, output: Affine) -> T {
@@ -142,10 +147,17 @@ impl LeakyRelu {
             let multiplier = |ratio: f32| (256.0 * ratio).round_ties_even() as i32;
             LeakyRelu::Short { multipliers: [multiplier(ratio), multiplier(below)], zero_points }
         } else {
-            let below = input.scale * alpha / output.scale;
-            let multiplier = |ratio: f32| FixedMultiplier::new(f64::from(ratio));
-            LeakyRelu::Builtin { multipliers: [multiplier(ratio), multiplier(below)], zero_points }
+            Self::builtin(alpha, input, output)
         }
+    }
+
+    /// The same by the built-in kernel.
+    pub fn builtin(alpha: f32, input: Affine, output: Affine) -> LeakyRelu {
+        let multiplier = |ratio: f32| FixedMultiplier::new(f64::from(ratio));
+        let above = multiplier(input.scale / output.scale);
+        let below = multiplier(input.scale * alpha / output.scale);
+        let zero_points = [input.zero_point, output.zero_point];
+        LeakyRelu::Builtin { multipliers: [above, below], zero_points }
     }
 
     /// Of one element.

@@ -232,6 +232,11 @@ impl Average {
         Average { count: i32::try_from(count).unwrap_or(i32::MAX), inverse }
     }
 
+    /// Of this many 16-bit elements.
+    pub fn wide(count: usize) -> Average {
+        Average { inverse: 0.0, ..Average::of(count) }
+    }
+
     /// The mean of elements with this sum.
     #[inline]
     pub fn apply(self, sum: i32) -> i32 {
@@ -355,5 +360,51 @@ impl ProductRequantize {
     pub fn finish<T: Quantized>(&self, product: Option<i32>) -> T {
         let value = self.multiplier.apply_wide(product.unwrap_or(1).into());
         T::saturated(value.saturating_add(self.zero_points[1]))
+    }
+}
+
+/// `round(sum * ratio)`, ties away from zero: FULLY_CONNECTED of 16-bit activations
+/// (`integer_ops/fully_connected.h`).
+#[inline]
+pub fn scaled_wide(sum: i64, ratio: f64) -> i32 {
+    (sum as f64 * ratio).round() as i32
+}
+
+/// MEAN and SUM of 16-bit elements (`QuantizedMeanOrSum` in `reference/reduce.h`).
+#[derive(Clone, Copy, Debug)]
+pub struct WideMean {
+    multiplier: FixedMultiplier,
+    /// What the elements' zero points add up to.
+    zeros: i64,
+    zero_point: i32,
+    is_mean: bool,
+}
+
+impl WideMean {
+    /// For `count` elements. A mean's share of them goes into the multiplier, which keeps all its
+    /// digits by as large a shift as there is room for.
+    pub fn new(input: Affine, output: Affine, count: usize, is_mean: bool) -> WideMean {
+        let ratio = f64::from(input.scale) / f64::from(output.scale);
+        let mut multiplier = FixedMultiplier::new(ratio);
+        let count = i64::try_from(count).unwrap_or(i64::MAX).max(1);
+        if is_mean {
+            let shift = (count.ilog2() as i32).min(32).min(31 + multiplier.shift);
+            multiplier.fraction = ((i64::from(multiplier.fraction) << shift) / count) as i32;
+            multiplier.shift -= shift;
+        }
+        let zeros = i64::from(input.zero_point) * count;
+        WideMean { multiplier, zeros, zero_point: output.zero_point, is_mean }
+    }
+
+    /// From the sum of the elements.
+    #[inline]
+    pub fn apply<T: Quantized>(&self, sum: i64) -> T {
+        let sum = sum - self.zeros;
+        // Means have 32-bit sums there, sums 64-bit ones.
+        let value = match self.is_mean {
+            true => self.multiplier.apply(sum as i32),
+            false => self.multiplier.apply_wide(sum),
+        };
+        T::saturated(value.saturating_add(self.zero_point))
     }
 }

@@ -11,7 +11,7 @@ use achado_kernels::requant::builtin::FixedMultiplier;
 use achado_model::{Activation, DataType, Operator, Result};
 
 use super::elementwise::{bounds, broadcast, common_type};
-use super::{Builder, with_bits, with_quantized};
+use super::{Builder, int16, with_bits, with_quantized};
 use crate::compile::node::NodeRef;
 
 /// SUB, DIV, MAXIMUM, MINIMUM, POW, ...
@@ -45,6 +45,7 @@ pub(super) fn binary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         _ if matches!(operator, Binary::FloorDiv | Binary::FloorMod) => {
             integers(builder, node, operator, activation)
         }
+        DataType::Int16 => int16::pairs(builder, node),
         _ => quantized(builder, node, operator, activation),
     }
 }
@@ -179,6 +180,11 @@ pub(super) fn comparison(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         DataType::Int64 => compared::<i64>(builder, node, comparison),
         DataType::Bool => compared::<u8>(builder, node, comparison),
         DataType::Int8 | DataType::UInt8 => compared_quantized(builder, node, comparison),
+        DataType::Int16 if matches!(comparison, Comparison::Equal | Comparison::NotEqual) => {
+            equal_wide(builder, node, comparison == Comparison::Equal)
+        }
+        // The elements as they are, whatever their scale.
+        DataType::Int16 => compared::<i16>(builder, node, comparison),
         _ => Err(node.unsupported_types()),
     }
 }
@@ -227,6 +233,23 @@ fn compared_quantized(builder: &mut Builder, node: &NodeRef, comparison: Compari
         let (a, b) = (operands.inputs[0], operands.inputs[1]);
         broadcast.apply(a, b, operands.outputs[0], |a: u8, b: u8| {
             u8::from(holds(&first[usize::from(a)], &second[usize::from(b)]))
+        });
+    })
+}
+
+/// EQUAL and NOT_EQUAL of 16-bit elements: as of 8 bits, without tables.
+fn equal_wide(builder: &mut Builder, node: &NodeRef, is_equal: bool) -> Result<()> {
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    let (a, b) = (node.affine(node.input(0)?)?, node.affine(node.input(1)?)?);
+    let [first, second] = [a, b].map(|affine| FixedMultiplier::new(f64::from(affine.scale)));
+    builder.push_simple(node, "compare", &inputs, move |operands| {
+        let (x, y) = (operands.inputs[0], operands.inputs[1]);
+        let (x, y) = (bytemuck::cast_slice(x), bytemuck::cast_slice(y));
+        broadcast.apply(x, y, operands.outputs[0], |x: i16, y: i16| {
+            let x = first.apply((i32::from(x) - a.zero_point) << COMPARISON_SHIFT);
+            let y = second.apply((i32::from(y) - b.zero_point) << COMPARISON_SHIFT);
+            u8::from((x == y) == is_equal)
         });
     })
 }

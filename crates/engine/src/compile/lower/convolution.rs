@@ -10,13 +10,13 @@ use achado_kernels::reference::conv2d::Conv2dShape;
 use achado_kernels::reference::depthwise_conv2d::{
     DepthwiseShape, depthwise_conv2d_f32, depthwise_conv2d_quantized,
 };
-use achado_kernels::reference::{FloatWeights, QuantizedWeights};
+use achado_kernels::reference::{FloatWeights, QuantizedWeights, wide};
 use achado_kernels::requant::dynamic::{snap, snap_builtin};
 use achado_kernels::requant::{Quantized, Requantize};
 use achado_kernels::simd::{Element, Native};
 use achado_model::{Activation, DataType, Operator, Result, Tensor, TensorId};
 
-use super::{Builder, matrix, with_quantized};
+use super::{Builder, int16, matrix, with_quantized};
 use crate::compile::fold::constant_floats;
 use crate::compile::infer::{WindowAttributes, window};
 use crate::compile::node::NodeRef;
@@ -42,16 +42,8 @@ impl QuantizedParts {
     ) -> Result<Self> {
         let (input, weights, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
         let (from, to) = (node.affine(input)?, node.affine(output)?);
+        Self::check_scales(node, out_c, channel_axis)?;
         let quantization = node.quantization(weights)?;
-        let channels = quantization.scale.len();
-        if channels != 1 && (channels != out_c || quantization.axis != channel_axis) {
-            let axis = quantization.axis;
-            let what = format!(
-                "weights have {channels} scales along dimension {axis}, should have 1, or {out_c} \
-                 along dimension {channel_axis}"
-            );
-            return Err(node.malformed(what));
-        }
         let weight_zero_point = quantization.zero_point[0];
         if quantization.zero_point.iter().any(|&zero_point| zero_point != weight_zero_point) {
             return Err(node.unsupported("weights with several zero points"));
@@ -77,6 +69,22 @@ impl QuantizedParts {
         })
     }
 
+    /// Refuses weights that have neither one scale nor one for each output channel.
+    pub fn check_scales(node: &NodeRef, out_c: usize, channel_axis: usize) -> Result<()> {
+        let weights = node.input(1)?;
+        let quantization = node.quantization(weights)?;
+        let channels = quantization.scale.len();
+        if channels != 1 && (channels != out_c || quantization.axis != channel_axis) {
+            let axis = quantization.axis;
+            let what = format!(
+                "weights have {channels} scales along dimension {axis}, should have 1, or {out_c} \
+                 along dimension {channel_axis}"
+            );
+            return Err(node.malformed(what));
+        }
+        Ok(())
+    }
+
     pub fn weights<'a, W>(&'a self, values: &'a [W]) -> QuantizedWeights<'a, W> {
         let bias = self.bias.as_deref();
         QuantizedWeights { values, zero_point: self.weight_zero_point, bias }
@@ -100,7 +108,7 @@ fn constant_bias(node: &NodeRef, bias: &Tensor, out_c: usize) -> Result<Vec<i32>
     }
 }
 
-fn check_bias(node: &NodeRef, bias: &Tensor, out_c: usize) -> Result<()> {
+pub(super) fn check_bias(node: &NodeRef, bias: &Tensor, out_c: usize) -> Result<()> {
     if bias.elements() == out_c {
         return Ok(());
     }
@@ -148,15 +156,18 @@ pub(super) fn constant_weights<'a, W: Element>(node: &NodeRef<'a>) -> Result<&'a
 pub(super) enum Arithmetic {
     /// Input and output of one 8-bit type.
     Quantized,
+    /// Input and output of 16 bits, weights of 8.
+    Wide,
     /// Input and output float32; weights of any type that widens to it.
     Float,
 }
 
 pub(super) fn arithmetic(node: &NodeRef) -> Result<Arithmetic> {
-    use DataType::{Float16, Float32, Int8, UInt8};
+    use DataType::{Float16, Float32, Int8, Int16, UInt8};
     let types = (node.input(0)?.dtype, node.input(1)?.dtype, node.output(0)?.dtype);
     match types {
         (Int8, Int8, Int8) | (UInt8, UInt8, UInt8) => Ok(Arithmetic::Quantized),
+        (Int16, Int8, Int16) => Ok(Arithmetic::Wide),
         (Float32, Float32 | Float16 | Int8 | UInt8, Float32) => Ok(Arithmetic::Float),
         _ => Err(node.unsupported_types()),
     }
@@ -231,6 +242,13 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
             );
             builder.push(node, Packed::<_, T>::new(kernel), &inputs, &outputs);
         }, else return Err(node.unsupported_types())),
+        Arithmetic::Wide => {
+            let weights = int16::weights(node, out_c, 0, activation)?;
+            let run = move |input: &[i16], out: &mut [i16]| {
+                wide::conv2d(&shape, input, &weights, out);
+            };
+            int16::push_weighted(builder, node, run)?;
+        }
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let kernel = Conv2dFloat::new(shape, &parts.weights());
@@ -353,6 +371,13 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
                 })?;
             }
         }, else return Err(node.unsupported_types())),
+        Arithmetic::Wide => {
+            let weights = int16::weights(node, out_c, 3, activation)?;
+            let run = move |input: &[i16], out: &mut [i16]| {
+                wide::depthwise_conv2d(&shape, input, &weights, out);
+            };
+            int16::push_weighted(builder, node, run)?;
+        }
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let picture_len = picture[1..].iter().product();
@@ -466,6 +491,13 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
             );
             builder.push(node, Rows { packed: Packed::<_, T>::new(kernel), out_c, macs }, &inputs, &outputs);
         }, else return Err(node.unsupported_types())),
+        Arithmetic::Wide => {
+            let weights = int16::weights(node, out_c, 0, activation)?;
+            let run = move |input: &[i16], out: &mut [i16]| {
+                wide::fully_connected(sizes, input, &weights, out);
+            };
+            int16::push_weighted(builder, node, run)?;
+        }
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let kernel = FullyConnectedFloat::new(sizes, &parts.weights());

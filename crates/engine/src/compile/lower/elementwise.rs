@@ -9,7 +9,7 @@ use achado_kernels::table::{self, Table};
 use achado_kernels::unary::{self, Unary, unary_f32};
 use achado_model::{Activation, DataType, Operator, Result};
 
-use super::{Builder, binary, with_quantized};
+use super::{Builder, binary, int16, with_quantized};
 use crate::compile::node::NodeRef;
 use crate::step::Operands;
 
@@ -51,6 +51,7 @@ pub(super) fn add(builder: &mut Builder, node: &NodeRef, activation: Activation)
         DataType::Int32 | DataType::Int64 => {
             binary::integers(builder, node, Binary::Add, activation)
         }
+        DataType::Int16 => int16::pairs(builder, node),
         _ => add_or_subtract(builder, node, activation, false),
     }
 }
@@ -96,6 +97,9 @@ pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation)
     }
     if matches!(dtype, DataType::Int32 | DataType::Int64) {
         return binary::integers(builder, node, Binary::Mul, activation);
+    }
+    if dtype == DataType::Int16 {
+        return int16::pairs(builder, node);
     }
     let first = node.affine(node.input(0)?)?;
     let second = node.affine(node.input(1)?)?;
@@ -155,6 +159,7 @@ pub(super) fn unary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         }),
         DataType::Int32 => unary_integer::<i32>(builder, node, operator),
         DataType::Int64 => unary_integer::<i64>(builder, node, operator),
+        DataType::Int16 => int16::map(builder, node),
         _ => {
             let (from, to) = (node.affine(input)?, node.affine(output)?);
             let table = with_quantized!(

@@ -1,8 +1,8 @@
 //! TRANSPOSE_CONV, MediaPipe's Convolution2DTransposeBias, and BATCH_MATMUL.
 
 use achado_kernels::batch_matmul::BatchMatmul;
-use achado_kernels::reference::FloatWeights;
 use achado_kernels::reference::fully_connected::{fully_connected_f32, fully_connected_quantized};
+use achado_kernels::reference::{FloatWeights, wide};
 use achado_kernels::requant::builtin::FixedMultiplier;
 use achado_kernels::requant::dynamic::{snap, snap_builtin};
 use achado_kernels::transpose_conv::{transpose_conv_f32, transpose_conv_quantized};
@@ -11,7 +11,7 @@ use achado_model::{Activation, DataType, Node, Operator, Result};
 use super::convolution::{
     Arithmetic, FloatParts, QuantizedParts, arithmetic, constant_weights, dynamic_range, float_bias,
 };
-use super::{Builder, with_quantized};
+use super::{Builder, int16, with_quantized};
 use crate::compile::fold::constant_floats;
 use crate::compile::infer;
 use crate::compile::node::NodeRef;
@@ -49,6 +49,13 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
                 transpose_conv_quantized(&shape, input, zero_point, &weights, &parts.requant(), out);
             })
         }, else Err(node.unsupported_types())),
+        Arithmetic::Wide => {
+            let weights = int16::weights(node, shape.out_c, 0, activation)?;
+            let run = move |input: &[i16], out: &mut [i16]| {
+                wide::transpose_conv(&shape, input, &weights, out);
+            };
+            int16::push_weighted(builder, node, run)
+        }
         Arithmetic::Float => {
             let parts = FloatParts::new(node, shape.out_c, activation)?;
             let picture_len = node.picture(node.input(0)?)?[1..].iter().product();
@@ -143,6 +150,6 @@ pub(super) fn product_of_computed(
                 fully_connected_f32(sizes, bytemuck::cast_slice(input), &weights, out);
             })
         }
-        Arithmetic::Float => Err(node.unsupported("the weights must be a constant")),
+        _ => Err(node.unsupported("the weights must be a constant")),
     }
 }

@@ -6,6 +6,7 @@ mod convolution;
 mod detection;
 mod elementwise;
 mod indices;
+mod int16;
 mod matrix;
 mod movement;
 mod reduction;

@@ -3,7 +3,7 @@
 use achado_kernels::arrange::cumsum;
 use achado_kernels::mean::{mean_f32, mean_quantized, sum_f32};
 use achado_kernels::reduce::Reduction;
-use achado_kernels::requant::builtin::ProductRequantize;
+use achado_kernels::requant::builtin::{ProductRequantize, WideMean};
 use achado_kernels::requant::{Quantized, ReduceRequantize};
 use achado_model::{DataType, Operator, Result};
 
@@ -69,6 +69,12 @@ pub(super) fn mean(builder: &mut Builder, node: &NodeRef, is_mean: bool) -> Resu
         _ => {}
     }
     let (from, to) = (node.affine(input)?, node.affine(output)?);
+    if input.dtype == DataType::Int16 {
+        let count = reduction.count();
+        let requant = WideMean::new(from, to, count, is_mean);
+        let add = |sum: i64, x: i16| sum + i64::from(x);
+        return push_fold(builder, node, 0i64, add, move |sum| requant.apply(sum));
+    }
     let requant = match is_mean {
         true => ReduceRequantize::mean(from, to, reduction.count()),
         false => ReduceRequantize::sum(from, to, reduction.count()),
@@ -98,9 +104,12 @@ pub(super) fn extreme(builder: &mut Builder, node: &NodeRef, is_max: bool) -> Re
         }
         DataType::Int32 => extreme!(i32, if is_max { i32::MIN } else { i32::MAX }),
         DataType::Int64 => extreme!(i64, if is_max { i64::MIN } else { i64::MAX }),
-        DataType::Int8 | DataType::UInt8 if node.affine(input)? != node.affine(output)? => {
+        DataType::Int8 | DataType::UInt8 | DataType::Int16
+            if node.affine(input)? != node.affine(output)? =>
+        {
             Err(node.unsupported("input and output must share scale and zero point"))
         }
+        DataType::Int16 => extreme!(i16, if is_max { i16::MIN } else { i16::MAX }),
         DataType::Int8 => extreme!(i8, if is_max { i8::MIN } else { i8::MAX }),
         DataType::UInt8 => extreme!(u8, if is_max { u8::MIN } else { u8::MAX }),
         _ => Err(node.unsupported_types()),

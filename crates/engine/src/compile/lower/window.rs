@@ -7,7 +7,7 @@ use achado_kernels::resize::ResizeBilinear;
 use achado_model::{Activation, DataType, Operator, Result};
 
 use super::movement::push_indexed;
-use super::{Builder, with_quantized};
+use super::{Builder, int16, with_quantized};
 use crate::compile::infer::{WindowAttributes, window};
 use crate::compile::node::NodeRef;
 
@@ -48,6 +48,9 @@ pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     // AVERAGE_POOL_2D averages the elements as they are, whatever the result's scale is.
     if is_max && affine != to {
         return Err(node.unsupported("input and output must share scale and zero point"));
+    }
+    if input.dtype == DataType::Int16 {
+        return int16::pool(builder, node, (window, channels, is_max), (to, activation));
     }
     with_quantized!(input.dtype, T => {
         let bounds = to.activation_bounds::<T>([low, high]);
