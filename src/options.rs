@@ -1,7 +1,5 @@
 //! JavaScript's options as those of the rooms below, which check their values.
 
-use std::collections::BTreeMap;
-
 use achado_model::Result;
 use achado_vision::{
     Channels, ClassifierOptions, EmbedOptions, Fit, FrameOptions, ImageModelOptions, Preprocess,
@@ -53,8 +51,8 @@ fn count(fields: &Fields<'_>, name: &str) -> Result<usize> {
     Ok(integer(fields, name)?.and_then(|n| n.try_into().ok()).unwrap_or(1))
 }
 
-fn input_shapes(options: &Fields<'_>) -> Result<BTreeMap<String, Vec<usize>>> {
-    let Some(value) = options.object("inputShapes")? else { return Ok(BTreeMap::new()) };
+fn input_shapes(options: &Fields<'_>) -> Result<Vec<(String, Vec<usize>)>> {
+    let Some(value) = options.object("inputShapes")? else { return Ok(Vec::new()) };
     let fields = Fields::nested(&value, "inputShapes.");
     let shape = |name: String| {
         let sizes = fields.counts(&name)?.unwrap_or_default();

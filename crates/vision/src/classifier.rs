@@ -1,7 +1,7 @@
 //! A model with everything around it: bytes and pictures in, labelled categories out.
 
 use achado_engine::Session;
-use achado_model::{Bytes, Error, Model, Result, tflite};
+use achado_model::{Error, Model, Result};
 
 use crate::classify::{Category, Classifications, Postprocessor};
 use crate::frame::FrameOptions;
@@ -47,11 +47,12 @@ impl Classifier {
     /// Reads and compiles the bytes of a `.tflite` model.
     ///
     /// # Errors
-    /// Those of [`tflite::read`] and of [`Classifier::from_model`].
+    /// Those of [`achado_model::tflite::read`] and of [`Classifier::from_model`].
     pub fn new(model_bytes: Vec<u8>, options: ClassifierOptions) -> Result<Self> {
         // Before the work of reading: a wrong option needs no model to be found.
         options.validate()?;
-        Self::from_model(tflite::read(Bytes::from(model_bytes))?, options)
+        let model = ImageModel::new(model_bytes, &options.model)?;
+        Self::over(model, options)
     }
 
     /// Compiles a model that has been read.
@@ -62,7 +63,11 @@ impl Classifier {
     /// options are out of range or do not fit it, `MODEL_FORMAT` if its metadata does not fit it.
     pub fn from_model(model: Model, options: ClassifierOptions) -> Result<Self> {
         options.validate()?;
-        let mut model = ImageModel::from_model(model, &options.model)?;
+        let model = ImageModel::from_model(model, &options.model)?;
+        Self::over(model, options)
+    }
+
+    fn over(mut model: ImageModel, options: ClassifierOptions) -> Result<Self> {
         if let [_, _, ..] = model.session().inputs() {
             let count = model.session().inputs().len();
             return Err(Error::unsupported_type(format!(
@@ -108,7 +113,7 @@ impl Classifier {
         model.run()?;
         let inferred = clock();
         let bytes = |output| model.session().output_bytes(output);
-        let classifications = postprocessor.run(bytes, smoothing)?;
+        let classifications = postprocessor.run(&bytes, smoothing)?;
         let timings = Timings {
             preprocess: prepared - start,
             inference: inferred - prepared,
@@ -153,7 +158,7 @@ impl Classifier {
         for (slot, preprocess) in prepared_ms.into_iter().enumerate() {
             let inferred = clock();
             let bytes = |output| model.batch_output_bytes(output, slot);
-            let classifications = postprocessor.run(bytes, None)?;
+            let classifications = postprocessor.run(&bytes, None)?;
             let timings = Timings { preprocess, inference, postprocess: clock() - inferred };
             results.push(result(classifications, timings));
         }

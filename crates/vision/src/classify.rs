@@ -1,6 +1,7 @@
 //! Scores to categories: dequantise, filter, best first.
 
 use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use achado_model::{Metadata, Result, Tensor};
@@ -41,7 +42,7 @@ pub struct Classifications {
 pub struct Postprocessor {
     heads: Vec<Head>,
     scores: Vec<f32>,
-    ranking: Vec<(f32, usize)>,
+    ranking: Vec<Ranked>,
     max_results: usize,
     no_name: Arc<str>,
     smoothed: Smoothed,
@@ -84,7 +85,7 @@ impl Postprocessor {
     /// Those of `bytes`; `INVALID_OPTION` for a share that is not from 0 to below 1.
     pub fn run<'a>(
         &mut self,
-        bytes: impl Fn(usize) -> Result<&'a [u8]>,
+        bytes: &dyn Fn(usize) -> Result<&'a [u8]>,
         smoothing: Option<&Smoothing>,
     ) -> Result<Vec<Classifications>> {
         self.smoothed.start(self.heads.len(), smoothing)?;
@@ -101,41 +102,64 @@ impl Postprocessor {
                 let allowed = head.allowed.as_ref().is_none_or(|allowed| allowed[index]);
                 // NaN is above no threshold.
                 if allowed && head.threshold.is_none_or(|threshold| score >= threshold) {
-                    ranking.push((score, index));
+                    ranking.push(Ranked { score, index });
                 }
             }
-            if self.max_results < ranking.len() {
-                ranking.select_nth_unstable_by(self.max_results - 1, best_first);
-                ranking.truncate(self.max_results);
-            }
-            ranking.sort_unstable_by(best_first);
             let name = |names: &[Arc<str>], index: usize| {
                 Arc::clone(names.get(index).unwrap_or(&self.no_name))
             };
-            let category = |&(score, index): &(f32, usize)| Category {
+            let category = |Ranked { score, index }| Category {
                 index,
                 score,
                 category_name: name(&head.names.category, index),
                 display_name: name(&head.names.display, index),
             };
+            // A heap, not a sort: the standard library's sorting would be a fiftieth of the wasm file.
+            let mut heap = BinaryHeap::from(std::mem::take(ranking));
+            let best = std::iter::from_fn(|| heap.pop()).take(self.max_results);
+            let categories = best.map(category).collect();
+            *ranking = heap.into_vec();
             classifications.push(Classifications {
                 head_index: head.output,
                 head_name: Arc::clone(&head.name),
-                categories: ranking.iter().map(category).collect(),
+                categories,
             });
         }
         Ok(classifications)
     }
 }
 
-/// Score descending with NaN last, then index ascending: a total order, so ties are stable.
-fn best_first(a: &(f32, usize), b: &(f32, usize)) -> Ordering {
-    let by_score = match (a.0.is_nan(), b.0.is_nan()) {
-        (false, false) => b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal),
-        (a_nan, b_nan) => a_nan.cmp(&b_nan),
-    };
-    by_score.then(a.1.cmp(&b.1))
+/// A class with its score. The greatest has the highest score, NaN last, and of equal ones the
+/// lowest index: a total order, so ties are stable.
+#[derive(Clone, Copy, Debug)]
+struct Ranked {
+    score: f32,
+    index: usize,
 }
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_score = match (self.score.is_nan(), other.score.is_nan()) {
+            (false, false) => self.score.partial_cmp(&other.score).unwrap_or(Ordering::Equal),
+            (a_nan, b_nan) => b_nan.cmp(&a_nan),
+        };
+        by_score.then(other.index.cmp(&self.index))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranked {}
 
 #[cfg(test)]
 mod tests {
@@ -158,7 +182,7 @@ mod tests {
         let output = tensor(DataType::Float32, &[1, scores.len()], None);
         let mut post = Postprocessor::new(&[output], &[], None, &options).unwrap();
         let bytes = floats(scores);
-        post.run(|_| Ok(&bytes), None).unwrap().remove(0).categories
+        post.run(&|_| Ok(&bytes), None).unwrap().remove(0).categories
     }
 
     fn refused(shape: &[usize], dtype: DataType, options: ClassifierOptions) -> Error {
@@ -211,7 +235,7 @@ mod tests {
             let output = tensor(dtype, &[1, 1, 1, 3], Some((1.0 / 256.0, zero_point)));
             let mut post =
                 Postprocessor::new(&[output], &[], None, &ClassifierOptions::default()).unwrap();
-            let heads = post.run(|_| Ok(&bytes), None).unwrap();
+            let heads = post.run(&|_| Ok(&bytes), None).unwrap();
             let found: Vec<_> = heads[0].categories.iter().map(|c| (c.index, c.score)).collect();
             assert_eq!(found, expected);
             assert_eq!(&*heads[0].head_name, "x");
@@ -287,7 +311,7 @@ mod tests {
         let run = |options: &ClassifierOptions| {
             let mut post = Postprocessor::new(&outputs, &[], Some(&metadata), options).unwrap();
             let bytes = [floats(&[0.25, 0.75]), vec![200, 100, 128]];
-            post.run(|i| Ok(&bytes[i]), None).unwrap()
+            post.run(&|i| Ok(&bytes[i]), None).unwrap()
         };
         let options =
             ClassifierOptions { display_names_locale: Some("pt-BR".into()), ..Default::default() };

@@ -112,13 +112,11 @@ pub(crate) fn heads(
         return Err(Error::unsupported_type("the model has no output"));
     }
     let described = |index: usize| metadata.and_then(|metadata| metadata.outputs.get(index));
-    let mut chosen = if options.heads.is_empty() {
+    let chosen = if options.heads.is_empty() {
         guess(outputs, described, options)?
     } else {
         named(outputs, described, &options.heads)?
     };
-    chosen.sort_unstable();
-    chosen.dedup();
     if let (Some(_), [_, _, ..]) = (&options.labels, &chosen[..]) {
         let heads = chosen.len();
         return Err(invalid(
@@ -195,7 +193,9 @@ fn named<'a>(
             invalid("heads", &format!("the model has no output {wanted:?}; it has {known}"))
         })
     };
-    names.iter().map(find).collect()
+    let named = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+    // In the order of the outputs, each once.
+    Ok((0..outputs.len()).filter(|index| named.contains(index)).collect())
 }
 
 fn guess<'a>(

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use achado_engine::{Session, SessionOptions};
-use achado_model::{Bytes, Error, ErrorCode, Metadata, Model, Result, Tensor, tflite};
+use achado_model::{
+    Bytes, Error, ErrorCode, Metadata, Model, Operator, Result, Tensor, TensorId, tflite,
+};
 
 use crate::embed::{EmbedOptions, Embedding, embedding, none};
 use crate::ends::{OutputEnd, output_ends};
@@ -40,7 +42,13 @@ impl ImageModel {
     pub fn new(model_bytes: Vec<u8>, options: &ImageModelOptions) -> Result<Self> {
         // Before the work of reading: a wrong option needs no model to be found.
         options.preprocess.validate()?;
-        Self::from_model(tflite::read(Bytes::from(model_bytes))?, options)
+        let mut bytes = Some(Bytes::from(model_bytes));
+        let mut read = |again| {
+            // The last one that reads lets go of the file.
+            let bytes = if again { bytes.clone() } else { bytes.take() };
+            tflite::read(bytes.unwrap_or_else(|| Vec::new().into()))
+        };
+        Self::open(&mut read, options)
     }
 
     /// Compiles a model that has been read.
@@ -48,12 +56,21 @@ impl ImageModel {
     /// # Errors
     /// Those of [`Session::new`]; `INVALID_OPTION` if options are out of range, or if the graph does
     /// not allow the shapes.
-    pub fn from_model(mut model: Model, options: &ImageModelOptions) -> Result<Self> {
+    pub fn from_model(model: Model, options: &ImageModelOptions) -> Result<Self> {
+        Self::open(&mut |_| Ok(model.clone()), options)
+    }
+
+    /// Compiles what `read` gives, which is asked once more for batches: told so the first time.
+    fn open(
+        read: &mut dyn FnMut(bool) -> Result<Model>,
+        options: &ImageModelOptions,
+    ) -> Result<Self> {
         options.preprocess.validate()?;
         let size = options.batch_size.max(1);
         if size > MAX_BATCH {
             return Err(invalid("batchSize", &format!("must be from 1 to {MAX_BATCH}, is {size}")));
         }
+        let mut model = read(size > 1)?;
         let file = model.metadata.take();
         let description = std::mem::take(&mut model.description);
         let shapes = input_shapes(&model, file.as_ref(), &options.input_shapes)?;
@@ -61,17 +78,19 @@ impl ImageModel {
         let outputs = model.outputs.len();
         let features = add_features(&mut model, &ends);
 
-        let copy = (size > 1).then(|| model.clone());
         let session_options =
             SessionOptions { threads: options.threads, ..SessionOptions::default() };
         let resized = SessionOptions { input_shapes: shapes, ..session_options };
         let session = Session::new(model, &resized).map_err(|error| {
             if resized.input_shapes.is_empty() { error } else { refused(error) }
         })?;
-        let batch = copy.map(|model| batched(model, &session, size, &resized)).transpose();
-        let (batch, batch_refusal) = match batch {
-            Ok(batch) => (batch.map(|batch| (batch, size)), None),
-            Err(error) => (None, Some(error)),
+        let (batch, batch_refusal) = if size == 1 {
+            (None, None)
+        } else {
+            match batched(read(false)?, &session, size, &resized) {
+                Ok(batch) => (Some((batch, size)), None),
+                Err(error) => (None, Some(error)),
+            }
         };
         let outputs = &session.outputs()[..outputs];
         let mut metadata =
@@ -280,7 +299,7 @@ fn refused(mut error: Error) -> Error {
 fn input_shapes(
     model: &Model,
     file: Option<&Metadata>,
-    shapes: &BTreeMap<String, Vec<usize>>,
+    shapes: &[(String, Vec<usize>)],
 ) -> Result<BTreeMap<usize, Vec<usize>>> {
     let mut by_index = BTreeMap::new();
     for (name, shape) in shapes {
@@ -329,7 +348,7 @@ fn add_features(model: &mut Model, ends: &[OutputEnd]) -> Vec<Option<usize>> {
 
 /// The model for `size` pictures at once.
 fn batched(
-    model: Model,
+    mut model: Model,
     single: &Session,
     size: usize,
     options: &SessionOptions,
@@ -350,7 +369,9 @@ fn batched(
             input.name, input.shape
         )));
     };
-    let options = SessionOptions { input_shapes: BTreeMap::from([(0, shape)]), ..options.clone() };
+    free_batch(&mut model, size);
+    let mut options = options.clone();
+    options.input_shapes.insert(0, shape);
     let session = Session::new(model, &options)?;
     // A graph that mixes the pictures would give other answers.
     for (one, all) in single.outputs().iter().zip(session.outputs()) {
@@ -362,6 +383,42 @@ fn batched(
         }
     }
     Ok(session)
+}
+
+/// Lets RESHAPE keep `size` pictures apart where the file has the constant 1 for one, as converters
+/// write it. From `[1, ...]` to `[1, ...]` each picture's elements stay together.
+fn free_batch(model: &mut Model, size: usize) {
+    let mut from_input = vec![false; model.tensors.len()];
+    for input in &model.inputs {
+        from_input[input.0] = true;
+    }
+    for node in &mut model.nodes {
+        if !node.inputs.iter().flatten().any(|id| from_input[id.0]) {
+            continue;
+        }
+        for output in &node.outputs {
+            from_input[output.0] = true;
+        }
+        let (Operator::Reshape { new_shape }, [Some(input), ..], [output]) =
+            (&mut node.operator, &node.inputs[..], &node.outputs[..])
+        else {
+            continue;
+        };
+        let is_one = |id: &TensorId| model.tensors[id.0].shape.first() == Some(&1);
+        if !(from_input[input.0] && is_one(input) && is_one(output)) {
+            continue;
+        }
+        let operand = node.inputs.get(1).copied().flatten();
+        // A shape that is computed has its batch from the graph.
+        let target = match operand {
+            Some(id) => model.tensors[id.0].constant_integers(),
+            None => Some(new_shape.clone()),
+        };
+        if let (Some([1, rest @ ..]), Ok(pictures)) = (target.as_deref(), i64::try_from(size)) {
+            *new_shape = [&[pictures], rest].concat();
+            node.inputs.truncate(1);
+        }
+    }
 }
 
 /// Finds the input that takes pictures.

@@ -1,7 +1,5 @@
 //! What a caller sets of a model and of a classifier.
 
-use std::collections::BTreeMap;
-
 use achado_model::{Error, Result};
 
 use crate::preprocess::Preprocess;
@@ -59,7 +57,7 @@ pub struct ImageModelOptions {
     /// How pixels become the input tensor.
     pub preprocess: Preprocess,
     /// Shapes of inputs, by their names, that are not the file's. Not changed later.
-    pub input_shapes: BTreeMap<String, Vec<usize>>,
+    pub input_shapes: Vec<(String, Vec<usize>)>,
     /// How many pictures run at once where there are as many, if the graph allows it; 0 counts as
     /// 1. More than 1 keeps a second set of packed weights. Not changed later.
     pub batch_size: usize,

@@ -1,8 +1,6 @@
 //! Any model: tensors by index, batches, other shapes, embeddings. The network is small enough to
 //! know its answers: a dense layer and a softmax over the mean colour of a picture.
 
-use std::collections::BTreeMap;
-
 use achado_model::{
     Activation, Bytes, DataType, ErrorCode, Model, Node, Operator, Tensor, TensorId,
 };
@@ -119,6 +117,9 @@ fn tensors_in_and_out() {
 #[test]
 fn a_batch_gives_what_one_by_one_gives() {
     let pictures = [RED, CYAN, GREY];
+    // As converters write it, with 1 for one picture.
+    let constant = classifier(brightness(true, Some(1)), 3);
+    assert_eq!(constant.model().batch_size(), 3);
     let mut classifier = classifier(brightness(true, Some(-1)), 3);
     assert_eq!(classifier.model().batch_size(), 3);
     let clock = || 0.0;
@@ -146,7 +147,17 @@ fn a_batch_gives_what_one_by_one_gives() {
 
 #[test]
 fn graphs_that_take_one_picture_say_so_and_still_work() {
-    let mut classifier = classifier(brightness(true, Some(1)), 2);
+    let mut flattened = brightness(false, None);
+    for (name, shape) in [("flat", vec![2]), ("scores", vec![1, 2])] {
+        let id = TensorId(flattened.tensors.len());
+        let new_shape = shape.iter().map(|&size: &usize| i64::try_from(size).unwrap()).collect();
+        flattened.tensors.push(tensor(name, &shape, None));
+        let inputs = vec![Some(flattened.outputs[0])];
+        let operator = Operator::Reshape { new_shape };
+        flattened.nodes.push(Node { operator, inputs, outputs: vec![id] });
+        flattened.outputs = vec![id];
+    }
+    let mut classifier = classifier(flattened, 2);
     let refusal = classifier.model().batch_refusal().unwrap().to_string();
     assert!(refusal.contains("RESHAPE"), "{refusal}");
     assert_eq!(classifier.model().batch_size(), 1);
@@ -162,7 +173,7 @@ fn graphs_that_take_one_picture_say_so_and_still_work() {
 #[test]
 fn inputs_take_other_shapes_where_the_graph_allows_it() {
     let with = |model: Model, name: &str, shape: &[usize]| {
-        let input_shapes = BTreeMap::from([(name.to_owned(), shape.to_vec())]);
+        let input_shapes = vec![(name.to_owned(), shape.to_vec())];
         ImageModel::from_model(model, &ImageModelOptions { input_shapes, ..options(1) })
     };
     let model = with(brightness(true, Some(1)), "image", &[1, 5, 7, 3]).unwrap();

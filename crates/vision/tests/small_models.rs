@@ -120,8 +120,10 @@ fn one_picture() -> Model {
     let mut draft = Draft::default();
     let (image, features) = draft.mean_colour();
     let logits = draft.dense("logits", features, &RED_OR_CYAN);
+    let flat = draft.floats("flat", &[2]);
+    draft.node(Operator::Reshape { new_shape: vec![2] }, &[logits], flat);
     let reshaped = draft.floats("reshaped", &[1, 2]);
-    draft.node(Operator::Reshape { new_shape: vec![1, 2] }, &[logits], reshaped);
+    draft.node(Operator::Reshape { new_shape: vec![1, 2] }, &[flat], reshaped);
     let scores = draft.floats("scores", &[1, 2]);
     draft.node(Operator::Softmax { beta: 1.0 }, &[reshaped], scores);
     Model {
