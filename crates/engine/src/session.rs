@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use achado_kernels::aligned::AlignedVec;
+use achado_kernels::order::order;
 use achado_model::{Error, ErrorCode, Model, Result, Tensor};
 
 use crate::compile::{Place, Plan, PlannedStep, compile, compile_settled};
@@ -161,10 +162,10 @@ impl Session {
             }
         }
         let medians: Vec<f64> = times
-            .iter_mut()
+            .iter()
             .map(|times| {
-                times.sort_by(f64::total_cmp);
-                times[times.len() / 2]
+                let sorted = order(times.len(), &|a, b| times[a].total_cmp(&times[b]));
+                times[sorted[times.len() / 2]]
             })
             .collect();
         let total: f64 = medians.iter().sum();

@@ -5,6 +5,8 @@
 
 use core::cmp::Ordering;
 
+use crate::order::order;
+
 /// The operator's attributes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DetectionPostprocess {
@@ -105,8 +107,9 @@ impl DetectionPostprocess {
             let selected = self.suppress(boxes, &class_scores, most);
             best.extend(selected.into_iter().map(|row| (of(row), row, class)));
             // Stable: of equal scores the earlier class stays in front.
-            best.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal));
-            best.truncate(self.max_detections);
+            let by_score = |a: usize, b: usize| best[b].0.partial_cmp(&best[a].0);
+            let order = order(best.len(), &|a, b| by_score(a, b).unwrap_or(Ordering::Equal));
+            best = order.into_iter().take(self.max_detections).map(|at| best[at]).collect();
         }
         let mut found = Detections::default();
         for (score, row, class) in best {
@@ -145,9 +148,8 @@ impl Detections {
 
 /// The indexes of the scores in falling order; of equal ones the first first.
 fn falling(scores: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].partial_cmp(&scores[a]).unwrap_or(Ordering::Equal));
-    order
+    let by_score = |a: usize, b: usize| scores[b].partial_cmp(&scores[a]);
+    order(scores.len(), &|a, b| by_score(a, b).unwrap_or(Ordering::Equal))
 }
 
 /// The intersection of two boxes over their union; 0 where a box has no area.

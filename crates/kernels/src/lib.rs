@@ -26,6 +26,7 @@ pub mod max_pool_2d;
 pub mod mean;
 pub mod mul;
 pub mod normalization;
+pub mod order;
 pub mod pad;
 pub mod quantize;
 pub mod reduce;

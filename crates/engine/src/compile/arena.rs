@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use achado_kernels::aligned::LINE_BYTES;
+use achado_kernels::order::order;
 use achado_model::{Model, Result, TensorId};
 
 use super::lower::Lowered;
@@ -61,23 +62,24 @@ pub(crate) fn plan(model: &Model, lowered: &Lowered, options: &SessionOptions) -
         touch(id, end - 1, end);
     }
 
-    let mut order: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_some()).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(values[i].as_ref().map_or(0, |value| value.bytes)));
-    let mut placed: Vec<Value> = Vec::with_capacity(order.len());
+    let size = |i: usize| values[i].as_ref().map_or(0, |value| value.bytes);
+    let largest_first = order(values.len(), &|a, b| size(b).cmp(&size(a)));
+    let mut placed: Vec<Value> = Vec::with_capacity(values.len());
     let mut ranges = vec![None; values.len()];
     let mut bytes = 0;
-    for i in order {
+    for i in largest_first {
         let Some(mut value) = values[i].take() else { continue };
         // Checked before sums of sizes are taken: usize is 32 bits wide in WebAssembly.
         if value.bytes > options.max_memory_bytes.min(usize::MAX / 4) {
             return Err(out_of_memory(value.bytes, options));
         }
-        let mut neighbours: Vec<&Value> = placed
+        let neighbours: Vec<&Value> = placed
             .iter()
             .filter(|other| other.life.start < value.life.end && value.life.start < other.life.end)
             .collect();
-        neighbours.sort_by_key(|other| other.offset);
-        for other in neighbours {
+        let offset = |i: usize| neighbours[i].offset;
+        for i in order(neighbours.len(), &|a, b| offset(a).cmp(&offset(b))) {
+            let other = neighbours[i];
             if value.offset + value.bytes <= other.offset {
                 break;
             }

@@ -124,9 +124,8 @@ impl Rules<'_> {
         };
         self.axes(&axes, input)?;
         let rank = shape.len() as i64; // at most MAX_RANK
-        let mut sorted: Vec<i64> = axes.iter().map(|axis| axis.rem_euclid(rank.max(1))).collect();
-        sorted.sort_unstable();
-        if !sorted.into_iter().eq(0..rank) {
+        let goes = |to: i64| axes.iter().any(|axis| axis.rem_euclid(rank.max(1)) == to);
+        if axes.len() != shape.len() || !(0..rank).all(goes) {
             return Err(
                 self.error(format!("{axes:?} does not permute the dimensions of {shape:?}"))
             );
