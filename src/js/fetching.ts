@@ -24,7 +24,7 @@ export async function fetchOk(
     response = await fetch(url, signal);
   } catch (cause) {
     signal.throwIfAborted();
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     // Browsers say no more than that: a TypeError.
     const hint =
       cause instanceof TypeError
@@ -66,14 +66,14 @@ export async function readModel(
   fetch: Fetch,
   integrity: string | undefined,
   signal: AbortSignal,
-  onProgress: (progress: Progress) => void,
+  onProgress: ((progress: Progress) => void) | undefined,
 ): Promise<{ bytes: Uint8Array<ArrayBuffer>; owned: boolean }> {
   const progress = (loaded: number, total?: number) =>
-    onProgress(
+    onProgress?.(
       total === undefined ? { phase: "model", loaded } : { phase: "model", loaded, total },
     );
 
-  const { bytes, owned } = await open(source, fetch, signal, progress);
+  const { bytes, owned } = await open(source, fetch, signal, onProgress && progress);
   if (integrity !== undefined) await checkIntegrity(bytes, integrity);
   return { bytes, owned };
 }
@@ -84,12 +84,14 @@ async function open(
   source: ModelSource,
   fetch: Fetch,
   signal: AbortSignal,
-  progress: Report,
+  progress: Report | undefined,
 ): Promise<{ bytes: Uint8Array<ArrayBuffer>; owned: boolean }> {
   if (typeof source === "string" || source instanceof URL) {
     const response = await fetchOk(fetch, source, "the model", "MODEL_FETCH", signal);
     return { bytes: await readResponse(response, source, signal, progress), owned: true };
   }
+  // From here on an abort reaches what is read by a stream only.
+  progress ??= () => {};
   if (source instanceof Response) {
     checkStatus(source, "the model", "MODEL_FETCH");
     if (source.bodyUsed) throw usedUp("Response");
@@ -135,14 +137,17 @@ async function readResponse(
   response: Response,
   url: string | URL,
   signal: AbortSignal,
-  progress: Report,
+  progress: Report | undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   // The length of compressed bytes says nothing about those that are counted here.
   const encoded = response.headers.has("content-encoding");
   const length = Number(response.headers.get("content-length") ?? Number.NaN);
   const total = !encoded && Number.isSafeInteger(length) && length > 0 ? length : undefined;
   const body = response.body ?? new Blob([]).stream();
-  const bytes = await readStream(body, total, signal, progress);
+  // Chunk by chunk only where somebody wants to know.
+  const bytes = progress
+    ? await readStream(body, total, signal, progress)
+    : await readWhole(response, signal);
   const type = response.headers.get("content-type") ?? "";
   // Servers of single-page applications answer every wrong address with their index.html.
   if (type.startsWith("text/html") && bytes[0] === 0x3c) {
@@ -155,6 +160,22 @@ async function readResponse(
   return bytes;
 }
 
+async function readWhole(
+  response: Response,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (cause) {
+    signal.throwIfAborted();
+    const reason = messageOf(cause);
+    throw new AchadoError("MODEL_FETCH", `the model broke off: ${reason}`, { reason }, { cause });
+  }
+}
+
+/** Of a stream's bytes before any have come: where no size is announced, and at most. */
+const [FIRST_BYTES, MOST_BYTES] = [1 << 20, 1 << 26];
+
 async function readStream(
   stream: ReadableStream<Uint8Array>,
   total: number | undefined,
@@ -164,7 +185,8 @@ async function readStream(
   const reader = stream.getReader();
   const stop = () => void reader.cancel(signal.reason).catch(() => {});
   signal.addEventListener("abort", stop, { once: true });
-  const chunks: Uint8Array[] = [];
+  // Of the size that is announced, so that nothing is copied twice; it is only a hint.
+  let bytes = new Uint8Array(Math.min(total ?? FIRST_BYTES, MOST_BYTES));
   let loaded = 0;
   try {
     progress(0, total);
@@ -172,13 +194,19 @@ async function readStream(
       const { done, value } = await reader.read();
       signal.throwIfAborted();
       if (done) break;
-      chunks.push(value);
-      loaded += value.byteLength;
+      const needed = loaded + value.byteLength;
+      if (needed > bytes.byteLength) {
+        const larger = new Uint8Array(Math.max(needed, 2 * bytes.byteLength));
+        larger.set(bytes.subarray(0, loaded));
+        bytes = larger;
+      }
+      bytes.set(value, loaded);
+      loaded = needed;
       progress(loaded, total === undefined ? undefined : Math.max(total, loaded));
     }
   } catch (cause) {
     signal.throwIfAborted();
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new AchadoError(
       "MODEL_FETCH",
       `the model broke off after ${loaded} bytes: ${reason}`,
@@ -188,13 +216,7 @@ async function readStream(
   } finally {
     signal.removeEventListener("abort", stop);
   }
-  const bytes = new Uint8Array(loaded);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return bytes;
+  return loaded === bytes.byteLength ? bytes : bytes.slice(0, loaded);
 }
 
 async function checkIntegrity(bytes: Uint8Array<ArrayBuffer>, integrity: string): Promise<void> {
@@ -245,4 +267,8 @@ export function parseLabels(text: string): string[] {
     .replace(/^\ufeff/, "")
     .trimEnd()
     .split(/\r?\n/);
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

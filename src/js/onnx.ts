@@ -48,7 +48,7 @@ export async function convertOn(
   const preprocess = preprocessOf(options.preprocess);
   const convert = async () => {
     const [model, labels] = await Promise.all([
-      readModel(source, surroundings.fetch, undefined, signal, () => {}),
+      readModel(source, surroundings.fetch, undefined, signal, undefined),
       readLabels(options.labels, surroundings.fetch, signal),
     ]);
     if (!isOnnx(model.bytes)) {

@@ -91,7 +91,7 @@ export async function open(
         fetch,
         options.integrity,
         loading.signal,
-        onProgress,
+        options.onProgress,
       ),
       readLabels(options.labels, fetch, loading.signal),
       startWorker(),

@@ -1,5 +1,6 @@
 // The built package in headless Chromium: how soon it answers, how fast, and in how much memory.
 // Usage: cargo xtask build && cargo xtask bench --package [options]; `--help` lists them.
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -8,14 +9,15 @@ import { ISOLATED, launch, PACKAGE, REPOSITORY, startServer } from "../browser/s
 const HELP = `cargo xtask bench --package [--model FILE]... [options]
 
 start   from createClassifier to the first label, and when each phase was over on the way: a new
-        browser with an empty cache each time, everything over loopback
+        browser with an empty cache each time, everything over loopback; on Linux also the
+        processor's time of the workers, which other programs disturb less
 run     the network alone by threads, in rounds that take turns; medians, and their ratio to the
         first
 memory  WebAssembly memory after 100 runs and after all
 
   --model FILE      a .tflite model; may be repeated (default: the package's own)
   --threads A,B     thread counts (default 1,2)
-  --rounds N        rounds of ten runs for each count (default 30)
+  --rounds N        rounds of ten runs for each count (default 30; 0 leaves them out)
   --starts N        starts of each count (default 5; 0 leaves them out)
   --against FOLDER  another build of the package to compare with, as pkg/ is laid out
   --json FILE       also write all that was measured
@@ -59,15 +61,33 @@ function median(numbers) {
   return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
-async function inPage(url, work, argument) {
+/** What `work` gives in a page of a new browser, and what `after` then sees in that browser. */
+async function inPage(url, work, argument, after = () => {}) {
   const browser = await launch();
   try {
     const page = await browser.newPage();
     await page.goto(url);
-    return await page.evaluate(work, argument);
+    const found = await page.evaluate(work, argument);
+    return [found, await after(browser)];
   } finally {
     await browser.close();
   }
+}
+
+/** Milliseconds that the processor has spent on workers; `undefined` where there is no /proc. */
+async function workersCpuMs(browser) {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  let ms;
+  for (const { id } of processInfo.filter(({ type }) => type === "renderer")) {
+    for (const thread of await readdir(`/proc/${id}/task`).catch(() => [])) {
+      const folder = `/proc/${id}/task/${thread}`;
+      if (!(await readFile(`${folder}/comm`, "utf8")).startsWith("DedicatedWorker")) continue;
+      const [nanoseconds] = (await readFile(`${folder}/schedstat`, "utf8")).split(" ");
+      ms = (ms ?? 0) + Number(nanoseconds) / 1e6;
+    }
+  }
+  return ms;
 }
 
 /** In the page: milliseconds from the call until the end of each phase and until the label. */
@@ -133,7 +153,6 @@ for (const model of models) {
   }
 }
 if (values.json) {
-  const { writeFile } = await import("node:fs/promises");
   await writeFile(values.json, `${JSON.stringify(results, null, 2)}\n`);
 }
 
@@ -143,7 +162,8 @@ async function measure(model, url) {
   for (let i = 0; i < Number(values.starts); i++) {
     for (const [index, { base, threads }] of subjects.entries()) {
       const options = { ...OPTIONS, threads, warmup: false };
-      starts[index].push(await inPage(url, start, { base, options }));
+      const [at, cpu] = await inPage(url, start, { base, options }, workersCpuMs);
+      starts[index].push({ ...at, ...(cpu && { "worker cpu": cpu }) });
     }
   }
   const nameOf = ({ root, threads }) =>
@@ -155,12 +175,12 @@ async function measure(model, url) {
     );
     const label = found.map((at) => at.label);
     const [least, most] = [Math.min(...label), Math.max(...label)].map((ms) => ms.toFixed(0));
-    console.log(`  start, ${nameOf(subjects[index])}: ms at the end of ${phases.join(", ")}`);
+    console.log(`  start, ${nameOf(subjects[index])}, ms: ${phases.join(", ")}`);
     console.log(`    label least ${least}, most ${most}, of ${found.length}`);
   }
   if (ROUNDS < 1) return { model, starts };
   const task = { subjects, options: OPTIONS, rounds: ROUNDS, runsPerRound: RUNS_PER_ROUND };
-  const runs = await inPage(url, run, task);
+  const [runs] = await inPage(url, run, task);
   for (const [index, { simd, times, memory }] of runs.entries()) {
     const ratio = median(runs[0].times) / median(times);
     const ms = `${median(times).toFixed(2)} ms (least ${Math.min(...times).toFixed(2)})`;

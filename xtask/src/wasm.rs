@@ -51,6 +51,13 @@ const WASM_OPT_BASE: &[&str] = &[
     "--enable-reference-types",
 ];
 
+/// Browsers compile each function when it is first called, and once more when it is hot. Functions
+/// of one caller, inlined without this limit, made two of 184 and 121 KB, most of which no model
+/// needs. To the first label of the default model the worker took the processor 172 ms, and 108 with
+/// this, smaller functions in `compile/lower` and workers of one file each (`cargo xtask bench
+/// --package --against`).
+const INLINING: &[&str] = &["--one-caller-inline-max-function-size", "200"];
+
 /// Memory that JavaScript makes and that several instances share: src/js/threads.ts has its sizes.
 /// The exports are what wasm-bindgen sets a thread up by.
 const THREADS_RUST_FLAGS: &[&str] = &[
@@ -196,7 +203,7 @@ impl Binary {
         let file = folder.join("achado_bg.wasm");
         let smaller = folder.join("optimised.wasm");
         let mut wasm_opt = wasm_opt();
-        wasm_opt.arg("-O3").args(WASM_OPT_BASE).args(self.wasm_opt_features);
+        wasm_opt.arg("-O3").args(INLINING).args(WASM_OPT_BASE).args(self.wasm_opt_features);
         wasm_opt.arg("--strip-producers");
         if names {
             wasm_opt.arg("--debuginfo");

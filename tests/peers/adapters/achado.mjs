@@ -2,16 +2,6 @@
 // naming the best five are in its time; `inferenceMs` is the network alone.
 import { imageOf } from "../page.mjs";
 
-/** A package without threads does not know the option, and has one. */
-async function createWith(createClassifier, { threads, ...options }) {
-  try {
-    return await createClassifier({ ...options, threads });
-  } catch (error) {
-    if (threads !== 1 || error.detail?.option !== "threads") throw error;
-    return createClassifier(options);
-  }
-}
-
 const optionsOf = ({ artifact, build, threads }) => ({
   maxResults: 5,
   ...(artifact.preprocess && { preprocess: artifact.preprocess }),
@@ -21,7 +11,7 @@ const optionsOf = ({ artifact, build, threads }) => ({
 
 export async function create(model, options) {
   const { createClassifier } = await import("/achado/dist/index.js");
-  const classifier = await createWith(createClassifier, {
+  const classifier = await createClassifier({
     model,
     worker: false,
     ...optionsOf(options),
@@ -48,7 +38,7 @@ export async function create(model, options) {
 export async function start(model, pixels, options) {
   const { createClassifier } = await import("/achado/dist/index.js");
   const importedAt = performance.now();
-  const classifier = await createWith(createClassifier, {
+  const classifier = await createClassifier({
     model,
     warmup: false,
     ...optionsOf(options),

@@ -15,6 +15,7 @@ use super::{Builder, int16, with_bits, with_quantized};
 use crate::compile::node::NodeRef;
 
 /// SUB, DIV, MAXIMUM, MINIMUM, POW, ...
+#[inline(never)]
 pub(super) fn binary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (operator, activation) = match node.node.operator {
         Operator::Sub { activation } => (Binary::Sub, activation),
@@ -160,6 +161,7 @@ fn quantized(
 type Kernel<T> = Box<dyn Fn(&[T], &[T], &mut [T]) + Send + Sync>;
 
 /// EQUAL, LESS, ...
+#[inline(never)]
 pub(super) fn comparison(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let comparison = match node.node.operator {
         Operator::Equal => Comparison::Equal,
@@ -255,6 +257,7 @@ fn equal_wide(builder: &mut Builder, node: &NodeRef, is_equal: bool) -> Result<(
 }
 
 /// LOGICAL_AND and LOGICAL_OR.
+#[inline(never)]
 pub(super) fn logical(builder: &mut Builder, node: &NodeRef, is_and: bool) -> Result<()> {
     if common_type(node)? != DataType::Bool {
         return Err(node.unsupported_types());
@@ -268,6 +271,7 @@ pub(super) fn logical(builder: &mut Builder, node: &NodeRef, is_and: bool) -> Re
 }
 
 /// LOGICAL_NOT.
+#[inline(never)]
 pub(super) fn not(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     builder.push_simple(node, "map", &[node.input_id(0)?], |operands| {
         logical_not(operands.inputs[0], operands.outputs[0]);
@@ -275,6 +279,7 @@ pub(super) fn not(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// SELECT and SELECT_V2.
+#[inline(never)]
 pub(super) fn select(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (condition, first, second) = (node.input(0)?, node.input(1)?, node.input(2)?);
     let output = node.output(0)?;

@@ -73,6 +73,7 @@ fn writer<F: CastFrom>(dtype: DataType) -> Write<F> {
 }
 
 /// CAST: by way of float32 where a side is a float, else of int64, which hold every element.
+#[inline(never)]
 pub(super) fn convert(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     use DataType::{Float16, Float32};
     let (from, to) = (node.input(0)?.dtype, node.output(0)?.dtype);
@@ -117,6 +118,7 @@ fn by_way_of<W: CastFrom + CastTo + Send + Sync + 'static>(
 }
 
 /// QUANTIZE.
+#[inline(never)]
 pub(super) fn quantize(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     use DataType::{Float32, Int8, Int16, UInt8};
     let (input, output) = (node.input(0)?, node.output(0)?);
@@ -167,6 +169,7 @@ fn push_rescale<I: Pod + Into<i32>, O: Pod + Quantized>(
 }
 
 /// DEQUANTIZE of a tensor that is computed; constants were folded.
+#[inline(never)]
 pub(super) fn dequantise(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (input, output) = (node.input(0)?, node.output(0)?);
     if output.dtype != DataType::Float32 {

@@ -211,6 +211,7 @@ impl<K, T> Packed<K, T> {
 }
 
 /// CONV_2D.
+#[inline(never)]
 pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let &Operator::Conv2d { stride, dilation, padding, activation } = &node.node.operator else {
         return Err(node.malformed("not a CONV_2D"));
@@ -323,6 +324,7 @@ impl Step for Packed<Conv2dFloat, f32> {
 }
 
 /// DEPTHWISE_CONV_2D.
+#[inline(never)]
 pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let &Operator::DepthwiseConv2d { stride, dilation, padding, activation, .. } =
         &node.node.operator
@@ -457,6 +459,7 @@ impl Step for Packed<DepthwiseFloat, f32> {
 }
 
 /// FULLY_CONNECTED.
+#[inline(never)]
 pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let &Operator::FullyConnected { activation, .. } = &node.node.operator else {
         return Err(node.malformed("not a FULLY_CONNECTED"));

@@ -32,6 +32,7 @@ impl Reading {
 
 /// Boxes, classes, scores and count; what is not found stays 0. Lists of candidates are made in
 /// each run.
+#[inline(never)]
 pub(super) fn post_process(
     builder: &mut Builder,
     node: &NodeRef,

@@ -35,6 +35,7 @@ pub(super) fn bounds(activation: Activation) -> [f32; 2] {
 }
 
 /// ADD.
+#[inline(never)]
 pub(super) fn add(builder: &mut Builder, node: &NodeRef, activation: Activation) -> Result<()> {
     let dtype = common_type(node)?;
     if dtype == DataType::Float32 {
@@ -82,6 +83,7 @@ pub(super) fn add_or_subtract(
 }
 
 /// MUL.
+#[inline(never)]
 pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation) -> Result<()> {
     let broadcast = broadcast(node)?;
     let inputs = [node.input_id(0)?, node.input_id(1)?];
@@ -120,6 +122,7 @@ pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation)
 }
 
 /// LOGISTIC, RELU, TANH, EXP, ...
+#[inline(never)]
 pub(super) fn unary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let operator = match node.node.operator {
         Operator::Logistic => Unary::Logistic,

@@ -61,6 +61,7 @@ macro_rules! with_ordered {
 }
 
 /// ARG_MAX and ARG_MIN.
+#[inline(never)]
 pub(super) fn arg(builder: &mut Builder, node: &NodeRef, least: bool) -> Result<()> {
     let input = node.input(0)?;
     let sides = node.around_axis(&input.shape, node.constant_axis(1, input.shape.len())?);
@@ -75,6 +76,7 @@ pub(super) fn arg(builder: &mut Builder, node: &NodeRef, least: bool) -> Result<
 }
 
 /// TOPK_V2.
+#[inline(never)]
 pub(super) fn top(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (input, output) = (node.input(0)?, node.output(0)?);
     if input.dtype != output.dtype || node.output(1)?.dtype != DataType::Int32 {
@@ -98,6 +100,7 @@ pub(super) fn top(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// GATHER.
+#[inline(never)]
 pub(super) fn take(
     builder: &mut Builder,
     node: &NodeRef,
@@ -131,6 +134,7 @@ pub(super) fn take(
 }
 
 /// GATHER_ND.
+#[inline(never)]
 pub(super) fn take_nd(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (input, indices, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
     if input.dtype != output.dtype {
@@ -152,6 +156,7 @@ pub(super) fn take_nd(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// ONE_HOT.
+#[inline(never)]
 pub(super) fn hot(builder: &mut Builder, node: &NodeRef, axis: i64) -> Result<()> {
     let (indices, output) = (node.input(0)?, node.output(0)?);
     let rank = indices.shape.len();
@@ -175,6 +180,7 @@ pub(super) fn hot(builder: &mut Builder, node: &NodeRef, axis: i64) -> Result<()
 }
 
 /// RANGE, whose operands are constants.
+#[inline(never)]
 pub(super) fn range(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let output = node.output(0)?;
     match output.dtype {

@@ -17,6 +17,7 @@ use crate::compile::infer;
 use crate::compile::node::NodeRef;
 
 /// TRANSPOSE_CONV and Convolution2DTransposeBias.
+#[inline(never)]
 pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let shape = infer::transpose_conv(node)?;
     let activation = match node.node.operator {
@@ -70,6 +71,7 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
 }
 
 /// BATCH_MATMUL.
+#[inline(never)]
 pub(super) fn batch_matmul(
     builder: &mut Builder,
     node: &NodeRef,

@@ -201,6 +201,8 @@ fn check_operands(node: &NodeRef) -> Result<()> {
     Ok(())
 }
 
+/// Each family's functions stand alone, `inline(never)`: browsers compile a function when it is first
+/// called, and as one they were 88 KB of WebAssembly, of which a model needs little.
 fn lower_node(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     match &node.node.operator {
         Operator::Conv2d { .. } => convolution::conv2d(builder, node),

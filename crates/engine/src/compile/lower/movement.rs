@@ -37,6 +37,7 @@ fn unsupported_shape(node: &NodeRef, tensor: &Tensor) -> achado_model::Error {
 }
 
 /// RESHAPE, SQUEEZE, EXPAND_DIMS: the result is a view of the operand.
+#[inline(never)]
 pub(super) fn view(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     if node.input(0)?.dtype != node.output(0)?.dtype {
         return Err(node.unsupported_types());
@@ -83,6 +84,7 @@ pub(super) fn push_indexed(
 }
 
 /// PAD and PADV2: a value around a tensor; real zeros where PAD's is quantised.
+#[inline(never)]
 pub(super) fn pad(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let input = node.input(0)?;
     check_alike(node, input, node.output(0)?)?;
@@ -120,6 +122,7 @@ fn zero_bits(node: &NodeRef, tensor: &Tensor) -> Result<u64> {
 }
 
 /// MIRROR_PAD.
+#[inline(never)]
 pub(super) fn mirror_pad(builder: &mut Builder, node: &NodeRef, symmetric: bool) -> Result<()> {
     let padding = infer::paddings(node)?;
     let copy = IndexedCopy::mirror_pad(&node.input(0)?.shape, &padding, symmetric);
@@ -132,12 +135,14 @@ pub(super) fn mirror_pad(builder: &mut Builder, node: &NodeRef, symmetric: bool)
 }
 
 /// REVERSE_V2.
+#[inline(never)]
 pub(super) fn reverse(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let copy = IndexedCopy::reverse(&node.input(0)?.shape, &infer::reduced(node)?);
     push_indexed(builder, node, copy)
 }
 
 /// TRANSPOSE.
+#[inline(never)]
 pub(super) fn transpose(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let shape = &node.input(0)?.shape;
     let order = infer::permutation(node)?;
@@ -152,6 +157,7 @@ pub(super) fn transpose(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// SLICE.
+#[inline(never)]
 pub(super) fn slice(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let shape = &node.input(0)?.shape;
     let slice = infer::slice(node)?;
@@ -160,6 +166,7 @@ pub(super) fn slice(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// STRIDED_SLICE.
+#[inline(never)]
 pub(super) fn strided_slice(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let slice = infer::strided_slice(node)?;
     let copy = StridedCopy::slice(&slice.input, &slice.begin, &slice.step, &slice.size);
@@ -167,6 +174,7 @@ pub(super) fn strided_slice(builder: &mut Builder, node: &NodeRef) -> Result<()>
 }
 
 /// SPLIT and SPLIT_V: one step for each result.
+#[inline(never)]
 pub(super) fn split(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (operand, axis, sizes) = infer::split_sizes(node)?;
     let shape = &node.input(operand)?.shape;
@@ -185,6 +193,7 @@ pub(super) fn split(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// UNPACK: one step for each result.
+#[inline(never)]
 pub(super) fn unpack(builder: &mut Builder, node: &NodeRef, axis: i64) -> Result<()> {
     let shape = &node.input(0)?.shape;
     let axis = node.axis(axis, shape.len())?;
@@ -199,12 +208,14 @@ pub(super) fn unpack(builder: &mut Builder, node: &NodeRef, axis: i64) -> Result
 }
 
 /// BROADCAST_TO.
+#[inline(never)]
 pub(super) fn broadcast_to(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let copy = StridedCopy::broadcast_to(&node.input(0)?.shape, &node.output(0)?.shape);
     push_strided(builder, node, [node.input_id(0)?, node.output_id(0)?], copy)
 }
 
 /// TILE.
+#[inline(never)]
 pub(super) fn tile(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let multiples = infer::dims(node, 1)?;
     let copy = StridedCopy::tile(&node.input(0)?.shape, &multiples);
@@ -212,18 +223,21 @@ pub(super) fn tile(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// SPACE_TO_DEPTH.
+#[inline(never)]
 pub(super) fn space_to_depth(builder: &mut Builder, node: &NodeRef, block: usize) -> Result<()> {
     let copy = StridedCopy::space_to_depth(node.picture(node.input(0)?)?, block);
     push_strided(builder, node, [node.input_id(0)?, node.output_id(0)?], copy)
 }
 
 /// DEPTH_TO_SPACE.
+#[inline(never)]
 pub(super) fn depth_to_space(builder: &mut Builder, node: &NodeRef, block: usize) -> Result<()> {
     let copy = StridedCopy::depth_to_space(node.picture(node.input(0)?)?, block);
     push_strided(builder, node, [node.input_id(0)?, node.output_id(0)?], copy)
 }
 
 /// SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND.
+#[inline(never)]
 pub(super) fn blocks_of_batches(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (input, output) = (node.input(0)?, node.output(0)?);
     check_alike(node, input, output)?;
@@ -246,6 +260,7 @@ pub(super) fn blocks_of_batches(builder: &mut Builder, node: &NodeRef) -> Result
 }
 
 /// FILL and ZEROS_LIKE.
+#[inline(never)]
 pub(super) fn fill(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let output = node.output(0)?;
     if node.node.operator == Operator::ZerosLike {
@@ -265,6 +280,7 @@ pub(super) fn fill(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// CONCATENATION and PACK: one step for each operand.
+#[inline(never)]
 pub(super) fn concatenation(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let output = node.output(0)?;
     let (axis, rank) = match node.node.operator {

@@ -41,6 +41,7 @@ fn push_fold<T: bytemuck::Pod, A: Copy + Send + Sync + 'static>(
 }
 
 /// MEAN and SUM.
+#[inline(never)]
 pub(super) fn mean(builder: &mut Builder, node: &NodeRef, is_mean: bool) -> Result<()> {
     let reduction = reduction(node)?;
     let (input, output) = (node.input(0)?, node.output(0)?);
@@ -89,6 +90,7 @@ pub(super) fn mean(builder: &mut Builder, node: &NodeRef, is_mean: bool) -> Resu
 }
 
 /// REDUCE_MAX and REDUCE_MIN.
+#[inline(never)]
 pub(super) fn extreme(builder: &mut Builder, node: &NodeRef, is_max: bool) -> Result<()> {
     /// Folds with the better of two elements.
     macro_rules! extreme {
@@ -117,6 +119,7 @@ pub(super) fn extreme(builder: &mut Builder, node: &NodeRef, is_max: bool) -> Re
 }
 
 /// REDUCE_PROD.
+#[inline(never)]
 pub(super) fn product(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     match node.input(0)?.dtype {
         DataType::Float32 => push_fold(builder, node, 1.0, |a: f32, b: f32| a * b, |x| x),
@@ -145,6 +148,7 @@ fn product_of_quantized<T: Quantized + bytemuck::Pod + Send + Sync>(
 }
 
 /// REDUCE_ANY and REDUCE_ALL.
+#[inline(never)]
 pub(super) fn truth(builder: &mut Builder, node: &NodeRef, is_all: bool) -> Result<()> {
     if node.input(0)?.dtype != DataType::Bool {
         return Err(node.unsupported_types());
@@ -154,6 +158,7 @@ pub(super) fn truth(builder: &mut Builder, node: &NodeRef, is_all: bool) -> Resu
 }
 
 /// CUMSUM.
+#[inline(never)]
 pub(super) fn cumulative(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     match node.input(0)?.dtype {
         DataType::Float32 => cumulative_of::<f32>(builder, node, 0.0, |a, b| a + b),

@@ -36,6 +36,7 @@ fn push_f32(
 }
 
 /// SOFTMAX.
+#[inline(never)]
 pub(super) fn softmax(builder: &mut Builder, node: &NodeRef, beta: f32) -> Result<()> {
     let (input, output) = (node.input(0)?, node.output(0)?);
     if (input.dtype, output.dtype) == (DataType::Int8, DataType::Int16) {
@@ -66,6 +67,7 @@ fn softmax_of<I: Pod + Quantized + Ord, O: Pod + Quantized>(
 }
 
 /// LOG_SOFTMAX.
+#[inline(never)]
 pub(super) fn log_softmax(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (depth, dtype) = rows(node)?;
     if dtype == DataType::Float32 {
@@ -84,6 +86,7 @@ pub(super) fn log_softmax(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// L2_NORMALIZATION.
+#[inline(never)]
 pub(super) fn l2_normalization(
     builder: &mut Builder,
     node: &NodeRef,
@@ -113,6 +116,7 @@ pub(super) fn l2_normalization(
 }
 
 /// LOCAL_RESPONSE_NORMALIZATION.
+#[inline(never)]
 pub(super) fn local_response_normalization(
     builder: &mut Builder,
     node: &NodeRef,

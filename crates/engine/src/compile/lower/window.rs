@@ -12,6 +12,7 @@ use crate::compile::infer::{WindowAttributes, window};
 use crate::compile::node::NodeRef;
 
 /// AVERAGE_POOL_2D and MAX_POOL_2D.
+#[inline(never)]
 pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (attributes, activation, is_max) = match node.node.operator {
         Operator::AveragePool2d { filter, stride, padding, activation } => {
@@ -68,6 +69,7 @@ pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 /// RESIZE_BILINEAR.
+#[inline(never)]
 pub(super) fn resize_bilinear(
     builder: &mut Builder,
     node: &NodeRef,
@@ -100,6 +102,7 @@ pub(super) fn resize_bilinear(
 }
 
 /// RESIZE_NEAREST_NEIGHBOR.
+#[inline(never)]
 pub(super) fn resize_nearest_neighbor(
     builder: &mut Builder,
     node: &NodeRef,
