@@ -110,8 +110,10 @@ struct Extra {
 
 /// Above this share of half-panel quads with a step of their own, the pair-sum kernel has lost its
 /// advantage: a step of four columns costs about 20 instructions, and 128 products cost 33 here
-/// and 50 in the i16 kernel.
-const MAX_EXTRA_SHARE: f64 = 0.35;
+/// and 50 in the i16 kernel. Measured, i16 over pair sums, on layers of MobileNet V1, V2 and
+/// EfficientNet-Lite0: at a share of 0.34 0.95 of the time, at 0.29 to 0.30 0.98 to 1.01, at 0.26
+/// 1.06, at 0.20 1.08.
+const MAX_EXTRA_SHARE: f64 = 0.29;
 
 impl PackedBytes {
     /// Packs the weights; `None` where the i16 kernel wins.
