@@ -32,7 +32,7 @@ fn naive(path: &Path) -> Vec<String> {
         Session::new(model, &SessionOptions::default()).unwrap_or_else(|e| panic!("{label}: {e}"));
     let profile = session.profile(1, &|| 0.0).expect("a profile");
     assert!(!profile.is_empty(), "{label}");
-    let mut kernels: Vec<_> = profile.iter().map(|step| &step.kernel[..]).collect();
+    let mut kernels: Vec<_> = profile.iter().map(|step| step.kernel).collect();
     kernels.sort_unstable();
     kernels.dedup();
     println!("{label}: {} steps by {}", profile.len(), kernels.join(", "));

@@ -10,6 +10,7 @@ mod builder;
 mod constant;
 mod fold;
 mod import;
+mod inputs;
 pub mod limits;
 mod lower;
 mod metadata;
