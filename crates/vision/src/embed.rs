@@ -110,8 +110,12 @@ mod tests {
         let output = tensor(DataType::UInt8, &[1, 2], Some((0.5, 128)));
         let found = embedding(0, &output, &[0, 130], EmbedOptions::default()).unwrap();
         assert_eq!(found, Embedding::Float(vec![-64.0, 1.0]));
+        let output = tensor(DataType::Int16, &[1, 2], Some((0.25, 0)));
+        let bytes: Vec<u8> = [-300i16, 2].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let found = embedding(0, &output, &bytes, EmbedOptions::default()).unwrap();
+        assert_eq!(found, Embedding::Float(vec![-75.0, 0.5]));
         let indices = tensor(DataType::Int32, &[1, 1], None);
         let error = embedding(0, &indices, &[0; 4], EmbedOptions::default()).unwrap_err();
-        assert!(error.message.contains("embeddings are float32, uint8 or int8"), "{error}");
+        assert!(error.message.contains("embeddings are float32, uint8, int8 or int16"), "{error}");
     }
 }

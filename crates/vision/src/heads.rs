@@ -47,6 +47,7 @@ pub(crate) enum Reals {
     Float32,
     UInt8 { scale: f32, zero_point: i32 },
     Int8 { scale: f32, zero_point: i32 },
+    Int16 { scale: f32, zero_point: i32 },
 }
 
 impl Reals {
@@ -71,8 +72,11 @@ impl Reals {
             DataType::Int8 => {
                 quantization().map(|(scale, zero_point)| Self::Int8 { scale, zero_point })
             }
+            DataType::Int16 => {
+                quantization().map(|(scale, zero_point)| Self::Int16 { scale, zero_point })
+            }
             other => Err(Error::unsupported_type(format!(
-                "output {index} {:?} is {other}; {what} are float32, uint8 or int8",
+                "output {index} {:?} is {other}; {what} are float32, uint8, int8 or int16",
                 tensor.name
             ))
             .with("tensor", tensor.name.as_str())),
@@ -92,6 +96,10 @@ impl Reals {
             Self::Int8 { scale, zero_point } => {
                 let byte = |&byte: &u8| real(byte.cast_signed().into(), scale, zero_point);
                 out.extend(bytes.iter().map(byte));
+            }
+            Self::Int16 { scale, zero_point } => {
+                let word = |&word| real(i16::from_le_bytes(word).into(), scale, zero_point);
+                out.extend(bytes.as_chunks().0.iter().map(word));
             }
         }
     }
