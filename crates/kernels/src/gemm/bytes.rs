@@ -12,7 +12,8 @@
 use core::hint::black_box;
 use core::marker::PhantomData;
 
-use super::pairing::{Offences, RUN, excess};
+use super::excess::Extra;
+use super::pairing::{Offences, RUN};
 use super::quantized::{Operands, Segments};
 use super::tile::{Epilogue, Product, multiply, transpose};
 use super::{PANEL, TILE_ROWS};
@@ -21,11 +22,11 @@ use crate::requant::Requantize;
 use crate::simd::{Element, Simd};
 
 /// Bytes of a quad (four elements of k) of a tile: 4 rows x 4.
-const QUAD_A: usize = TILE_ROWS * 4;
+pub(super) const QUAD_A: usize = TILE_ROWS * 4;
 /// Bytes of a quad of a panel: 8 columns x 4.
-const QUAD_B: usize = PANEL * 4;
+pub(super) const QUAD_B: usize = PANEL * 4;
 /// Bytes of a quad of half a panel, as wide as a step for excess weights.
-const QUAD_HALF: usize = QUAD_B / 2;
+pub(super) const QUAD_HALF: usize = QUAD_B / 2;
 
 /// What a machine's relaxed dot products compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,16 +99,6 @@ pub struct PackedBytes {
     flip: i8,
 }
 
-/// Weights beyond what pair sums can hold: for each half panel, the quads that they belong to.
-#[derive(Clone)]
-struct Extra {
-    /// By half panel: its range in `quads`. One more than there are halves.
-    starts: Vec<u32>,
-    quads: Vec<u32>,
-    /// `[quads][4 columns][4]`.
-    weights: AlignedVec<i8>,
-}
-
 /// Above this share of half-panel quads with a step of their own, the pair-sum kernel has lost its
 /// advantage: a step of four columns costs about 20 instructions, and 128 products cost 33 here
 /// and 50 in the i16 kernel. Measured, i16 over pair sums, on layers of MobileNet V1, V2 and
@@ -174,10 +165,10 @@ impl PackedBytes {
         }
         let extra = match dot {
             ByteDot::PairSum => Extra::take_from(&mut panels, quads),
-            _ => Extra { starts: Vec::new(), quads: Vec::new(), weights: AlignedVec::zeroed(0) },
+            _ => Extra::none(),
         };
         let halves = columns.div_ceil(QUAD_HALF / 4) * quads;
-        if extra.quads.len() as f64 > MAX_EXTRA_SHARE * halves as f64 {
+        if extra.steps() as f64 > MAX_EXTRA_SHARE * halves as f64 {
             return None;
         }
         let flip = if flip { i8::MIN } else { 0 };
@@ -197,8 +188,7 @@ impl PackedBytes {
     pub fn size_bytes(&self) -> usize {
         self.panels.size_bytes()
             + self.order.size_bytes()
-            + self.extra.weights.size_bytes()
-            + (self.extra.quads.len() + self.extra.starts.len()) * size_of::<u32>()
+            + self.extra.size_bytes()
             + self.epilogue.size_bytes()
     }
 
@@ -410,87 +400,8 @@ fn pair(
     order
 }
 
-impl Extra {
-    /// Takes out of `panels` what pair sums cannot hold.
-    fn take_from(panels: &mut [i8], quads: usize) -> Self {
-        let mut starts = vec![0];
-        let (mut extra_quads, mut extra_weights) = (Vec::new(), Vec::new());
-        for panel in panels.chunks_exact_mut(quads * QUAD_B) {
-            for half in 0..2 {
-                for (quad, columns) in panel.chunks_exact_mut(QUAD_B).enumerate() {
-                    let columns = &mut columns[half * QUAD_HALF..][..QUAD_HALF];
-                    let mut taken = [0i8; QUAD_HALF];
-                    for (pair, taken) in columns.chunks_exact_mut(2).zip(taken.chunks_exact_mut(2))
-                    {
-                        taken[0] = excess(pair[0], pair[1]);
-                        pair[0] = pair[0].wrapping_sub(taken[0]);
-                    }
-                    if taken != [0; QUAD_HALF] {
-                        extra_quads.push(quad as u32);
-                        extra_weights.extend(taken);
-                    }
-                }
-                starts.push(extra_quads.len() as u32);
-            }
-        }
-        let mut weights = AlignedVec::zeroed(extra_weights.len());
-        weights.copy_from_slice(&extra_weights);
-        Self { starts, quads: extra_quads, weights }
-    }
-
-    /// The excess of the halves of a panel, if there is any at all.
-    fn halves(&self, panel: usize) -> Option<[HalfExtra<'_>; 2]> {
-        let half = |half: usize| {
-            let [start, end] = [half, half + 1].map(|i| self.starts[i] as usize);
-            let weights = &self.weights[start * QUAD_HALF..end * QUAD_HALF];
-            HalfExtra { quads: &self.quads[start..end], weights }
-        };
-        (!self.starts.is_empty()).then(|| [half(panel * 2), half(panel * 2 + 1)])
-    }
-}
-
-/// [`Extra`] of four columns: quads, and 16 weights of each.
-#[derive(Clone, Copy)]
-struct HalfExtra<'a> {
-    quads: &'a [u32],
-    weights: &'a [i8],
-}
-
-impl HalfExtra<'_> {
-    /// Adds the products of the excess weights to half `HALF` of the sums.
-    ///
-    /// # Safety
-    /// `a` is readable for all quads.
-    #[inline(always)]
-    unsafe fn add<S: Simd, const R: usize, const HALF: usize>(
-        &self,
-        a: *const u8,
-        sums: &mut [[S::V; 2]; R],
-    ) {
-        let mut weights = self.weights.as_ptr();
-        for &quad in self.quads {
-            // SAFETY: the caller's; there are 16 weights for each quad.
-            let (rows, columns) =
-                unsafe { (S::load(a.add(quad as usize * QUAD_A)), S::load(weights)) };
-            weights = weights.wrapping_add(QUAD_HALF);
-            macro_rules! row {
-                ($r:literal) => {
-                    if $r < R {
-                        let x = S::i32x4_splat_lane::<$r>(rows);
-                        sums[$r][HALF] = PairSums::add::<S>(columns, x, sums[$r][HALF]);
-                    }
-                };
-            }
-            row!(0);
-            row!(1);
-            row!(2);
-            row!(3);
-        }
-    }
-}
-
 /// A step of the inner loop.
-trait Dot {
+pub(super) trait Dot {
     /// Adds four products of each lane to `sum`.
     fn add<S: Simd>(weights: S::V, activations: S::V, sum: S::V) -> S::V;
 }
@@ -499,7 +410,7 @@ trait Dot {
 struct Quads;
 
 /// Pair sums, then their sums: three instructions for 16 products, where i16 pairs need four.
-struct PairSums;
+pub(super) struct PairSums;
 
 impl Dot for Quads {
     #[inline(always)]

@@ -4,6 +4,7 @@
 //! larger tile spills in V8 (measured: 10-28 GMAC/s where 4 x 8 makes 35-38).
 
 pub mod bytes;
+mod excess;
 pub mod float;
 mod pairing;
 pub mod quantized;
