@@ -4,6 +4,7 @@
 mod movement;
 mod operators;
 mod rules;
+mod weighted;
 
 use crate::limits::{MAX_RANK, MAX_TENSOR_BYTES};
 use crate::{DataType, Error, Model, Operator, Result, TensorId};

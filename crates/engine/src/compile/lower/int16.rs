@@ -12,8 +12,8 @@ use achado_kernels::shape::Window;
 use achado_model::{Activation, DataType, Operator, Result};
 
 use super::Builder;
-use super::convolution::{QuantizedParts, check_bias, constant_weights};
 use super::elementwise::{bounds, broadcast, common_type};
+use super::weights::{QuantizedParts, check_bias, constant_weights};
 use crate::compile::node::NodeRef;
 use crate::step::Operands;
 

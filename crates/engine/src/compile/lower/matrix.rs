@@ -8,7 +8,7 @@ use achado_kernels::requant::dynamic::{snap, snap_builtin};
 use achado_kernels::transpose_conv::{transpose_conv_f32, transpose_conv_quantized};
 use achado_model::{Activation, DataType, Node, Operator, Result};
 
-use super::convolution::{
+use super::weights::{
     Arithmetic, FloatParts, QuantizedParts, arithmetic, constant_weights, dynamic_range, float_bias,
 };
 use super::{Builder, int16, with_quantized};

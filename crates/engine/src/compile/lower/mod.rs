@@ -11,6 +11,7 @@ mod matrix;
 mod movement;
 mod reduction;
 mod rows;
+mod weights;
 mod window;
 
 use achado_kernels::aligned::AlignedVec;
