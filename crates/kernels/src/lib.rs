@@ -12,6 +12,7 @@ pub mod binary;
 mod blocks;
 pub mod broadcast;
 pub mod cast;
+pub mod compiled;
 pub mod concatenation;
 pub mod conv2d;
 pub mod depthwise_conv2d;

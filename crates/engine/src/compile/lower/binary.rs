@@ -1,10 +1,10 @@
 //! Operators of two operands beside ADD and MUL, and SELECT, all with broadcasting.
 
-use achado_kernels::add::add_quantized;
 use achado_kernels::binary::{
     Binary, Comparison, Integer, Select, binary_f32, binary_integer, compare, logical_and,
     logical_not, logical_or, maximum, minimum,
 };
+use achado_kernels::compiled::Compiled;
 use achado_kernels::reference::binary_quantized::{Div, Prelu, SquaredDifference};
 use achado_kernels::requant::AddRequantize;
 use achado_kernels::requant::builtin::FixedMultiplier;
@@ -121,7 +121,7 @@ fn quantized(
                 let requant = AddRequantize::new(first, second, output, true);
                 let clamp = output.activation_bounds::<T>(bounds(activation));
                 push(builder, Box::new(move |a, b, out| {
-                    add_quantized::<T>(&broadcast, &requant, clamp, a, b, out);
+                    T::add(&broadcast, &requant, clamp, a, b, out);
                 }))
             }
             Binary::Maximum | Binary::Minimum if !is_alike => {

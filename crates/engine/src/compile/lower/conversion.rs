@@ -1,8 +1,8 @@
 //! CAST, QUANTIZE and DEQUANTIZE.
 
 use achado_kernels::cast::{Bool, CastFrom, CastTo, cast};
+use achado_kernels::compiled::Compiled;
 use achado_kernels::dequantize::dequantize;
-use achado_kernels::quantize::quantize_f32;
 use achado_kernels::requant::Quantized;
 use achado_kernels::requant::builtin::BuiltinRescale;
 use achado_kernels::table;
@@ -129,7 +129,7 @@ pub(super) fn quantize(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         (Float32, _) => with_quantized!(output.dtype, T => {
             builder.push_simple(node, "quantize", &[node.input_id(0)?], move |operands| {
                 let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-                quantize_f32(to, bytemuck::cast_slice(operands.inputs[0]), out);
+                T::quantize(to, bytemuck::cast_slice(operands.inputs[0]), out);
             })
         }, else Err(node.unsupported_types())),
         (Int8, Int8) => push_table(builder, node, table::quantize_same::<i8>(from()?, to)),

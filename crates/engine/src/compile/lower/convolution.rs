@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use achado_kernels::compiled::{self, Compiled};
 use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
 use achado_kernels::depthwise_conv2d::{self, DepthwiseFloat, DepthwiseQuantized};
 use achado_kernels::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
@@ -12,7 +13,6 @@ use achado_kernels::reference::depthwise_conv2d::{
 };
 use achado_kernels::reference::wide;
 use achado_kernels::requant::dynamic::{snap, snap_builtin};
-use achado_kernels::simd::{Element, Native};
 use achado_model::{DataType, Operator, Result};
 
 use super::weights::{
@@ -59,7 +59,7 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
             let weights = parts.weights(constant_weights::<T>(node)?);
-            let kernel = Conv2dQuantized::new::<T, T>(
+            let kernel = T::pack_conv2d(
                 shape,
                 parts.input_zero_point,
                 &weights,
@@ -94,7 +94,7 @@ fn conv2d_macs(shape: &Conv2dShape) -> u64 {
         * (in_c / groups * out_c) as u64
 }
 
-impl<T: Element> Step for Packed<Conv2dQuantized, T> {
+impl<T: Compiled> Step for Packed<Conv2dQuantized, T> {
     fn kernel(&self) -> &'static str {
         self.kernel.kernel()
     }
@@ -104,7 +104,7 @@ impl<T: Element> Step for Packed<Conv2dQuantized, T> {
         let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
         let out_c = self.kernel.shape().out_c;
         operands.pool.split(out, out_c, TILE_ROWS, operands.scratch, |pixels, out, scratch| {
-            self.kernel.run::<Native, T>(input, pixels, out, scratch);
+            T::conv2d(&self.kernel, input, pixels, out, scratch);
         });
     }
 
@@ -131,7 +131,7 @@ impl Step for Packed<Conv2dFloat, f32> {
         let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
         let out_c = self.kernel.shape().out_c;
         operands.pool.split(out, out_c, TILE_ROWS, operands.scratch, |pixels, out, scratch| {
-            self.kernel.run::<Native>(input, pixels, out, scratch);
+            compiled::conv2d_f32(&self.kernel, input, pixels, out, scratch);
         });
     }
 
@@ -175,7 +175,7 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
             let parts = QuantizedParts::new::<T>(node, out_c, 3, activation)?;
             let values = constant_weights::<T>(node)?;
             if fast {
-                let kernel = DepthwiseQuantized::new(
+                let kernel = T::pack_depthwise(
                     shape,
                     parts.input_zero_point,
                     &parts.weights(values),
@@ -229,7 +229,7 @@ fn depthwise_macs(shape: &DepthwiseShape) -> u64 {
     (window.out_pixels() * shape.in_c) as u64 * (window.kernel_h * window.kernel_w) as u64
 }
 
-impl<T: Element> Step for Packed<DepthwiseQuantized, T> {
+impl<T: Compiled> Step for Packed<DepthwiseQuantized, T> {
     fn kernel(&self) -> &'static str {
         self.kernel.kernel()
     }
@@ -239,7 +239,7 @@ impl<T: Element> Step for Packed<DepthwiseQuantized, T> {
         let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
         let row_len = self.kernel.shape().window.out_w * self.kernel.shape().in_c;
         operands.pool.split(out, row_len, 1, operands.scratch, |rows, out, scratch| {
-            self.kernel.run::<Native, T>(input, rows, out, scratch);
+            T::depthwise(&self.kernel, input, rows, out, scratch);
         });
     }
 
@@ -266,7 +266,7 @@ impl Step for Packed<DepthwiseFloat, f32> {
         let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
         let row_len = self.kernel.shape().window.out_w * self.kernel.shape().in_c;
         operands.pool.split(out, row_len, 1, operands.scratch, |rows, out, scratch| {
-            self.kernel.run::<Native>(input, rows, out, scratch);
+            compiled::depthwise_f32(&self.kernel, input, rows, out, scratch);
         });
     }
 
@@ -310,7 +310,7 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
         Arithmetic::Quantized => with_quantized!(input.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
             let weights = parts.weights(constant_weights::<T>(node)?);
-            let kernel = FullyConnectedQuantized::new::<T, T>(
+            let kernel = T::pack_fully_connected(
                 sizes,
                 parts.input_zero_point,
                 &weights,
@@ -344,7 +344,7 @@ struct Rows<K, T> {
     macs: u64,
 }
 
-impl<T: Element> Step for Rows<FullyConnectedQuantized, T> {
+impl<T: Compiled> Step for Rows<FullyConnectedQuantized, T> {
     fn kernel(&self) -> &'static str {
         self.packed.kernel.kernel()
     }
@@ -353,7 +353,7 @@ impl<T: Element> Step for Rows<FullyConnectedQuantized, T> {
         let input = bytemuck::cast_slice(operands.inputs[0]);
         let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
         operands.pool.split(out, self.out_c, TILE_ROWS, operands.scratch, |rows, out, scratch| {
-            self.packed.kernel.run::<Native, T>(input, rows, out, scratch);
+            T::fully_connected(&self.packed.kernel, input, rows, out, scratch);
         });
     }
 
@@ -379,7 +379,7 @@ impl Step for Rows<FullyConnectedFloat, f32> {
         let input = bytemuck::cast_slice(operands.inputs[0]);
         let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
         operands.pool.split(out, self.out_c, TILE_ROWS, operands.scratch, |rows, out, _| {
-            self.packed.kernel.run::<Native>(input, rows, out);
+            compiled::fully_connected_f32(&self.packed.kernel, input, rows, out);
         });
     }
 

@@ -1,9 +1,10 @@
 //! ADD and MUL with broadcasting; operators of one operand.
 
-use achado_kernels::add::{add_f32, add_quantized};
+use achado_kernels::add::add_f32;
 use achado_kernels::binary::Binary;
 use achado_kernels::broadcast::Broadcast;
-use achado_kernels::mul::{MulQuantized, mul_f32, mul_quantized};
+use achado_kernels::compiled::Compiled;
+use achado_kernels::mul::{MulQuantized, mul_f32};
 use achado_kernels::requant::{AddRequantize, MulRequantize};
 use achado_kernels::table::{self, Table};
 use achado_kernels::unary::{self, Unary, unary_f32};
@@ -77,7 +78,7 @@ pub(super) fn add_or_subtract(
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
             let (first, second) = (operands.inputs[0], operands.inputs[1]);
             let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
-            add_quantized::<T>(&broadcast, &requant, clamp, first, second, out);
+            T::add(&broadcast, &requant, clamp, first, second, out);
         })
     }, else Err(node.unsupported_types()))
 }
@@ -116,7 +117,7 @@ pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation)
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
             let (first, second) = (operands.inputs[0], operands.inputs[1]);
             let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
-            mul_quantized::<T>(&broadcast, &params, first, second, out);
+            T::mul(&broadcast, &params, first, second, out);
         })
     }, else Err(node.unsupported_types()))
 }

@@ -1,7 +1,8 @@
 //! MEAN, SUM, REDUCE_MAX, ..., and CUMSUM.
 
 use achado_kernels::arrange::cumsum;
-use achado_kernels::mean::{mean_f32, mean_quantized, sum_f32};
+use achado_kernels::compiled::Compiled;
+use achado_kernels::mean::{mean_f32, sum_f32};
 use achado_kernels::reduce::Reduction;
 use achado_kernels::requant::builtin::{ProductRequantize, WideMean};
 use achado_kernels::requant::{Quantized, ReduceRequantize};
@@ -84,7 +85,7 @@ pub(super) fn mean(builder: &mut Builder, node: &NodeRef, is_mean: bool) -> Resu
         builder.push_simple(node, "mean i32", &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
             let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
-            mean_quantized(&reduction, &requant, input, out);
+            T::mean(&reduction, &requant, input, out);
         })
     }, else Err(node.unsupported_types()))
 }
