@@ -218,7 +218,7 @@ for (const worker of [true, false]) {
   });
 
   test(`a stream gives the newest frames ${where}, smoothed, until it is left`, async (t) => {
-    const { names, times, gaps, calm, aborted, wrong, running } = await inPage(
+    const { names, times, calm, aborted, wrong, running } = await inPage(
       t,
       async (worker) => {
         const { achado, failure, inputs, videoOf } = await import("/test/in-page.mjs");
@@ -228,13 +228,9 @@ for (const worker of [true, false]) {
 
         const names = [];
         const times = [];
-        const gaps = [];
-        let last = performance.now();
         for await (const { top, timestampMs } of classifier.classifyStream(video, { maxFps: 5 })) {
           names.push(top.categoryName);
           times.push(timestampMs);
-          gaps.push(performance.now() - last);
-          last = performance.now();
           if (names.length === 4) break;
         }
 
@@ -264,7 +260,7 @@ for (const worker of [true, false]) {
         }
         wrong.push(await failure(classifier.classifyStream(cat).next()));
         stop();
-        return { names, times, gaps, calm, aborted, wrong, running };
+        return { names, times, calm, aborted, wrong, running };
       },
       worker,
     );
@@ -273,8 +269,8 @@ for (const worker of [true, false]) {
       assert.ok(now > before, `frame times ${times}`);
       return now;
     });
-    // 5 a second: 200 ms, less what frames jitter.
-    for (const gap of gaps.slice(1)) assert.ok(gap > 150, `gaps of ${gaps} ms`);
+    // 5 a second: three times 200 ms, less what frames jitter. Answers may be late, frames not.
+    assert.ok(times[3] - times[0] > 400, `frame times ${times}`);
     assert.equal(calm.at(-1), "espresso");
     assert.ok(calm.filter((name) => name !== "espresso").length >= 3, `changed at once: ${calm}`);
     assert.equal(aborted.name, "AbortError");
