@@ -5,7 +5,7 @@ use crate::blocks::{Kernel, Lanes, row};
 use crate::broadcast::{Broadcast, Row};
 use crate::requant::AddRequantize;
 use crate::simd::{Element, Native, Simd};
-use crate::unary::clamp;
+use crate::unary::clamp_all;
 
 /// Quantised addition (or subtraction, as `requant` has it), clamped to `bounds`.
 pub fn add_quantized<T: Element>(
@@ -97,5 +97,6 @@ pub fn add_f32(
     second: &[f32],
     out: &mut [f32],
 ) {
-    broadcast.apply(first, second, out, |a, b| clamp(a + b, activation));
+    broadcast.apply(first, second, out, |a, b| a + b);
+    clamp_all(out, activation);
 }

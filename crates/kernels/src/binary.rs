@@ -8,7 +8,7 @@
 
 use crate::broadcast::Broadcast;
 use crate::loops::{Loops, MAX_RANK};
-use crate::unary::clamp;
+use crate::unary::clamp_all;
 
 /// An operator of two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +47,13 @@ pub fn binary_f32(
     out: &mut [f32],
 ) {
     let apply = |out: &mut [f32], f: fn(f32, f32) -> f32| {
-        broadcast.apply(first, second, out, |a, b| clamp(f(a, b), activation));
+        broadcast.apply(first, second, out, f);
     };
     match operator {
-        Binary::Add => broadcast.apply(first, second, out, |a, b| clamp(a + b, activation)),
-        Binary::Sub => broadcast.apply(first, second, out, |a, b| clamp(a - b, activation)),
-        Binary::Mul => broadcast.apply(first, second, out, |a, b| clamp(a * b, activation)),
-        Binary::Div => broadcast.apply(first, second, out, |a, b| clamp(a / b, activation)),
+        Binary::Add => broadcast.apply(first, second, out, |a, b| a + b),
+        Binary::Sub => broadcast.apply(first, second, out, |a, b| a - b),
+        Binary::Mul => broadcast.apply(first, second, out, |a, b| a * b),
+        Binary::Div => broadcast.apply(first, second, out, |a, b| a / b),
         Binary::Maximum => maximum(broadcast, first, second, out),
         Binary::Minimum => minimum(broadcast, first, second, out),
         Binary::SquaredDifference => {
@@ -69,6 +69,7 @@ pub fn binary_f32(
             if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
         }),
     }
+    clamp_all(out, activation);
 }
 
 /// The larger of each pair.

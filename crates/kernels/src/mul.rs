@@ -5,7 +5,7 @@ use crate::broadcast::{Broadcast, Row};
 use crate::requant::{MulRequantize, Requantize};
 use crate::requant_vector::VectorRequantize;
 use crate::simd::{Element, Native, Simd};
-use crate::unary::clamp;
+use crate::unary::clamp_all;
 
 /// What a quantised multiplication needs beside its operands.
 #[derive(Clone, Copy, Debug)]
@@ -111,5 +111,6 @@ pub fn mul_f32(
     second: &[f32],
     out: &mut [f32],
 ) {
-    broadcast.apply(first, second, out, |a, b| clamp(a * b, activation));
+    broadcast.apply(first, second, out, |a, b| a * b);
+    clamp_all(out, activation);
 }

@@ -147,6 +147,17 @@ pub fn clamp(x: f32, [low, high]: [f32; 2]) -> f32 {
     if x > high { high } else { x }
 }
 
+/// [`clamp`] of each element, where the bounds are any at all. With relaxed SIMD NaN becomes a bound:
+/// LLVM makes the two comparisons `relaxed_max` and `relaxed_min`, which on x86 give their second
+/// operand. So what has no bounds must not be compared.
+pub fn clamp_all(out: &mut [f32], activation: [f32; 2]) {
+    if activation != [f32::NEG_INFINITY, f32::INFINITY] {
+        for x in out {
+            *x = clamp(*x, activation);
+        }
+    }
+}
+
 /// 1.5 * 2^23: adding and taking it away again rounds to an integer.
 const MAGIC: f32 = 12_582_912.0;
 /// ln 2 in two parts: the first has so few bits that its product with an exponent is exact.

@@ -237,13 +237,13 @@ fn guess<'a>(
     }
 }
 
-/// The number of classes of an output `[1, n]` or `[1, 1, 1, n]`.
+/// The number of classes of an output `[1, n]`, `[1, 1, 1, n]`, or, of ONNX models, `[1, n, 1, 1]`.
 fn classes(index: usize, tensor: &Tensor) -> Result<usize> {
     match tensor.shape[..] {
-        [1, classes] | [1, 1, 1, classes] if classes > 0 => Ok(classes),
+        [1, classes] | [1, 1, 1, classes] | [1, classes, 1, 1] if classes > 0 => Ok(classes),
         _ => Err(Error::unsupported_type(format!(
-            "output {index} {:?} has shape {:?}; a classifier's outputs are [1, classes] or \
-             [1, 1, 1, classes]",
+            "output {index} {:?} has shape {:?}; a classifier's outputs are [1, classes], \
+             [1, 1, 1, classes] or [1, classes, 1, 1]",
             tensor.name, tensor.shape
         ))
         .with("tensor", tensor.name.as_str())),
