@@ -51,7 +51,7 @@ impl<S: Simd> VectorRequantize<S> {
     /// What [`Self::apply`] gave four times, as bytes within the bounds.
     ///
     /// The upper bound stands between the two steps of narrowing, where it keeps LLVM 22 from
-    /// merging them: merged, they are not two instructions but nine.
+    /// merging them: merged, the first is not two instructions on x86 but sixteen.
     #[inline(always)]
     pub fn narrow<T: Element>(&self, [a, b, c, d]: [S::V; 4]) -> S::V {
         let words = [S::i16x8_narrow_i32x4(a, b), S::i16x8_narrow_i32x4(c, d)];
