@@ -10,7 +10,7 @@ use achado_model::{Bytes, Model, Result, tflite};
 use achado_onnx::ImportOptions;
 use serde_json::Value;
 use support::{
-    largest_difference, npy, numbers, picture_path, pixels, prepare, recorded, shared, top1,
+    expected, largest_difference, npy, numbers, picture_path, pixels, prepare, recorded, top1,
 };
 
 /// Float models: the largest difference from ONNX Runtime's results, relative to the largest one.
@@ -55,15 +55,9 @@ fn count(model: &Model, name: &str) -> usize {
 
 #[test]
 fn real_models_give_the_recorded_outputs() {
-    let Some(shared) = shared() else {
-        println!("no recorded outputs here: set ACHADO_SHARED to compare with real models");
-        return;
-    };
-    let models = shared.join("models");
-    let expected = std::fs::read_to_string(models.join("expected/expected.json")).expect("read");
-    let expected: Value = serde_json::from_str(&expected).expect("JSON");
+    let Some((models, expected)) = expected() else { return };
     let (mut wrong, mut compared, mut seen) = (Vec::new(), 0, 0);
-    for (name, runs) in expected.as_object().expect("an object") {
+    for (name, runs) in &expected {
         if !name.ends_with(".onnx") {
             continue;
         }

@@ -9,7 +9,8 @@ use achado_engine::{Session, SessionOptions};
 use achado_model::{DataType, Tensor};
 use serde_json::Value;
 use support::{
-    largest_difference, numbers, picture_path, pixels, prepare, read_model, recorded, shared, top1,
+    expected, largest_difference, numbers, picture_path, pixels, prepare, read_model, recorded,
+    top1,
 };
 
 /// How near a model's outputs must be to `default`.
@@ -48,15 +49,9 @@ fn rule(name: &str, output: &Tensor) -> Rule {
 
 #[test]
 fn real_models_give_the_recorded_outputs() {
-    let Some(shared) = shared() else {
-        println!("no recorded outputs here: set ACHADO_SHARED to compare with real models");
-        return;
-    };
-    let models = shared.join("models");
-    let expected = std::fs::read_to_string(models.join("expected/expected.json")).expect("read");
-    let expected: Value = serde_json::from_str(&expected).expect("JSON");
+    let Some((models, expected)) = expected() else { return };
     let (mut refused, mut wrong, mut compared) = (Vec::new(), Vec::new(), 0);
-    for (name, runs) in expected.as_object().expect("an object") {
+    for (name, runs) in &expected {
         if !name.ends_with(".tflite") {
             continue;
         }

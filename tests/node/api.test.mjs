@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { AchadoError, createClassifier, defaultModel } from "../../pkg/dist/node.js";
+import { createClassifier, defaultModel } from "../../pkg/dist/node.js";
+import { refused } from "./support.mjs";
 
 const photos = new URL("../fixtures/photos/", import.meta.url);
 const fixtures = new URL("../fixtures/default_model/", import.meta.url);
@@ -14,19 +15,6 @@ before(async () => {
   classifier = await createClassifier();
 });
 after(() => classifier.close());
-
-/** Asserts that a promise rejects with an AchadoError of a code, and gives the error. */
-async function refused(promise, code, words) {
-  const error = await promise.then(
-    () => assert.fail(`${code} was expected`),
-    (error) => error,
-  );
-  assert.ok(error instanceof AchadoError, String(error));
-  assert.equal(error.code, code, error.message);
-  assert.match(error.message, words);
-  assert.doesNotMatch(error.message, /unreachable|\[object/);
-  return error;
-}
 
 test("the default model gives the very scores that LiteRT gives", async () => {
   const { output, pictures } = JSON.parse(await readFile(new URL("expected.json", fixtures)));

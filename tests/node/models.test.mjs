@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import {
-  AchadoError,
   cosineSimilarity,
   createClassifier,
   createModel,
   dequantize,
 } from "../../pkg/dist/node.js";
+import { refused } from "./support.mjs";
 
 const small = (name) => new URL(`../fixtures/small_models/${name}.tflite`, import.meta.url);
 const photo = (name) => readFile(new URL(`../fixtures/photos/${name}.jpg`, import.meta.url));
@@ -18,17 +18,6 @@ const flat = (r, g, b) => ({ data: Uint8Array.from([r, g, b, 255]), width: 1, he
 const RED = flat(255, 0, 0);
 const BLUE = flat(0, 0, 255);
 const GREY = flat(51, 51, 51);
-
-async function refused(promise, code, words) {
-  const error = await promise.then(
-    () => assert.fail(`${code} was expected`),
-    (error) => error,
-  );
-  assert.ok(error instanceof AchadoError, String(error));
-  assert.equal(error.code, code, error.message);
-  assert.match(error.message, words);
-  return error;
-}
 
 /** Asserts that numbers are alike but for float32's rounding. */
 function near(found, expected) {

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
-import { AchadoError, convertOnnx, createClassifier } from "../../pkg/dist/node.js";
+import { convertOnnx, createClassifier } from "../../pkg/dist/node.js";
+import { refused } from "./support.mjs";
 
 const fixture = (name) => fileURLToPath(new URL(`../fixtures/onnx/${name}`, import.meta.url));
 const labels = ["red", "green", "blue"];
@@ -40,17 +41,6 @@ function near(found, wanted, tolerance, message) {
   for (const [at, score] of found.entries()) {
     assert.ok(Math.abs(score - wanted[at]) <= tolerance, `${message}: ${found}, wanted ${wanted}`);
   }
-}
-
-async function refused(promise, code, words) {
-  const error = await promise.then(
-    () => assert.fail(`${code} was expected`),
-    (error) => error,
-  );
-  assert.ok(error instanceof AchadoError, String(error));
-  assert.equal(error.code, code, error.message);
-  assert.match(error.message, words);
-  return error;
 }
 
 const PRESETS = {

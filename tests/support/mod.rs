@@ -14,6 +14,21 @@ pub fn shared() -> Option<PathBuf> {
     folder.join("models/expected/expected.json").exists().then_some(folder)
 }
 
+/// The folder with the real models, and what others answered: by the model's file, by picture.
+/// `None`, and a line that says so, where they are not here.
+pub fn expected() -> Option<(PathBuf, serde_json::Map<String, Value>)> {
+    let Some(shared) = shared() else {
+        println!("no recorded outputs here: set ACHADO_SHARED to compare with real models");
+        return None;
+    };
+    let models = shared.join("models");
+    let text = std::fs::read_to_string(models.join("expected/expected.json")).expect("read");
+    match serde_json::from_str(&text).expect("JSON") {
+        Value::Object(expected) => Some((models, expected)),
+        other => panic!("expected.json should be an object, is {other}"),
+    }
+}
+
 /// Reads a model from a file.
 pub fn read_model(path: &Path) -> Result<Model> {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));

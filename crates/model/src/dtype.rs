@@ -34,6 +34,20 @@ impl DataType {
         }
     }
 
+    /// The number in the enum `TensorType` of the `.tflite` schema.
+    pub const fn tensor_type(self) -> u8 {
+        match self {
+            Self::Float32 => 0,
+            Self::Float16 => 1,
+            Self::Int32 => 2,
+            Self::UInt8 => 3,
+            Self::Int64 => 4,
+            Self::Bool => 6,
+            Self::Int16 => 7,
+            Self::Int8 => 9,
+        }
+    }
+
     /// The name in lower case, as in messages and in JavaScript: `float32`, `int8`, ...
     pub const fn name(self) -> &'static str {
         match self {

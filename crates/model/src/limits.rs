@@ -23,30 +23,41 @@ pub const READ_BUDGET_BASE_BYTES: usize = 8 << 20;
 /// quadratically much.
 pub const READ_BUDGET_PER_BYTE: usize = 4;
 
-/// What is left of the read budget.
-pub(crate) struct Budget {
+/// What is left of the memory that a file may claim.
+#[derive(Debug)]
+pub struct Budget {
     left: usize,
     total: usize,
+    /// What the memory is for, as messages begin.
+    purpose: &'static str,
 }
 
 impl Budget {
-    /// The budget of a file of `length` bytes.
-    pub fn for_file(length: usize) -> Self {
-        let total =
-            length.saturating_mul(READ_BUDGET_PER_BYTE).saturating_add(READ_BUDGET_BASE_BYTES);
-        Self { left: total, total }
+    /// The read budget of a file of `length` bytes.
+    pub(crate) fn for_file(length: usize) -> Self {
+        Self::new("reading", READ_BUDGET_BASE_BYTES, READ_BUDGET_PER_BYTE, length)
+    }
+
+    /// `base` bytes and `per_byte` for each of the `length` bytes of a file; `purpose` begins the
+    /// message, as in "reading".
+    pub fn new(purpose: &'static str, base: usize, per_byte: usize, length: usize) -> Self {
+        let total = length.saturating_mul(per_byte).saturating_add(base);
+        Self { left: total, total, purpose }
     }
 
     /// Takes room for `count` values of `size` bytes before they are allocated.
+    ///
+    /// # Errors
+    /// `OUT_OF_MEMORY` where less is left.
     pub fn take(&mut self, count: usize, size: usize) -> Result<()> {
         let needed = count.saturating_mul(size);
         self.left = self.left.checked_sub(needed).ok_or_else(|| {
             Error::new(
                 ErrorCode::OutOfMemory,
                 format!(
-                    "reading this model needs more than {} bytes beside the file: it is damaged \
-                     or made to exhaust memory",
-                    self.total
+                    "{} this model needs more than {} bytes beside the file: it is damaged or made \
+                     to exhaust memory",
+                    self.purpose, self.total
                 ),
             )
             .with("budget", self.total)
@@ -55,7 +66,7 @@ impl Budget {
     }
 
     /// Takes room for a string or byte vector, with the allocator's share.
-    pub fn take_bytes(&mut self, length: usize) -> Result<()> {
+    pub(crate) fn take_bytes(&mut self, length: usize) -> Result<()> {
         self.take(1, length.saturating_add(32))
     }
 }

@@ -1,7 +1,7 @@
 //! What a file may make the importer hold and do.
 #![deny(clippy::arithmetic_side_effects)]
 
-use achado_model::{Error, ErrorCode, Result};
+use achado_model::{Error, ErrorCode, Result, limits};
 
 /// What importing allocates at most beside the file itself: this many bytes ...
 pub const IMPORT_BUDGET_BASE_BYTES: usize = 64 << 20;
@@ -14,34 +14,21 @@ const FOLDING_STEPS: usize = 1 << 27;
 /// What is left of memory and time.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    bytes: usize,
-    total_bytes: usize,
+    memory: limits::Budget,
     steps: usize,
 }
 
 impl Budget {
     /// The budget of a file of `length` bytes.
     pub fn for_file(length: usize) -> Self {
-        let total_bytes =
-            length.saturating_mul(IMPORT_BUDGET_PER_BYTE).saturating_add(IMPORT_BUDGET_BASE_BYTES);
-        Self { bytes: total_bytes, total_bytes, steps: FOLDING_STEPS }
+        let (base, per_byte) = (IMPORT_BUDGET_BASE_BYTES, IMPORT_BUDGET_PER_BYTE);
+        let memory = limits::Budget::new("importing", base, per_byte, length);
+        Self { memory, steps: FOLDING_STEPS }
     }
 
     /// Takes room for `count` values of `size` bytes before they are allocated.
     pub fn take(&mut self, count: usize, size: usize) -> Result<()> {
-        let needed = count.saturating_mul(size);
-        self.bytes = self.bytes.checked_sub(needed).ok_or_else(|| {
-            Error::new(
-                ErrorCode::OutOfMemory,
-                format!(
-                    "importing this model needs more than {} bytes beside the file: it is damaged \
-                     or made to exhaust memory",
-                    self.total_bytes
-                ),
-            )
-            .with("budget", self.total_bytes)
-        })?;
-        Ok(())
+        self.memory.take(count, size)
     }
 
     /// Takes the time to look at `count` elements.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use achado_engine::{Session, SessionOptions};
-use achado_model::{Bytes, DataType, Error, ErrorCode, tflite};
+use achado_model::{Bytes, Error, ErrorCode, tflite};
 
 use crate::archive::{Answer, Array, Case};
 
@@ -99,23 +99,9 @@ fn results(case: &Case) -> Result<Vec<Array>, Error> {
         .map(|i| {
             let bytes = session.output_bytes(i)?.to_vec();
             let tensor = &session.outputs()[i];
-            Ok(Array { dtype: code(tensor.dtype), shape: tensor.shape.clone(), bytes })
+            Ok(Array { dtype: tensor.dtype.tensor_type(), shape: tensor.shape.clone(), bytes })
         })
         .collect()
-}
-
-/// The schema's `TensorType`.
-fn code(dtype: DataType) -> u8 {
-    match dtype {
-        DataType::Float32 => 0,
-        DataType::Float16 => 1,
-        DataType::Int32 => 2,
-        DataType::UInt8 => 3,
-        DataType::Int64 => 4,
-        DataType::Bool => 6,
-        DataType::Int16 => 7,
-        DataType::Int8 => 9,
-    }
 }
 
 fn judge(found: &[Array], default: &[Array], reference: &Answer) -> Outcome {

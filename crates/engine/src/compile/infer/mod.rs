@@ -10,7 +10,7 @@ use super::node::NodeRef;
 
 pub(super) use arrange::{blocks, dims, gather_axes, paddings, permutation, reduced, split_sizes};
 pub(super) use slices::{slice, strided_slice};
-pub(super) use windows::{WindowAttributes, transpose_conv, window};
+pub(super) use windows::{WindowAttributes, fully_connected_sizes, transpose_conv, window};
 
 /// One shape for each result.
 pub(super) fn shapes(node: &NodeRef) -> Result<Vec<Vec<usize>>> {

@@ -113,8 +113,8 @@ pub(super) fn pool(node: &NodeRef) -> Result<Vec<usize>> {
     }
 }
 
-/// FULLY_CONNECTED.
-pub(super) fn fully_connected(node: &NodeRef, keep_num_dims: bool) -> Result<Vec<usize>> {
+/// The sizes of a FULLY_CONNECTED: `[in, out]` of its weights, which the input fits.
+pub(crate) fn fully_connected_sizes(node: &NodeRef) -> Result<[usize; 2]> {
     let (input, weights) = (node.input(0)?, node.input(1)?);
     let &[out_c, in_c] = &weights.shape[..] else {
         return Err(node.malformed(format!("weights have shape {:?}", weights.shape)));
@@ -126,8 +126,14 @@ pub(super) fn fully_connected(node: &NodeRef, keep_num_dims: bool) -> Result<Vec
             input.shape, weights.shape
         )));
     }
+    Ok([in_c, out_c])
+}
+
+/// FULLY_CONNECTED.
+pub(super) fn fully_connected(node: &NodeRef, keep_num_dims: bool) -> Result<Vec<usize>> {
+    let ([in_c, out_c], input) = (fully_connected_sizes(node)?, node.input(0)?);
     if !keep_num_dims {
-        return Ok(vec![elements / in_c, out_c]);
+        return Ok(vec![input.elements() / in_c, out_c]);
     }
     let mut shape = input.shape.clone();
     if shape.pop() != Some(in_c) {

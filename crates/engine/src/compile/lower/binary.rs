@@ -4,14 +4,12 @@ use achado_kernels::binary::{
     Binary, Comparison, Integer, Select, binary_f32, binary_integer, compare, logical_and,
     logical_not, logical_or, maximum, minimum,
 };
-use achado_kernels::compiled::Compiled;
 use achado_kernels::reference::binary_quantized::{Div, Prelu, SquaredDifference};
-use achado_kernels::requant::AddRequantize;
 use achado_kernels::requant::builtin::FixedMultiplier;
 use achado_model::{Activation, DataType, Operator, Result};
 
 use super::elementwise::{bounds, broadcast, common_type};
-use super::{Builder, int16, with_bits, with_quantized};
+use super::{Builder, elementwise, int16, with_bits, with_quantized};
 use crate::compile::node::NodeRef;
 
 /// SUB, DIV, MAXIMUM, MINIMUM, POW, ...
@@ -47,6 +45,9 @@ pub(super) fn binary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
             integers(builder, node, operator, activation)
         }
         DataType::Int16 => int16::pairs(builder, node),
+        _ if operator == Binary::Sub => {
+            elementwise::add_or_subtract(builder, node, activation, true)
+        }
         _ => quantized(builder, node, operator, activation),
     }
 }
@@ -117,13 +118,6 @@ fn quantized(
             })
         };
         match operator {
-            Binary::Sub => {
-                let requant = AddRequantize::new(first, second, output, true);
-                let clamp = output.activation_bounds::<T>(bounds(activation));
-                push(builder, Box::new(move |a, b, out| {
-                    T::add(&broadcast, &requant, clamp, a, b, out);
-                }))
-            }
             Binary::Maximum | Binary::Minimum if !is_alike => {
                 Err(node.unsupported("operands and result must share scale and zero point"))
             }

@@ -47,15 +47,7 @@ macro_rules! with_ordered {
                 type $T = i16;
                 $body
             }
-            DataType::Int32 => {
-                type $T = i32;
-                $body
-            }
-            DataType::Int64 => {
-                type $T = i64;
-                $body
-            }
-            DataType::Float16 => Err($node.unsupported_types()),
+            other => with_index!($node, other, $T => $body),
         }
     };
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use self::operators::Encoded;
 use super::{builtin, schema};
 use crate::flatbuffer_writer::{Table, write as write_flatbuffer};
-use crate::{DataType, Error, Model, Node, Quantization, Result, Tensor, TensorId, metadata};
+use crate::{Error, Model, Node, Quantization, Result, Tensor, TensorId, metadata};
 
 /// What converters align constants to, so that kernels may read them in place.
 const BUFFER_ALIGNMENT: usize = 16;
@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
         };
         let mut table = Table::default()
             .vector(schema::tensor::SHAPE, shape.iter().copied())
-            .scalar(schema::tensor::TYPE, type_code(tensor.dtype))
+            .scalar(schema::tensor::TYPE, tensor.dtype.tensor_type())
             .scalar(schema::tensor::BUFFER, buffer)
             .text(schema::tensor::NAME, &*tensor.name);
         if let Some(quantization) = &tensor.quantization {
@@ -184,18 +184,4 @@ fn tensor_maps(names: &[(String, TensorId)]) -> Result<Vec<Table<'_>>> {
             .scalar(schema::tensor_map::TENSOR_INDEX, index(id.0)?.unsigned_abs()))
     };
     names.iter().map(map).collect()
-}
-
-/// The enum `TensorType`.
-fn type_code(dtype: DataType) -> u8 {
-    match dtype {
-        DataType::Float32 => 0,
-        DataType::Float16 => 1,
-        DataType::Int32 => 2,
-        DataType::UInt8 => 3,
-        DataType::Int64 => 4,
-        DataType::Bool => 6,
-        DataType::Int16 => 7,
-        DataType::Int8 => 9,
-    }
 }

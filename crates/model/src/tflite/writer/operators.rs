@@ -4,7 +4,7 @@
 
 use super::super::{builtin, schema::options};
 use super::versions::Types;
-use super::{custom, index, type_code};
+use super::{custom, index};
 use crate::flatbuffer_writer::Table;
 use crate::{Activation, Error, Model, Node, Operator, Padding, Result, TensorId};
 
@@ -36,7 +36,7 @@ pub(super) fn encode<'a>(model: &'a Model, node: &'a Node) -> Result<Encoded<'a>
 fn options<'a>(model: &'a Model, node: &'a Node) -> Result<Option<(u8, Table<'a>)>> {
     let fused = |activation: &Activation| Table::default().scalar(0, activation_code(*activation));
     let flag = |value: bool| Table::default().flag(0, value);
-    let type_of = |id: Option<TensorId>| id.map_or(0, |id| type_code(model.tensor(id).dtype));
+    let type_of = |id: Option<TensorId>| id.map_or(0, |id| model.tensor(id).dtype.tensor_type());
     let input_type = || type_of(node.inputs.first().copied().flatten());
     let output_type = || type_of(node.outputs.first().copied());
     Ok(Some(match &node.operator {
