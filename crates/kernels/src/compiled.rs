@@ -26,7 +26,7 @@ use crate::simd::{Element, Native};
 macro_rules! compiled {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $of:ty),* $(,)?) $(-> $result:ty)? = $call:expr;)*) => {
         /// 8-bit elements, each with kernels of its own.
-        pub trait Compiled: Element + Ord {
+        pub trait Compiled: Element {
             $(
                 $(#[$doc])*
                 #[allow(clippy::too_many_arguments, reason = "those of the kernel")]
@@ -75,8 +75,11 @@ compiled! {
         input_zero_point: i32,
         weights: &QuantizedWeights<Self>,
         requant: &Requantize,
+        byte_dot: Option<ByteDot>,
     ) -> DepthwiseQuantized
-        = DepthwiseQuantized::new(shape, input_zero_point, weights, requant);
+        = DepthwiseQuantized::new::<Self, Self>(
+            shape, input_zero_point, weights, requant, byte_dot
+        );
 
     /// [`DepthwiseQuantized::run`].
     fn depthwise(

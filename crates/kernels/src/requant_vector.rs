@@ -19,6 +19,7 @@ pub struct VectorRequantize<S: Simd> {
     lowest: S::V,
     offset: S::V,
     highest: S::V,
+    flip: S::V,
 }
 
 impl<S: Simd> VectorRequantize<S> {
@@ -26,13 +27,20 @@ impl<S: Simd> VectorRequantize<S> {
     /// call of [`Self::apply`].
     #[inline(always)]
     pub fn new<T: Element>(requant: &Requantize) -> Self {
+        Self::of_sign(requant, T::MIN < 0)
+    }
+
+    /// The same where only at run time is known whether bytes are signed.
+    #[inline(always)]
+    pub fn of_sign(requant: &Requantize, is_signed: bool) -> Self {
         let Requantize { zero_point, min, max, .. } = *requant;
-        let flip = if T::MIN < 0 { 0 } else { FLIP };
+        let flip = if is_signed { 0 } else { FLIP };
         Self {
             magic: S::f32x4_splat(MAGIC),
             lowest: S::i32x4_splat((MAGIC + (min - zero_point) as f32).to_bits() as i32),
             offset: S::i32x4_splat(MAGIC.to_bits() as i32 - (zero_point - flip)),
             highest: S::i16x8_splat((max - flip) as i16),
+            flip: S::i8x16_splat(flip as i8),
         }
     }
 
@@ -53,10 +61,9 @@ impl<S: Simd> VectorRequantize<S> {
     /// The upper bound stands between the two steps of narrowing, where it keeps LLVM 22 from
     /// merging them: merged, the first is not two instructions on x86 but sixteen.
     #[inline(always)]
-    pub fn narrow<T: Element>(&self, [a, b, c, d]: [S::V; 4]) -> S::V {
+    pub fn narrow(&self, [a, b, c, d]: [S::V; 4]) -> S::V {
         let words = [S::i16x8_narrow_i32x4(a, b), S::i16x8_narrow_i32x4(c, d)];
         let [low, high] = words.map(|words| S::i16x8_min(words, self.highest));
-        let bytes = S::i8x16_narrow_i16x8(low, high);
-        if T::MIN < 0 { bytes } else { S::xor(bytes, S::i8x16_splat(i8::MIN)) }
+        S::xor(S::i8x16_narrow_i16x8(low, high), self.flip)
     }
 }

@@ -167,15 +167,21 @@ fn depthwise<S: Simd, T: Element, W: Element>() {
             &mut expected,
         );
 
-        let fast = DepthwiseQuantized::new(shape, zero_point, &weights, &requant.get());
-        let mut scratch = scratch(fast.scratch_bytes());
-        let mut found = vec![T::default(); expected.len()];
-        let row_len = window.out_w * in_c;
-        for rows in split(&mut random, window.batch * window.out_h) {
-            let out = &mut found[rows.start * row_len..rows.end * row_len];
-            fast.run::<S, T>(&input, rows, out, &mut scratch);
+        for byte_dot in byte_dots::<S>() {
+            let requant = requant.get();
+            let fast = DepthwiseQuantized::new::<T, W>(
+                shape, zero_point, &weights, &requant, byte_dot,
+            );
+            let mut scratch = scratch(fast.scratch_bytes());
+            let mut found = vec![T::default(); expected.len()];
+            let row_len = window.out_w * in_c;
+            for rows in split(&mut random, window.batch * window.out_h) {
+                let out = &mut found[rows.start * row_len..rows.end * row_len];
+                fast.run::<S, T>(&input, rows, out, &mut scratch);
+            }
+            let kernel = fast.kernel();
+            assert_eq!(expected, found, "{} {kernel} {seed}: {shape:?} {requant:?}", S::NAME);
         }
-        assert_eq!(expected, found, "{} seed {seed}: {shape:?} {requant:?}", S::NAME);
     }
 }
 

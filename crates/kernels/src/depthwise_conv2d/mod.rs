@@ -4,9 +4,11 @@
 //! output pixels at a time, so that the columns that both see are loaded once. Other windows go
 //! tap by tap through pointers, a pixel of zero points standing in for the padding.
 
+mod bytes;
 mod float;
 mod quantized;
 mod ring;
+mod words;
 
 pub use float::DepthwiseFloat;
 pub use quantized::DepthwiseQuantized;

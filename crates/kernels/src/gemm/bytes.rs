@@ -73,6 +73,26 @@ fn lane<S: Simd>(v: S::V) -> i32 {
     lanes[0]
 }
 
+/// Activations as a machine's dot product takes them.
+#[derive(Clone, Copy)]
+pub(crate) struct Activations {
+    /// Flips the top bit where their type is not the machine's.
+    pub flip: i8,
+    /// Their zero point after that.
+    pub zero_point: i32,
+}
+
+impl Activations {
+    /// Of a tensor of `T`.
+    pub fn new<T: Element>(dot: ByteDot, zero_point: i32) -> Self {
+        match (T::MIN < 0, dot == ByteDot::Signed) {
+            (true, false) => Self { flip: i8::MIN, zero_point: zero_point + 128 },
+            (false, true) => Self { flip: i8::MIN, zero_point: zero_point - 128 },
+            _ => Self { flip: 0, zero_point },
+        }
+    }
+}
+
 impl Segments {
     fn quads(&self) -> usize {
         self.len.div_ceil(4)
@@ -115,13 +135,7 @@ impl PackedBytes {
         requant: &Requantize,
     ) -> Option<Self> {
         let &Operands { columns, weights, input_zero_point } = operands;
-        let input_is_signed = T::MIN < 0;
-        let flip = input_is_signed != (dot == ByteDot::Signed);
-        let zero_point = match (flip, input_is_signed) {
-            (false, _) => input_zero_point,
-            (true, true) => input_zero_point + 128,
-            (true, false) => input_zero_point - 128,
-        };
+        let Activations { flip, zero_point } = Activations::new::<T>(dot, input_zero_point);
         // Weights become signed bytes.
         let middle = if W::MIN < 0 { 0 } else { 128 };
         let weight_zero_point = weights.zero_point - middle;
@@ -141,7 +155,7 @@ impl PackedBytes {
         };
         let sources: Vec<Option<usize>> = (0..quads * 4).map(source).collect();
         let mut panels = AlignedVec::zeroed(columns.next_multiple_of(PANEL) * quads * 4);
-        let mut epilogue = Epilogue::new(columns, requant);
+        let mut epilogue = Epilogue::new::<T>(columns, requant);
         let values: &mut [i8] = &mut panels;
         for column in 0..columns {
             let first = column / PANEL * quads * QUAD_B + column % PANEL * 4;
@@ -171,7 +185,6 @@ impl PackedBytes {
         if extra.steps() as f64 > MAX_EXTRA_SHARE * halves as f64 {
             return None;
         }
-        let flip = if flip { i8::MIN } else { 0 };
         Some(Self { dot, segments, panels, order, extra, epilogue, weight_zero_point, flip })
     }
 
@@ -320,18 +333,18 @@ impl<D: Dot> Product for By<'_, D> {
 
     // Not inlined: V8 allocates registers better in small functions.
     #[inline(never)]
-    unsafe fn panel<S: Simd, T: Element, const R: usize>(
+    unsafe fn panel<S: Simd, const R: usize>(
         &self,
         packed: *const u8,
         panel: usize,
         tiles: usize,
-        out: *mut T,
+        out: *mut u8,
         stride: usize,
     ) {
         let weights = self.0;
         let (quads, tile_bytes) = (weights.quads(), weights.tile_bytes());
         let b = weights.panels[panel * quads * QUAD_B..][..quads * QUAD_B].as_ptr();
-        let epilogue = weights.epilogue.panel::<S, T>(panel);
+        let epilogue = weights.epilogue.panel::<S>(panel);
         let extra = weights.extra.halves(panel);
         let (mut a, mut out) = (packed, out);
         for _ in 0..tiles {
@@ -350,7 +363,7 @@ impl<D: Dot> Product for By<'_, D> {
                     low.add::<S, R, 0>(a, &mut sums);
                     high.add::<S, R, 1>(a, &mut sums);
                 }
-                epilogue.store::<T, R>(sums, out, stride);
+                epilogue.store::<R>(sums, out, stride);
             }
             (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(TILE_ROWS * stride));
         }

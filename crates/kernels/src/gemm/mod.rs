@@ -8,7 +8,7 @@ mod excess;
 pub mod float;
 mod pairing;
 pub mod quantized;
-mod tile;
+pub(crate) mod tile;
 mod words;
 
 /// Rows of a tile.

@@ -49,7 +49,7 @@ impl PackedWeights {
             byte_dot.and_then(|dot| PackedBytes::new::<T, W>(dot, segments, operands, requant));
         match bytes {
             Some(bytes) => Self::Bytes(bytes),
-            None => Self::Words(PackedWords::new(segments, operands, requant)),
+            None => Self::Words(PackedWords::new::<T, W>(segments, operands, requant)),
         }
     }
 

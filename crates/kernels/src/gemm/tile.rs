@@ -19,12 +19,12 @@ pub(super) trait Product {
     /// # Safety
     /// `packed` is readable for `tiles` tiles; of each row, `out` is writable for the panel's
     /// columns that there are.
-    unsafe fn panel<S: Simd, T: Element, const R: usize>(
+    unsafe fn panel<S: Simd, const R: usize>(
         &self,
         packed: *const u8,
         panel: usize,
         tiles: usize,
-        out: *mut T,
+        out: *mut u8,
         stride: usize,
     );
 }
@@ -44,14 +44,14 @@ pub(super) fn multiply<S: Simd, T: Element>(
     for panel in 0..columns.div_ceil(PANEL) {
         // SAFETY: `packed` holds all tiles, `out` all rows, as asserted.
         unsafe {
-            let (a, out) = (packed.as_ptr(), out.as_mut_ptr().add(panel * PANEL));
-            product.panel::<S, T, TILE_ROWS>(a, panel, full, out, stride);
+            let (a, out) = (packed.as_ptr(), out.as_mut_ptr().add(panel * PANEL).cast());
+            product.panel::<S, TILE_ROWS>(a, panel, full, out, stride);
             if rest > 0 {
                 let (a, out) = (a.add(full * tile_bytes), out.add(full * TILE_ROWS * stride));
                 match rest {
-                    1 => product.panel::<S, T, 1>(a, panel, 1, out, stride),
-                    2 => product.panel::<S, T, 2>(a, panel, 1, out, stride),
-                    _ => product.panel::<S, T, 3>(a, panel, 1, out, stride),
+                    1 => product.panel::<S, 1>(a, panel, 1, out, stride),
+                    2 => product.panel::<S, 2>(a, panel, 1, out, stride),
+                    _ => product.panel::<S, 3>(a, panel, 1, out, stride),
                 }
             }
         }
@@ -60,18 +60,20 @@ pub(super) fn multiply<S: Simd, T: Element>(
 
 /// Biases and scales of all columns, padded to whole panels, with the output's bounds.
 #[derive(Clone)]
-pub(super) struct Epilogue {
+pub(crate) struct Epilogue {
     pub columns: usize,
     pub bias: AlignedVec<i32>,
     scale: AlignedVec<f32>,
     zero_point: i32,
     min: i32,
     max: i32,
+    /// Whether the output is int8, not uint8: one kernel writes both.
+    is_signed: bool,
 }
 
 impl Epilogue {
-    /// Scales of `requant`; biases are the caller's to fill in.
-    pub fn new(columns: usize, requant: &Requantize) -> Self {
+    /// Scales of `requant` for an output of `T`; biases are the caller's to fill in.
+    pub fn new<T: Element>(columns: usize, requant: &Requantize) -> Self {
         let padded = columns.next_multiple_of(PANEL);
         let mut scale = AlignedVec::zeroed(padded);
         for (column, scale) in scale[..columns].iter_mut().enumerate() {
@@ -79,7 +81,7 @@ impl Epilogue {
         }
         let Requantize { zero_point, min, max, .. } = *requant;
         let bias = AlignedVec::zeroed(padded);
-        Self { columns, bias, scale, zero_point, min, max }
+        Self { columns, bias, scale, zero_point, min, max, is_signed: T::MIN < 0 }
     }
 
     /// The size in memory.
@@ -89,8 +91,8 @@ impl Epilogue {
 
     /// What a panel's columns need.
     #[inline(always)]
-    pub fn panel<S: Simd, T: Element>(&self, panel: usize) -> PanelEpilogue<S> {
-        let Self { zero_point, min, max, .. } = *self;
+    pub fn panel<S: Simd>(&self, panel: usize) -> PanelEpilogue<S> {
+        let Self { zero_point, min, max, is_signed, .. } = *self;
         let bias = &self.bias[panel * PANEL..][..PANEL];
         let scale = &self.scale[panel * PANEL..][..PANEL];
         // SAFETY: 8 biases and 8 scales.
@@ -100,14 +102,15 @@ impl Epilogue {
                 [S::load(scale.as_ptr()), S::load(scale.as_ptr().add(4))],
             ]
         };
-        let requant = VectorRequantize::new::<T>(&Requantize { scale: &[], zero_point, min, max });
+        let requant = Requantize { scale: &[], zero_point, min, max };
+        let requant = VectorRequantize::of_sign(&requant, is_signed);
         let columns = (self.columns - panel * PANEL).min(PANEL);
         PanelEpilogue { bias, scale, requant, columns }
     }
 }
 
 /// Biases and scales of a panel, in registers.
-pub(super) struct PanelEpilogue<S: Simd> {
+pub(crate) struct PanelEpilogue<S: Simd> {
     pub bias: [S::V; 2],
     scale: [S::V; 2],
     requant: VectorRequantize<S>,
@@ -121,13 +124,13 @@ impl<S: Simd> PanelEpilogue<S> {
     /// # Safety
     /// `out` is writable for the panel's columns of each row.
     #[inline(always)]
-    pub unsafe fn store<T: Element, const R: usize>(
+    pub unsafe fn store<const R: usize>(
         &self,
         sums: [[S::V; 2]; R],
-        out: *mut T,
+        out: *mut u8,
         stride: usize,
     ) {
-        let mut rest = [T::default(); TILE_ROWS * PANEL];
+        let mut rest = [0u8; TILE_ROWS * PANEL];
         let is_whole = self.columns == PANEL;
         let (to, to_stride) = if is_whole { (out, stride) } else { (rest.as_mut_ptr(), PANEL) };
         let values = sums.map(|[low, high]| {
@@ -137,7 +140,7 @@ impl<S: Simd> PanelEpilogue<S> {
         while r < R {
             // A last row without a partner is its own.
             let ([a, b], [c, d]) = (values[r], values[(r + 1).min(R - 1)]);
-            let bytes = self.requant.narrow::<T>([a, b, c, d]);
+            let bytes = self.requant.narrow([a, b, c, d]);
             // SAFETY: the caller's, where the panel is whole; else four rows of 8 elements.
             unsafe {
                 let row = to.add(r * to_stride);
@@ -150,7 +153,7 @@ impl<S: Simd> PanelEpilogue<S> {
         }
         if !is_whole {
             // SAFETY: the caller's.
-            unsafe { copy_columns::<T, R>(&rest, self.columns, out, stride) };
+            unsafe { copy_columns::<R>(&rest, self.columns, out, stride) };
         }
     }
 }
@@ -161,10 +164,10 @@ impl<S: Simd> PanelEpilogue<S> {
 /// `out` is writable for the columns of each row.
 // Not inlined: whole panels, nearly all, would pay for its registers.
 #[inline(never)]
-unsafe fn copy_columns<T: Element, const R: usize>(
-    rows: &[T; TILE_ROWS * PANEL],
+unsafe fn copy_columns<const R: usize>(
+    rows: &[u8; TILE_ROWS * PANEL],
     columns: usize,
-    out: *mut T,
+    out: *mut u8,
     stride: usize,
 ) {
     for (r, row) in rows.as_chunks::<PANEL>().0[..R].iter().enumerate() {

@@ -37,8 +37,8 @@ impl Segments {
 }
 
 impl PackedWords {
-    /// Packs the weights.
-    pub fn new<W: Element>(
+    /// Packs the weights, for an output of `T`.
+    pub fn new<T: Element, W: Element>(
         segments: Segments,
         operands: &Operands<W>,
         requant: &Requantize,
@@ -47,7 +47,7 @@ impl PackedWords {
         let pairs = segments.pairs() * segments.count;
         let k = segments.count * segments.len;
         let mut panels = AlignedVec::zeroed(columns.next_multiple_of(PANEL) * pairs * 2);
-        let mut epilogue = Epilogue::new(columns, requant);
+        let mut epilogue = Epilogue::new::<T>(columns, requant);
         let values: &mut [i16] = &mut panels;
         for (column, from) in weights.values.chunks_exact(k).take(columns).enumerate() {
             let mut at = column / PANEL * pairs * PAIR_B + column % PANEL * 2;
@@ -126,23 +126,23 @@ impl Product for PackedWords {
 
     // Not inlined: V8 allocates registers better in small functions.
     #[inline(never)]
-    unsafe fn panel<S: Simd, T: Element, const R: usize>(
+    unsafe fn panel<S: Simd, const R: usize>(
         &self,
         packed: *const u8,
         panel: usize,
         tiles: usize,
-        out: *mut T,
+        out: *mut u8,
         stride: usize,
     ) {
         let (pairs, tile_bytes) = (self.pairs(), self.tile_bytes());
         let b = self.panels[panel * pairs * PAIR_B..][..pairs * PAIR_B].as_ptr();
-        let epilogue = self.epilogue.panel::<S, T>(panel);
+        let epilogue = self.epilogue.panel::<S>(panel);
         let (mut a, mut out) = (packed, out);
         for _ in 0..tiles {
             // SAFETY: a tile holds `pairs` groups of 8 elements, `b` of 16; rows are the caller's.
             unsafe {
                 let sums = dot_tile::<S, R>(a.cast(), b, pairs, epilogue.bias);
-                epilogue.store::<T, R>(sums, out, stride);
+                epilogue.store::<R>(sums, out, stride);
             }
             (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(TILE_ROWS * stride));
         }

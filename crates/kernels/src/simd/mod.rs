@@ -105,17 +105,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn i64x2_interleave_high(a: Self::V, b: Self::V) -> Self::V;
     /// `a0 b0 a1 b1 a2 b2 a3 b3` of 16-bit lanes.
     fn i16x8_interleave_low(a: Self::V, b: Self::V) -> Self::V;
+    /// `a0 b0 ... a7 b7` of bytes.
+    fn i8x16_interleave_low(a: Self::V, b: Self::V) -> Self::V;
     /// `a4 b4 ... a7 b7` of 16-bit lanes.
     fn i16x8_interleave_high(a: Self::V, b: Self::V) -> Self::V;
 
-    /// Widens the low eight signed bytes.
-    fn i16x8_extend_low_i8x16(a: Self::V) -> Self::V;
-    /// Widens the high eight signed bytes.
-    fn i16x8_extend_high_i8x16(a: Self::V) -> Self::V;
-    /// Widens the low eight unsigned bytes.
-    fn i16x8_extend_low_u8x16(a: Self::V) -> Self::V;
-    /// Widens the high eight unsigned bytes.
-    fn i16x8_extend_high_u8x16(a: Self::V) -> Self::V;
     /// Widens the low four signed words.
     fn i32x4_extend_low_i16x8(a: Self::V) -> Self::V;
     /// Widens the high four signed words.
@@ -141,14 +135,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn i16x8_max(a: Self::V, b: Self::V) -> Self::V;
     /// The smaller of signed words.
     fn i16x8_min(a: Self::V, b: Self::V) -> Self::V;
-    /// The larger of signed bytes.
-    fn i8x16_max(a: Self::V, b: Self::V) -> Self::V;
-    /// The smaller of signed bytes.
-    fn i8x16_min(a: Self::V, b: Self::V) -> Self::V;
-    /// The larger of unsigned bytes.
-    fn u8x16_max(a: Self::V, b: Self::V) -> Self::V;
-    /// The smaller of unsigned bytes.
-    fn u8x16_min(a: Self::V, b: Self::V) -> Self::V;
     /// 32-bit lanes of `a`, then of `b`, saturated to signed words.
     fn i16x8_narrow_i32x4(a: Self::V, b: Self::V) -> Self::V;
     /// Words of `a`, then of `b`, saturated to signed bytes.

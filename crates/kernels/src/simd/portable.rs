@@ -140,6 +140,10 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         from_i64s([i64s(a)[1], i64s(b)[1]])
     }
     #[inline(always)]
+    fn i8x16_interleave_low(a: V, b: V) -> V {
+        V(interleave(a.0, b.0, 0))
+    }
+    #[inline(always)]
     fn i16x8_interleave_low(a: V, b: V) -> V {
         from_i16s(interleave(i16s(a), i16s(b), 0))
     }
@@ -148,24 +152,6 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         from_i16s(interleave(i16s(a), i16s(b), 4))
     }
 
-    #[inline(always)]
-    fn i16x8_extend_low_i8x16(a: V) -> V {
-        let a = i8s(a);
-        from_i16s(core::array::from_fn(|i| i16::from(a[i])))
-    }
-    #[inline(always)]
-    fn i16x8_extend_high_i8x16(a: V) -> V {
-        let a = i8s(a);
-        from_i16s(core::array::from_fn(|i| i16::from(a[8 + i])))
-    }
-    #[inline(always)]
-    fn i16x8_extend_low_u8x16(a: V) -> V {
-        from_i16s(core::array::from_fn(|i| i16::from(a.0[i])))
-    }
-    #[inline(always)]
-    fn i16x8_extend_high_u8x16(a: V) -> V {
-        from_i16s(core::array::from_fn(|i| i16::from(a.0[8 + i])))
-    }
     #[inline(always)]
     fn i32x4_extend_low_i16x8(a: V) -> V {
         let a = i16s(a);
@@ -219,22 +205,6 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
     #[inline(always)]
     fn i16x8_min(a: V, b: V) -> V {
         from_i16s(zip(i16s(a), i16s(b), i16::min))
-    }
-    #[inline(always)]
-    fn i8x16_max(a: V, b: V) -> V {
-        from_i8s(zip(i8s(a), i8s(b), i8::max))
-    }
-    #[inline(always)]
-    fn i8x16_min(a: V, b: V) -> V {
-        from_i8s(zip(i8s(a), i8s(b), i8::min))
-    }
-    #[inline(always)]
-    fn u8x16_max(a: V, b: V) -> V {
-        from_u8s(zip(u8s(a), u8s(b), u8::max))
-    }
-    #[inline(always)]
-    fn u8x16_min(a: V, b: V) -> V {
-        from_u8s(zip(u8s(a), u8s(b), u8::min))
     }
     #[inline(always)]
     fn i16x8_narrow_i32x4(a: V, b: V) -> V {

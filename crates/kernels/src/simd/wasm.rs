@@ -97,6 +97,10 @@ macro_rules! level {
                 i64x2_shuffle::<1, 3>(a, b)
             }
             #[inline(always)]
+            fn i8x16_interleave_low(a: v128, b: v128) -> v128 {
+                i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(a, b)
+            }
+            #[inline(always)]
             fn i16x8_interleave_low(a: v128, b: v128) -> v128 {
                 i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(a, b)
             }
@@ -128,16 +132,11 @@ macro_rules! level {
 
             level!(@one i8x16_swizzle $swizzle, and v128_and, xor v128_xor, i16x8_add i16x8_add, i16x8_sub i16x8_sub,
                 i32x4_add i32x4_add, i32x4_sub i32x4_sub, i32x4_mul i32x4_mul, i32x4_max i32x4_max,
-                i32x4_dot_i16x8 i32x4_dot_i16x8, i16x8_max i16x8_max, i16x8_min i16x8_min, i8x16_max i8x16_max, i8x16_min i8x16_min,
-                u8x16_max u8x16_max, u8x16_min u8x16_min, i16x8_narrow_i32x4 i16x8_narrow_i32x4,
+                i32x4_dot_i16x8 i32x4_dot_i16x8, i16x8_max i16x8_max, i16x8_min i16x8_min, i16x8_narrow_i32x4 i16x8_narrow_i32x4,
                 i8x16_narrow_i16x8 i8x16_narrow_i16x8, u8x16_narrow_i16x8 u8x16_narrow_i16x8,
                 f32x4_add f32x4_add, f32x4_sub f32x4_sub, f32x4_mul f32x4_mul,
                 f32x4_div f32x4_div, f32x4_pmin f32x4_pmin, f32x4_pmax f32x4_pmax);
-            level!(@unary i16x8_extend_low_i8x16 i16x8_extend_low_i8x16,
-                i16x8_extend_high_i8x16 i16x8_extend_high_i8x16,
-                i16x8_extend_low_u8x16 i16x8_extend_low_u8x16,
-                i16x8_extend_high_u8x16 i16x8_extend_high_u8x16,
-                i32x4_extend_low_i16x8 i32x4_extend_low_i16x8,
+            level!(@unary i32x4_extend_low_i16x8 i32x4_extend_low_i16x8,
                 i32x4_extend_high_i16x8 i32x4_extend_high_i16x8,
                 f32x4_convert_i32x4 f32x4_convert_i32x4);
         }

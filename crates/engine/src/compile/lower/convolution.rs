@@ -19,7 +19,7 @@ use super::weights::{
     Arithmetic, FloatParts, QuantizedParts, arithmetic, constant_weights, dynamic_range,
 };
 use super::{Builder, int16, matrix, with_quantized};
-use crate::compile::infer::{WindowAttributes, window};
+use crate::compile::infer::{WindowAttributes, fully_connected_sizes, window};
 use crate::compile::node::NodeRef;
 use crate::step::{Operands, Step};
 
@@ -180,6 +180,7 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
                     parts.input_zero_point,
                     &parts.weights(values),
                     &parts.requant(),
+                    builder.byte_dot,
                 );
                 builder.push(node, Packed::<_, T>::new(kernel), &inputs, &outputs);
             } else {
@@ -289,23 +290,13 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
     let &Operator::FullyConnected { activation, .. } = &node.node.operator else {
         return Err(node.malformed("not a FULLY_CONNECTED"));
     };
+    let sizes @ [in_c, out_c] = fully_connected_sizes(node)?;
     let (input, weights) = (node.input(0)?, node.input(1)?);
-    let &[out_c, in_c] = &weights.shape[..] else {
-        return Err(node.malformed(format!("weights have shape {:?}", weights.shape)));
-    };
-    let elements = input.elements();
-    if in_c == 0 || out_c == 0 || elements == 0 || !elements.is_multiple_of(in_c) {
-        return Err(node.malformed(format!(
-            "an input of shape {:?} does not fit weights of shape {:?}",
-            input.shape, weights.shape
-        )));
-    }
     if !weights.is_constant() {
         return matrix::product_of_computed(builder, node, activation);
     }
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
-    let sizes = [in_c, out_c];
-    let macs = elements as u64 * out_c as u64;
+    let macs = input.elements() as u64 * out_c as u64;
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(input.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
