@@ -99,6 +99,7 @@ impl FullyConnectedFloat {
     /// Computes rows `rows` of the batch into `out`, which holds just these.
     pub fn run<S: Simd>(&self, input: &[f32], rows: Range<usize>, out: &mut [f32]) {
         let input = &input[rows.start * self.in_c..];
-        self.weights.multiply::<S>(input, self.in_c, rows.len(), out, self.out_c);
+        let runs = float::Runs::one(self.in_c);
+        self.weights.multiply::<S>(input, self.in_c, runs, rows.len(), out, self.out_c);
     }
 }

@@ -4,16 +4,32 @@ use core::ops::Range;
 
 use super::gather::{STEP_BYTES, gather_window};
 use super::{Origins, block_rows, is_pointwise};
-use crate::gemm::float::PackedWeights;
+use crate::gemm::float::{PackedWeights, Runs};
 use crate::reference::FloatWeights;
 use crate::reference::conv2d::Conv2dShape;
+use crate::shape::Window;
 use crate::simd::Simd;
+
+/// How the elements of a window become a row of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// One pixel, read in place.
+    Pointwise,
+    /// The rows of a window inside the picture are runs, read in place; others are gathered.
+    InPlace,
+    /// All are gathered.
+    Gathered,
+}
+
+/// Output pixels of a row whose windows are inside, from which on reading in place pays: shorter
+/// rows leave too many pixels without a tile.
+const MIN_IN_PLACE: usize = 16;
 
 /// A packed CONV_2D of float32 tensors.
 #[derive(Clone)]
 pub struct Conv2dFloat {
     shape: Conv2dShape,
-    pointwise: bool,
+    rows: Rows,
     groups: Vec<PackedWeights>,
     block_rows: usize,
 }
@@ -37,7 +53,17 @@ impl Conv2dFloat {
             })
             .collect();
         let block_rows = block_rows(k * size_of::<f32>(), window.out_pixels());
-        Self { shape, pointwise: is_pointwise(&shape), groups, block_rows }
+        let rows = if is_pointwise(&shape) {
+            Rows::Pointwise
+        } else if shape.groups == 1
+            && window.dilation[1] == 1
+            && inside(window).len() >= MIN_IN_PLACE
+        {
+            Rows::InPlace
+        } else {
+            Rows::Gathered
+        };
+        Self { shape, rows, groups, block_rows }
     }
 
     /// The geometry.
@@ -47,7 +73,11 @@ impl Conv2dFloat {
 
     /// The name of the way it runs, for profiles.
     pub fn kernel(&self) -> &'static str {
-        if self.pointwise { "gemm f32" } else { "im2col + gemm f32" }
+        match self.rows {
+            Rows::Pointwise => "gemm f32",
+            Rows::InPlace => "gemm f32 in place",
+            Rows::Gathered => "im2col + gemm f32",
+        }
     }
 
     /// The weights' size in memory.
@@ -57,7 +87,10 @@ impl Conv2dFloat {
 
     /// Bytes of scratch that [`Self::run`] needs.
     pub fn scratch_bytes(&self) -> usize {
-        if self.pointwise { 0 } else { self.block_rows * self.gathered_stride() * size_of::<f32>() }
+        if self.rows == Rows::Pointwise {
+            return 0;
+        }
+        self.block_rows * self.gathered_stride() * size_of::<f32>()
     }
 
     /// Elements from one gathered row to the next.
@@ -83,22 +116,78 @@ impl Conv2dFloat {
             let channels = group_in * group..group_in * (group + 1);
             let mut first = pixels.start;
             while first < pixels.end {
-                let rows = self.block_rows.min(pixels.end - first);
+                let mut rows = self.block_rows.min(pixels.end - first);
                 let out = &mut out[(first - pixels.start) * out_c + group * group_out..];
-                if self.pointwise {
+                if self.rows == Rows::Pointwise {
                     let input = &input[first * in_c + channels.start..];
-                    weights.multiply::<S>(input, in_c, rows, out, out_c);
-                } else {
-                    let stride = self.gathered_stride();
-                    let mut origins = Origins::from(&self.shape, first);
-                    for row in im2col.chunks_exact_mut(stride).take(rows) {
-                        let origin = origins.step();
-                        gather_window(&self.shape, input, origin, channels.clone(), 0.0, row);
-                    }
-                    weights.multiply::<S>(im2col, stride, rows, out, out_c);
+                    let runs = Runs::one(group_in);
+                    weights.multiply::<S>(input, in_c, runs, rows, out, out_c);
+                    first += rows;
+                    continue;
                 }
+                if self.rows == Rows::InPlace {
+                    let (from, is_inside) = self.stretch(first);
+                    rows = rows.min(from.len());
+                    if is_inside {
+                        let runs = Runs {
+                            count: window.kernel_h,
+                            len: window.kernel_w * in_c,
+                            stride: window.dilation[0] * window.in_w * in_c,
+                        };
+                        let input = &input[self.window_start(first)..];
+                        let a_stride = window.stride[1] * in_c;
+                        weights.multiply::<S>(input, a_stride, runs, rows, out, out_c);
+                        first += rows;
+                        continue;
+                    }
+                }
+                let stride = self.gathered_stride();
+                let mut origins = Origins::from(&self.shape, first);
+                for row in im2col.chunks_exact_mut(stride).take(rows) {
+                    let origin = origins.step();
+                    gather_window(&self.shape, input, origin, channels.clone(), 0.0, row);
+                }
+                weights.multiply::<S>(im2col, stride, Runs::one(weights.k()), rows, out, out_c);
                 first += rows;
             }
         }
     }
+
+    /// The output pixels from `pixel` on to the end of its row that are alike in that their windows
+    /// are inside the picture, or not; and whether they are.
+    fn stretch(&self, pixel: usize) -> (Range<usize>, bool) {
+        let window = &self.shape.window;
+        let (row, x) = (pixel / window.out_w, pixel % window.out_w);
+        let top = (row % window.out_h * window.stride[0]).wrapping_sub(window.pad_top);
+        let bottom = top.wrapping_add((window.kernel_h - 1) * window.dilation[0]);
+        let inside = inside(window);
+        let is_inside = top < window.in_h && bottom < window.in_h && inside.contains(&x);
+        let end = if is_inside {
+            inside.end
+        } else if top < window.in_h && bottom < window.in_h && x < inside.start {
+            inside.start
+        } else {
+            window.out_w
+        };
+        (pixel..pixel - x + end, is_inside)
+    }
+
+    /// Where the window of an output pixel starts in the input, inside of which it is.
+    fn window_start(&self, pixel: usize) -> usize {
+        let Conv2dShape { window, in_c, .. } = &self.shape;
+        let (row, x) = (pixel / window.out_w, pixel % window.out_w);
+        let (n, y) = (row / window.out_h, row % window.out_h);
+        let top = n * window.in_h + y * window.stride[0] - window.pad_top;
+        (top * window.in_w + x * window.stride[1] - window.pad_left) * in_c
+    }
+}
+
+/// The columns of output pixels whose windows do not leave the picture to the left or right.
+fn inside(window: &Window) -> Range<usize> {
+    let start = window.pad_left.div_ceil(window.stride[1]);
+    let end = match (window.in_w + window.pad_left).checked_sub(window.kernel_w) {
+        Some(last) => (last / window.stride[1] + 1).min(window.out_w),
+        None => 0,
+    };
+    start..end.max(start)
 }

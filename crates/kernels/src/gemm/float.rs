@@ -1,7 +1,7 @@
 //! f32 matrix product.
 //!
 //! ```text
-//! A  rows (pixels)    four pointers, read in place
+//! A  rows (pixels)    four pointers, read in place: runs of elements
 //! B  weights          packed [out / 8][k][8 columns], made once
 //! C  out              [rows][out], clamped to the activation's range in the store
 //! ```
@@ -9,6 +9,33 @@
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::simd::Simd;
+
+/// Panels that a row without a tile is multiplied by at once: one at a time each sum would wait for
+/// the last, so that the 49th pixel of 7x7 took as long as a tile of four.
+const ROW_PANELS: usize = 4;
+
+/// Where the elements of a row lie: `count` runs of `len`, each `stride` after the one before.
+#[derive(Clone, Copy)]
+pub struct Runs {
+    /// Runs of a row.
+    pub count: usize,
+    /// Elements of a run.
+    pub len: usize,
+    /// Elements from one run to the next.
+    pub stride: usize,
+}
+
+impl Runs {
+    /// A row of one run.
+    pub fn one(len: usize) -> Self {
+        Self { count: 1, len, stride: 0 }
+    }
+
+    /// Elements from the first to the last.
+    fn span(&self) -> usize {
+        (self.count - 1) * self.stride + self.len
+    }
+}
 
 /// Weights and biases of a float matrix product, packed in panels of 8 columns.
 #[derive(Clone)]
@@ -52,12 +79,13 @@ impl PackedWeights {
         self.panels.size_bytes() + self.bias.size_bytes()
     }
 
-    /// `rows` rows times the weights, into `out[row * stride + column]`; row `r` of `a` is the `k`
-    /// elements from `r * a_stride` on.
+    /// `rows` rows times the weights, into `out[row * stride + column]`; the `k` elements of row `r`
+    /// of `a` are `runs` that begin at `r * a_stride`.
     pub fn multiply<S: Simd>(
         &self,
         a: &[f32],
         a_stride: usize,
+        runs: Runs,
         rows: usize,
         out: &mut [f32],
         stride: usize,
@@ -65,94 +93,175 @@ impl PackedWeights {
         if rows == 0 {
             return;
         }
-        assert!((rows - 1) * a_stride + self.k <= a.len());
+        assert_eq!(runs.count * runs.len, self.k);
+        assert!((rows - 1) * a_stride + runs.span() <= a.len());
         assert!((rows - 1) * stride + self.columns <= out.len());
+        let (a, out) = (a.as_ptr(), out.as_mut_ptr());
         let full = rows / TILE_ROWS * TILE_ROWS;
-        for panel in 0..self.columns.div_ceil(PANEL) {
-            let out = out[panel * PANEL..].as_mut_ptr();
-            // SAFETY: `a` and `out` hold all rows, as asserted.
-            unsafe {
-                self.panel::<S, TILE_ROWS>(a.as_ptr(), a_stride, panel, full, out, stride);
-                if full < rows {
-                    let a = a[full * a_stride..].as_ptr();
-                    let out = out.add(full * stride);
-                    self.panel::<S, 1>(a, a_stride, panel, rows - full, out, stride);
+        let panels = self.columns.div_ceil(PANEL);
+        // SAFETY: `a` and `out` hold all rows, as asserted.
+        unsafe {
+            if full > 0 {
+                for panel in 0..panels {
+                    self.panel::<S>(a, a_stride, runs, panel, full, out, stride);
+                }
+            }
+            for row in full..rows {
+                let (a, out) = (a.add(row * a_stride), out.add(row * stride));
+                let wide = panels / ROW_PANELS * ROW_PANELS;
+                for panel in (0..wide).step_by(ROW_PANELS) {
+                    self.row::<S, ROW_PANELS>(a, runs, panel, out);
+                }
+                for panel in wide..panels {
+                    self.row::<S, 1>(a, runs, panel, out);
                 }
             }
         }
     }
 
-    /// `rows` rows, a multiple of `R`, by one panel, clamped and stored.
+    /// `rows` rows, a multiple of a tile's, by one panel, clamped and stored.
     ///
     /// # Safety
-    /// `a` is readable and `out` writable for all rows, the latter for the panel's columns.
+    /// `a` is readable for all rows, `out` writable for all columns of them.
     // Not inlined: V8 allocates registers better in small functions.
+    #[allow(clippy::too_many_arguments, reason = "pointers and strides of two matrices")]
     #[inline(never)]
-    unsafe fn panel<S: Simd, const R: usize>(
+    unsafe fn panel<S: Simd>(
         &self,
         mut a: *const f32,
         a_stride: usize,
+        runs: Runs,
         panel: usize,
         rows: usize,
         mut out: *mut f32,
         stride: usize,
     ) {
-        let k = self.k;
-        let b = self.panels[panel * k * PANEL..][..k * PANEL].as_ptr();
-        let bias = &self.bias[panel * PANEL..][..PANEL];
-        // SAFETY: 8 biases.
-        let bias = unsafe { [S::load(bias.as_ptr()), S::load(bias.as_ptr().add(4))] };
-        let (min, max) = (S::f32x4_splat(self.range.0), S::f32x4_splat(self.range.1));
-        let columns = (self.columns - panel * PANEL).min(PANEL);
-        for _ in 0..rows / R {
-            let rows: [_; R] = core::array::from_fn(|r| a.wrapping_add(r * a_stride));
-            // SAFETY: each row holds `k` elements, `b` holds `k * 8`.
-            let sums = unsafe { madd_tile::<S, R>(rows, b, k, bias) };
-            for (r, sums) in sums.into_iter().enumerate() {
-                let [low, high] = sums.map(|v| S::f32x4_pmin(S::f32x4_pmax(v, min), max));
-                // SAFETY: the caller's.
-                unsafe {
-                    let row = out.add(r * stride);
-                    if columns == PANEL {
-                        S::store(row, low);
-                        S::store(row.add(4), high);
-                    } else {
-                        let mut rest = [0.0f32; PANEL];
-                        S::store(rest.as_mut_ptr(), low);
-                        S::store(rest.as_mut_ptr().add(4), high);
-                        row.copy_from_nonoverlapping(rest.as_ptr(), columns);
-                    }
+        let epilogue = self.epilogue::<S>(panel);
+        for _ in 0..rows / TILE_ROWS {
+            let rows: [_; TILE_ROWS] = core::array::from_fn(|r| a.wrapping_add(r * a_stride));
+            // SAFETY: each row has its runs, the panel `k * 8` weights; `out` is the caller's.
+            unsafe {
+                let sums = madd_tile::<S>(rows, self.weights(panel), runs, epilogue.bias);
+                for (r, sums) in sums.into_iter().enumerate() {
+                    epilogue.store(sums, out.add(r * stride + panel * PANEL));
                 }
             }
-            (a, out) = (a.wrapping_add(R * a_stride), out.wrapping_add(R * stride));
+            a = a.wrapping_add(TILE_ROWS * a_stride);
+            out = out.wrapping_add(TILE_ROWS * stride);
+        }
+    }
+
+    /// One row by `P` panels, clamped and stored.
+    ///
+    /// # Safety
+    /// As for [`Self::panel`].
+    #[inline(never)]
+    unsafe fn row<S: Simd, const P: usize>(
+        &self,
+        mut a: *const f32,
+        runs: Runs,
+        panel: usize,
+        out: *mut f32,
+    ) {
+        let epilogues: [_; P] = core::array::from_fn(|p| self.epilogue::<S>(panel + p));
+        let mut sums = epilogues.each_ref().map(|epilogue| epilogue.bias);
+        let mut b: [_; P] = core::array::from_fn(|p| self.weights(panel + p));
+        // SAFETY: the row has its runs, each panel `k * 8` weights; `out` is the caller's.
+        unsafe {
+            for _ in 0..runs.count {
+                for at in 0..runs.len {
+                    let x = S::load32_splat(a.add(at));
+                    for (sums, b) in sums.iter_mut().zip(&mut b) {
+                        sums[0] = S::f32x4_madd(x, S::load(*b), sums[0]);
+                        sums[1] = S::f32x4_madd(x, S::load(b.add(4)), sums[1]);
+                        *b = b.add(PANEL);
+                    }
+                }
+                a = a.wrapping_add(runs.stride);
+            }
+            for (p, (epilogue, sums)) in epilogues.iter().zip(sums).enumerate() {
+                epilogue.store(sums, out.add((panel + p) * PANEL));
+            }
+        }
+    }
+
+    /// `[k][8 columns]` of a panel.
+    #[inline(always)]
+    fn weights(&self, panel: usize) -> *const f32 {
+        self.panels[panel * self.k * PANEL..][..self.k * PANEL].as_ptr()
+    }
+
+    #[inline(always)]
+    fn epilogue<S: Simd>(&self, panel: usize) -> Epilogue<S> {
+        let bias = self.bias[panel * PANEL..][..PANEL].as_ptr();
+        Epilogue {
+            // SAFETY: 8 biases.
+            bias: unsafe { [S::load(bias), S::load(bias.add(4))] },
+            range: [S::f32x4_splat(self.range.0), S::f32x4_splat(self.range.1)],
+            columns: (self.columns - panel * PANEL).min(PANEL),
         }
     }
 }
 
-/// `R` rows by 8 columns: measured 20-23 GMAC/s with relaxed madd, 14-16 with mul and add.
-///
-/// # Safety
-/// Each row of `a` is readable for `k` elements, `b` for `k * 8`.
-#[inline(always)]
-unsafe fn madd_tile<S: Simd, const R: usize>(
-    a: [*const f32; R],
-    mut b: *const f32,
-    k: usize,
+/// What a panel's sums begin with and become.
+struct Epilogue<S: Simd> {
     bias: [S::V; 2],
-) -> [[S::V; 2]; R] {
-    let mut sums = [bias; R];
-    for at in 0..k {
-        // SAFETY: the caller's; each round reads one row of 8 columns and steps over it.
-        let columns = unsafe { [S::load(b), S::load(b.add(4))] };
-        for (sums, row) in sums.iter_mut().zip(a) {
-            // SAFETY: `at` is below `k`.
-            let x = unsafe { S::load32_splat(row.add(at)) };
-            for (sum, y) in sums.iter_mut().zip(columns) {
-                *sum = S::f32x4_madd(x, y, *sum);
+    range: [S::V; 2],
+    /// Columns that there are, at most [`PANEL`].
+    columns: usize,
+}
+
+impl<S: Simd> Epilogue<S> {
+    /// Clamps a row of sums and stores it.
+    ///
+    /// # Safety
+    /// `out` is writable for the panel's columns.
+    #[inline(always)]
+    unsafe fn store(&self, sums: [S::V; 2], out: *mut f32) {
+        let [min, max] = self.range;
+        let [low, high] = sums.map(|v| S::f32x4_pmin(S::f32x4_pmax(v, min), max));
+        // SAFETY: the caller's.
+        unsafe {
+            if self.columns == PANEL {
+                S::store(out, low);
+                S::store(out.add(4), high);
+            } else {
+                let mut rest = [0.0f32; PANEL];
+                S::store(rest.as_mut_ptr(), low);
+                S::store(rest.as_mut_ptr().add(4), high);
+                out.copy_from_nonoverlapping(rest.as_ptr(), self.columns);
             }
         }
-        // SAFETY: at most one past the end.
-        b = unsafe { b.add(PANEL) };
+    }
+}
+
+/// A tile of 4 rows by 8 columns: measured 20-23 GMAC/s with relaxed madd, 14-16 with mul and add.
+///
+/// # Safety
+/// Each row of `a` is readable for its runs, `b` for `k * 8`.
+#[inline(always)]
+unsafe fn madd_tile<S: Simd>(
+    mut a: [*const f32; TILE_ROWS],
+    mut b: *const f32,
+    runs: Runs,
+    bias: [S::V; 2],
+) -> [[S::V; 2]; TILE_ROWS] {
+    let mut sums = [bias; TILE_ROWS];
+    for _ in 0..runs.count {
+        for at in 0..runs.len {
+            // SAFETY: the caller's; each round reads one row of 8 columns and steps over it.
+            let columns = unsafe { [S::load(b), S::load(b.add(4))] };
+            for (sums, row) in sums.iter_mut().zip(a) {
+                // SAFETY: `at` is within the run.
+                let x = unsafe { S::load32_splat(row.add(at)) };
+                for (sum, y) in sums.iter_mut().zip(columns) {
+                    *sum = S::f32x4_madd(x, y, *sum);
+                }
+            }
+            // SAFETY: at most one past the end.
+            b = unsafe { b.add(PANEL) };
+        }
+        a = a.map(|row| row.wrapping_add(runs.stride));
     }
     sums
 }

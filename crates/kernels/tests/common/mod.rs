@@ -112,7 +112,9 @@ impl Random {
             let stride = [self.between(1, 3), self.between(1, 3)];
             let dilation = [self.pick(&[1, 1, 1, 2]), self.pick(&[1, 1, 1, 3])];
             let reach = [(kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1];
-            let (in_h, in_w) = (self.between(1, 9), self.between(1, 11));
+            // Some are wide: kernels have ways of their own for long rows.
+            let widest = self.pick(&[11, 11, 11, 60]);
+            let (in_h, in_w) = (self.between(1, 9), self.between(1, widest));
             let padded = self.between(0, 1) == 1;
             let mut side = |reach: usize| if padded { self.between(0, reach - 1) } else { 0 };
             let (top, bottom, left, right) =
@@ -142,7 +144,7 @@ impl Random {
         let kernel = self.pick(&[[1, 1], [1, 1], [3, 3], [2, 3], [5, 1]]);
         let groups = self.pick(&[1, 1, 1, 2]);
         let in_c = self.pick(&[1, 3, 4, 7, 8, 9, 16, 19, 40]) * groups;
-        let out_c = self.pick(&[1, 3, 7, 8, 9, 16, 21]) * groups;
+        let out_c = self.pick(&[1, 3, 7, 8, 9, 16, 21, 43]) * groups;
         Conv2dShape { window: self.window(kernel), in_c, out_c, groups }
     }
 }
