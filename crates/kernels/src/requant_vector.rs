@@ -7,6 +7,9 @@ use crate::simd::{Element, Simd};
 /// in the low bits of the sum. Converting by truncation costs V8 four instructions more.
 const MAGIC: f32 = 12_582_912.0;
 
+/// Up to this the magic sum is exact whatever the sign: [`VectorRequantize::apply_plain`].
+pub const MOST_PLAIN: f32 = 4_194_304.0;
+
 /// Between an unsigned byte and the signed one that it becomes when its top bit is flipped.
 const FLIP: i32 = 128;
 
@@ -20,6 +23,8 @@ pub struct VectorRequantize<S: Simd> {
     offset: S::V,
     highest: S::V,
     flip: S::V,
+    magic_bits: S::V,
+    zero_point: S::V,
 }
 
 impl<S: Simd> VectorRequantize<S> {
@@ -41,6 +46,8 @@ impl<S: Simd> VectorRequantize<S> {
             offset: S::i32x4_splat(MAGIC.to_bits() as i32 - (zero_point - flip)),
             highest: S::i16x8_splat((max - flip) as i16),
             flip: S::i8x16_splat(flip as i8),
+            magic_bits: S::i32x4_splat(MAGIC.to_bits() as i32),
+            zero_point: S::i16x8_splat((zero_point - flip) as i16),
         }
     }
 
@@ -64,6 +71,23 @@ impl<S: Simd> VectorRequantize<S> {
     pub fn narrow(&self, [a, b, c, d]: [S::V; 4]) -> S::V {
         let words = [S::i16x8_narrow_i32x4(a, b), S::i16x8_narrow_i32x4(c, d)];
         let [low, high] = words.map(|words| S::i16x8_min(words, self.highest));
+        S::xor(S::i8x16_narrow_i16x8(low, high), self.flip)
+    }
+
+    /// The same for products below [`MOST_PLAIN`] where the bounds are those of the type: a sum
+    /// without its zero point, which [`Self::narrow_plain`] adds. 22 instructions for 16 bytes
+    /// instead of 26.
+    #[inline(always)]
+    pub fn apply_plain(&self, accumulators: S::V, scale: S::V) -> S::V {
+        let scaled = S::f32x4_mul(S::f32x4_convert_i32x4(accumulators), scale);
+        S::i32x4_sub(S::f32x4_add(scaled, self.magic), self.magic_bits)
+    }
+
+    /// What [`Self::apply_plain`] gave four times, as bytes: each step saturates.
+    #[inline(always)]
+    pub fn narrow_plain(&self, [a, b, c, d]: [S::V; 4]) -> S::V {
+        let words = [S::i16x8_narrow_i32x4(a, b), S::i16x8_narrow_i32x4(c, d)];
+        let [low, high] = words.map(|words| S::i16x8_add_sat(words, self.zero_point));
         S::xor(S::i8x16_narrow_i16x8(low, high), self.flip)
     }
 }

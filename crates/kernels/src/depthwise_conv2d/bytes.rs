@@ -46,8 +46,8 @@ const fn groups(k: usize) -> usize {
 
 impl DepthwiseBytes {
     /// Packs weights `[1, kernel_h, kernel_w, channels]` for inputs of `T`. `None` for windows that
-    /// no row kernel is made for, weights that less their zero point are no bytes, and where the
-    /// dot product saturates.
+    /// no row kernel is made for, weights that less their zero point are no bytes, bounds that
+    /// are not the type's, and where the dot product saturates.
     pub fn new<T: Element, W: Element>(
         shape: DepthwiseShape,
         input_zero_point: i32,
@@ -81,7 +81,8 @@ impl DepthwiseBytes {
                 .map_or(0, |bias| bias[c])
                 .wrapping_sub(sum.wrapping_mul(activations.zero_point));
         }
-        Some(Self { shape, weights: packed, epilogue, activations })
+        epilogue.settle(k * k);
+        epilogue.is_plain.then_some(Self { shape, weights: packed, epilogue, activations })
     }
 
     /// The geometry.
@@ -170,10 +171,10 @@ impl DepthwiseBytes {
                 unsafe {
                     let sums = pair::<S, K, STRIDE>(at, weights, epilogue.bias);
                     if left == 1 {
-                        epilogue.store::<1>([sums[0]], out, in_c);
+                        epilogue.store::<1, true>([sums[0]], out, in_c);
                         break;
                     }
-                    epilogue.store::<PIXELS>(sums, out, in_c);
+                    epilogue.store::<PIXELS, true>(sums, out, in_c);
                     at = at.add(PIXELS * STRIDE * groups(K) * QUAD);
                 }
                 out = out.wrapping_add(PIXELS * in_c);

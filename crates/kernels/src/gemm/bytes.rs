@@ -12,6 +12,7 @@
 use core::hint::black_box;
 use core::marker::PhantomData;
 
+use super::ahead::{Ahead, next_panel};
 use super::excess::Extra;
 use super::pairing::{Offences, RUN};
 use super::quantized::{Operands, Segments};
@@ -177,6 +178,7 @@ impl PackedBytes {
                 .wrapping_sub(sum.wrapping_mul(zero_point))
                 .wrapping_add(constant);
         }
+        epilogue.settle(k);
         let extra = match dot {
             ByteDot::PairSum => Extra::take_from(&mut panels, quads),
             _ => Extra::none(),
@@ -333,7 +335,7 @@ impl<D: Dot> Product for By<'_, D> {
 
     // Not inlined: V8 allocates registers better in small functions.
     #[inline(never)]
-    unsafe fn panel<S: Simd, const R: usize>(
+    unsafe fn panel<S: Simd, const R: usize, const PLAIN: bool>(
         &self,
         packed: *const u8,
         panel: usize,
@@ -346,6 +348,7 @@ impl<D: Dot> Product for By<'_, D> {
         let b = weights.panels[panel * quads * QUAD_B..][..quads * QUAD_B].as_ptr();
         let epilogue = weights.epilogue.panel::<S>(panel);
         let extra = weights.extra.halves(panel);
+        let mut ahead = Ahead::new(next_panel(&weights.panels, quads * QUAD_B, panel), tiles);
         let (mut a, mut out) = (packed, out);
         for _ in 0..tiles {
             // SAFETY: a tile holds `quads` groups of 16 bytes and four sums of 4, `b` groups of
@@ -363,7 +366,10 @@ impl<D: Dot> Product for By<'_, D> {
                     low.add::<S, R, 0>(a, &mut sums);
                     high.add::<S, R, 1>(a, &mut sums);
                 }
-                epilogue.store::<R>(sums, out, stride);
+                epilogue.store::<R, PLAIN>(sums, out, stride);
+            }
+            if D::IS_ONE_INSTRUCTION {
+                ahead.read();
             }
             (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(TILE_ROWS * stride));
         }
@@ -415,11 +421,12 @@ fn pair(
 
 /// A step of the inner loop.
 pub(super) trait Dot {
-    /// Whether four elements of a row are spread by a load of their own, not by a shuffle of the
-    /// quad. Exact products keep two of x86's three vector ports busy, and shuffles get in their
-    /// way: `cargo xtask bench --only relaxed` with AVX-VNNI gives 56 against 48 GMAC/s for
-    /// 32 -> 64 channels, 73 against 70 for 512 -> 512.
-    const LOADS_ROWS: bool;
+    /// Whether one instruction is all. Then it keeps two of x86's three vector ports busy, and
+    /// shuffles would get in its way: four elements of a row are spread by a load of their own
+    /// (`cargo xtask bench --only relaxed` with AVX-VNNI: 56 against 48 GMAC/s for 32 -> 64
+    /// channels, 73 against 70 for 512 -> 512). And it is fast enough to wait for weights, which
+    /// are read ahead.
+    const IS_ONE_INSTRUCTION: bool;
 
     /// Adds four products of each lane to `sum`.
     fn add<S: Simd>(weights: S::V, activations: S::V, sum: S::V) -> S::V;
@@ -432,7 +439,7 @@ struct Quads;
 pub(super) struct PairSums;
 
 impl Dot for Quads {
-    const LOADS_ROWS: bool = true;
+    const IS_ONE_INSTRUCTION: bool = true;
 
     #[inline(always)]
     fn add<S: Simd>(weights: S::V, activations: S::V, sum: S::V) -> S::V {
@@ -441,7 +448,7 @@ impl Dot for Quads {
 }
 
 impl Dot for PairSums {
-    const LOADS_ROWS: bool = false;
+    const IS_ONE_INSTRUCTION: bool = false;
 
     #[inline(always)]
     fn add<S: Simd>(weights: S::V, activations: S::V, sum: S::V) -> S::V {
@@ -466,11 +473,11 @@ unsafe fn byte_tile<S: Simd, D: Dot, const R: usize>(
         // SAFETY: the caller's; each round reads one quad and steps over it.
         let columns = unsafe { [S::load(b), S::load(b.add(16))] };
         // SAFETY: the caller's.
-        let rows = if D::LOADS_ROWS { columns[0] } else { unsafe { S::load(a) } };
+        let rows = if D::IS_ONE_INSTRUCTION { columns[0] } else { unsafe { S::load(a) } };
         macro_rules! row {
             ($r:literal) => {
                 if $r < R {
-                    let x = if D::LOADS_ROWS {
+                    let x = if D::IS_ONE_INSTRUCTION {
                         // SAFETY: one of the four rows of the quad.
                         unsafe { S::load32_splat(a.add($r * 4)) }
                     } else {

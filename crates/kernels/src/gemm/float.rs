@@ -6,6 +6,7 @@
 //! C  out              [rows][out], clamped to the activation's range in the store
 //! ```
 
+use super::ahead::{Ahead, next_panel};
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::simd::Simd;
@@ -137,7 +138,9 @@ impl PackedWeights {
         stride: usize,
     ) {
         let epilogue = self.epilogue::<S>(panel);
-        for _ in 0..rows / TILE_ROWS {
+        let tiles = rows / TILE_ROWS;
+        let mut ahead = Ahead::new(next_panel(&self.panels, self.k * PANEL, panel), tiles);
+        for _ in 0..tiles {
             let rows: [_; TILE_ROWS] = core::array::from_fn(|r| a.wrapping_add(r * a_stride));
             // SAFETY: each row has its runs, the panel `k * 8` weights; `out` is the caller's.
             unsafe {
@@ -146,6 +149,7 @@ impl PackedWeights {
                     epilogue.store(sums, out.add(r * stride + panel * PANEL));
                 }
             }
+            ahead.read();
             a = a.wrapping_add(TILE_ROWS * a_stride);
             out = out.wrapping_add(TILE_ROWS * stride);
         }

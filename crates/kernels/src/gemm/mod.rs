@@ -3,6 +3,7 @@
 //! A tile of 4 x 8 holds 8 accumulators and leaves room for 4 operands in x86's 16 registers; any
 //! larger tile spills in V8 (measured: 10-28 GMAC/s where 4 x 8 makes 35-38).
 
+mod ahead;
 pub mod bytes;
 mod excess;
 pub mod float;

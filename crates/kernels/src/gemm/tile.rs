@@ -3,7 +3,7 @@
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
-use crate::requant_vector::VectorRequantize;
+use crate::requant_vector::{MOST_PLAIN, VectorRequantize};
 use crate::simd::{Element, Simd};
 
 /// Packed weights that multiply packed tiles of rows.
@@ -14,12 +14,13 @@ pub(super) trait Product {
     /// Bytes of a packed tile.
     fn tile_bytes(&self) -> usize;
 
-    /// Multiplies `R` rows of each of `tiles` tiles by panel `panel` into `out[row * stride]`.
+    /// Multiplies `R` rows of each of `tiles` tiles by panel `panel` into `out[row * stride]`;
+    /// `PLAIN` only where the epilogue is.
     ///
     /// # Safety
     /// `packed` is readable for `tiles` tiles; of each row, `out` is writable for the panel's
     /// columns that there are.
-    unsafe fn panel<S: Simd, const R: usize>(
+    unsafe fn panel<S: Simd, const R: usize, const PLAIN: bool>(
         &self,
         packed: *const u8,
         panel: usize,
@@ -45,13 +46,17 @@ pub(super) fn multiply<S: Simd, T: Element>(
         // SAFETY: `packed` holds all tiles, `out` all rows, as asserted.
         unsafe {
             let (a, out) = (packed.as_ptr(), out.as_mut_ptr().add(panel * PANEL).cast());
-            product.panel::<S, TILE_ROWS>(a, panel, full, out, stride);
+            if product.epilogue().is_plain {
+                product.panel::<S, TILE_ROWS, true>(a, panel, full, out, stride);
+            } else {
+                product.panel::<S, TILE_ROWS, false>(a, panel, full, out, stride);
+            }
             if rest > 0 {
                 let (a, out) = (a.add(full * tile_bytes), out.add(full * TILE_ROWS * stride));
                 match rest {
-                    1 => product.panel::<S, 1>(a, panel, 1, out, stride),
-                    2 => product.panel::<S, 2>(a, panel, 1, out, stride),
-                    _ => product.panel::<S, 3>(a, panel, 1, out, stride),
+                    1 => product.panel::<S, 1, false>(a, panel, 1, out, stride),
+                    2 => product.panel::<S, 2, false>(a, panel, 1, out, stride),
+                    _ => product.panel::<S, 3, false>(a, panel, 1, out, stride),
                 }
             }
         }
@@ -69,6 +74,8 @@ pub(crate) struct Epilogue {
     max: i32,
     /// Whether the output is int8, not uint8: one kernel writes both.
     is_signed: bool,
+    /// Whether [`VectorRequantize::apply_plain`] may be used.
+    pub is_plain: bool,
 }
 
 impl Epilogue {
@@ -81,7 +88,20 @@ impl Epilogue {
         }
         let Requantize { zero_point, min, max, .. } = *requant;
         let bias = AlignedVec::zeroed(padded);
-        Self { columns, bias, scale, zero_point, min, max, is_signed: T::MIN < 0 }
+        let is_signed = T::MIN < 0;
+        Self { columns, bias, scale, zero_point, min, max, is_signed, is_plain: false }
+    }
+
+    /// To be called when the biases are filled in: finds out whether sums of `k` products can be
+    /// requantised the short way.
+    pub fn settle(&mut self, k: usize) {
+        let bytes = if self.is_signed { [-128, 127] } else { [0, 255] };
+        // Twice: the sum, and what the bias has of it by the input's zero point.
+        let products = 2.0 * k as f32 * (255.0 * 255.0);
+        let most = self.bias.iter().zip(&*self.scale).map(|(&bias, &scale)| {
+            (bias.unsigned_abs() as f32 + products) * scale
+        });
+        self.is_plain = [self.min, self.max] == bytes && most.fold(0.0, f32::max) < MOST_PLAIN;
     }
 
     /// The size in memory.
@@ -124,7 +144,7 @@ impl<S: Simd> PanelEpilogue<S> {
     /// # Safety
     /// `out` is writable for the panel's columns of each row.
     #[inline(always)]
-    pub unsafe fn store<const R: usize>(
+    pub unsafe fn store<const R: usize, const PLAIN: bool>(
         &self,
         sums: [[S::V; 2]; R],
         out: *mut u8,
@@ -134,13 +154,16 @@ impl<S: Simd> PanelEpilogue<S> {
         let is_whole = self.columns == PANEL;
         let (to, to_stride) = if is_whole { (out, stride) } else { (rest.as_mut_ptr(), PANEL) };
         let values = sums.map(|[low, high]| {
-            [self.requant.apply(low, self.scale[0]), self.requant.apply(high, self.scale[1])]
+            let apply = if PLAIN { VectorRequantize::apply_plain } else { VectorRequantize::apply };
+            [apply(&self.requant, low, self.scale[0]), apply(&self.requant, high, self.scale[1])]
         });
         let mut r = 0;
         while r < R {
             // A last row without a partner is its own.
             let ([a, b], [c, d]) = (values[r], values[(r + 1).min(R - 1)]);
-            let bytes = self.requant.narrow([a, b, c, d]);
+            let narrow =
+                if PLAIN { VectorRequantize::narrow_plain } else { VectorRequantize::narrow };
+            let bytes = narrow(&self.requant, [a, b, c, d]);
             // SAFETY: the caller's, where the panel is whole; else four rows of 8 elements.
             unsafe {
                 let row = to.add(r * to_stride);

@@ -68,6 +68,7 @@ impl PackedWords {
                 .map_or(0, |bias| bias[column])
                 .wrapping_sub(sum.wrapping_mul(input_zero_point));
         }
+        epilogue.settle(k);
         Self { segments, panels, epilogue }
     }
 
@@ -126,7 +127,7 @@ impl Product for PackedWords {
 
     // Not inlined: V8 allocates registers better in small functions.
     #[inline(never)]
-    unsafe fn panel<S: Simd, const R: usize>(
+    unsafe fn panel<S: Simd, const R: usize, const PLAIN: bool>(
         &self,
         packed: *const u8,
         panel: usize,
@@ -142,7 +143,7 @@ impl Product for PackedWords {
             // SAFETY: a tile holds `pairs` groups of 8 elements, `b` of 16; rows are the caller's.
             unsafe {
                 let sums = dot_tile::<S, R>(a.cast(), b, pairs, epilogue.bias);
-                epilogue.store::<R>(sums, out, stride);
+                epilogue.store::<R, PLAIN>(sums, out, stride);
             }
             (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(TILE_ROWS * stride));
         }

@@ -117,6 +117,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// `a + b`, 16-bit lanes.
     fn i16x8_add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a + b`, signed words, saturated.
+    fn i16x8_add_sat(a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`, 16-bit lanes.
     fn i16x8_sub(a: Self::V, b: Self::V) -> Self::V;
     /// `a + b`, 32-bit lanes.

@@ -168,6 +168,10 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         from_i16s(zip(i16s(a), i16s(b), i16::wrapping_add))
     }
     #[inline(always)]
+    fn i16x8_add_sat(a: V, b: V) -> V {
+        from_i16s(zip(i16s(a), i16s(b), i16::saturating_add))
+    }
+    #[inline(always)]
     fn i16x8_sub(a: V, b: V) -> V {
         from_i16s(zip(i16s(a), i16s(b), i16::wrapping_sub))
     }
