@@ -1,5 +1,7 @@
 //! Four accumulators at a time: the vector form of [`requantise`](crate::requant::requantise).
 
+use core::hint::black_box;
+
 use crate::requant::Requantize;
 use crate::simd::{Element, Simd};
 
@@ -41,12 +43,12 @@ impl<S: Simd> VectorRequantize<S> {
         let Requantize { zero_point, min, max, .. } = *requant;
         let flip = if is_signed { 0 } else { FLIP };
         Self {
-            magic: S::f32x4_splat(MAGIC),
+            magic: S::f32x4_splat(black_box(MAGIC)),
             lowest: S::i32x4_splat((MAGIC + (min - zero_point) as f32).to_bits() as i32),
             offset: S::i32x4_splat(MAGIC.to_bits() as i32 - (zero_point - flip)),
             highest: S::i16x8_splat((max - flip) as i16),
             flip: S::i8x16_splat(flip as i8),
-            magic_bits: S::i32x4_splat(MAGIC.to_bits() as i32),
+            magic_bits: S::i32x4_splat(black_box(MAGIC.to_bits() as i32)),
             zero_point: S::i16x8_splat((zero_point - flip) as i16),
         }
     }

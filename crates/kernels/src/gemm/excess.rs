@@ -85,6 +85,7 @@ impl HalfExtra<'_> {
     pub unsafe fn add<S: Simd, const R: usize, const HALF: usize>(
         &self,
         a: *const u8,
+        ones: S::V,
         sums: &mut [[S::V; 2]; R],
     ) {
         let mut weights = self.weights.as_ptr();
@@ -97,7 +98,7 @@ impl HalfExtra<'_> {
                 ($r:literal) => {
                     if $r < R {
                         let x = S::i32x4_splat_lane::<$r>(rows);
-                        sums[$r][HALF] = PairSums::add::<S>(columns, x, sums[$r][HALF]);
+                        sums[$r][HALF] = PairSums::add::<S>(columns, x, sums[$r][HALF], ones);
                     }
                 };
             }
