@@ -169,9 +169,8 @@ fn depthwise<S: Simd, T: Element, W: Element>() {
 
         for byte_dot in byte_dots::<S>() {
             let requant = requant.get();
-            let fast = DepthwiseQuantized::new::<T, W>(
-                shape, zero_point, &weights, &requant, byte_dot,
-            );
+            let fast =
+                DepthwiseQuantized::new::<T, W>(shape, zero_point, &weights, &requant, byte_dot);
             let mut scratch = scratch(fast.scratch_bytes());
             let mut found = vec![T::default(); expected.len()];
             let row_len = window.out_w * in_c;

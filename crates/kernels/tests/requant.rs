@@ -1,4 +1,6 @@
-//! Rounding, by values worked out by hand.
+//! Rounding, by values worked out by hand; the vector forms against the scalar one.
+
+mod common;
 
 use achado_kernels::requant::builtin::{
     Average, BuiltinRescale, FixedMultiplier, average, high_mul_i16, round_shift, softmax_element,
@@ -7,6 +9,8 @@ use achado_kernels::requant::{
     AddRequantize, Affine, MulRequantize, Quantized, ReduceRequantize, Requantize, Rescale,
     requantise, round_clamped,
 };
+use achado_kernels::requant_vector::{MOST_PLAIN, VectorRequantize};
+use achado_kernels::simd::Simd;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -55,6 +59,50 @@ fn the_vector_form_equals_requantise() {
             );
         }
     }
+}
+
+/// Bytes of 16 accumulators by each of the two vector forms, the short one where it is allowed.
+fn by_vectors<S: Simd>(
+    accumulators: &[i32; 16],
+    scale: f32,
+    requant: &Requantize,
+) -> [[u8; 16]; 2] {
+    let is_signed = requant.min < 0;
+    let vector = VectorRequantize::<S>::of_sign(requant, is_signed);
+    // SAFETY: 16 accumulators are four vectors, 16 bytes one.
+    unsafe {
+        let load = |i: usize| S::load(accumulators.as_ptr().add(i * 4));
+        let sums = core::array::from_fn(load);
+        let scale = S::f32x4_splat(scale);
+        let mut bytes = [[0; 16]; 2];
+        let long = sums.map(|sum| vector.apply(sum, scale));
+        S::store(bytes[0].as_mut_ptr(), vector.narrow(long));
+        let short = sums.map(|sum| vector.apply_plain(sum, scale));
+        S::store(bytes[1].as_mut_ptr(), vector.narrow_plain(short));
+        bytes
+    }
+}
+
+#[test]
+fn vectors_equal_requantise_the_long_way_and_the_short_one() {
+    fn body<S: Simd>() {
+        for (zero_point, [min, max]) in [(-128, [-128, 127]), (5, [-128, 127]), (255, [0, 255])] {
+            for scale in [0.5f32, 0.013, 1.0 / 1024.0, 30.0] {
+                let requant = Requantize { scale: &[], zero_point, min, max };
+                // The largest products that the short way takes, ties, and what lies between.
+                let most = (MOST_PLAIN / scale) as i32 - 1;
+                let step = (most / 500).max(1) as usize;
+                for first in (-most..most - 16).step_by(step).chain([-8, most - 16]) {
+                    let accumulators: [i32; 16] = core::array::from_fn(|i| first + i as i32);
+                    let expected =
+                        accumulators.map(|a| requantise(a, scale, zero_point, min, max) as u8);
+                    let found = by_vectors::<S>(&accumulators, scale, &requant);
+                    assert_eq!([expected; 2], found, "{} {first} by {scale}", S::NAME);
+                }
+            }
+        }
+    }
+    each_level!(body);
 }
 
 #[test]

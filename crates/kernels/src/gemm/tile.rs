@@ -98,9 +98,11 @@ impl Epilogue {
         let bytes = if self.is_signed { [-128, 127] } else { [0, 255] };
         // Twice: the sum, and what the bias has of it by the input's zero point.
         let products = 2.0 * k as f32 * (255.0 * 255.0);
-        let most = self.bias.iter().zip(&*self.scale).map(|(&bias, &scale)| {
-            (bias.unsigned_abs() as f32 + products) * scale
-        });
+        let most = self
+            .bias
+            .iter()
+            .zip(&*self.scale)
+            .map(|(&bias, &scale)| (bias.unsigned_abs() as f32 + products) * scale);
         self.is_plain = [self.min, self.max] == bytes && most.fold(0.0, f32::max) < MOST_PLAIN;
     }
 
