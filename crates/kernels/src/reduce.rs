@@ -88,3 +88,29 @@ impl Reduction {
         });
     }
 }
+
+/// Elements side by side in [`extreme_f32`]: enough vectors to hide the time that one comparison
+/// waits for the one before.
+const LANES: usize = 16;
+
+/// The greatest or least of all elements, infinite where there is none. A loop that the compiler
+/// turns into vectors, which a fold of one accumulator is not.
+#[inline(never)]
+pub fn extreme_f32(input: &[f32], is_max: bool) -> f32 {
+    match is_max {
+        true => extreme(input, f32::NEG_INFINITY, |a, b| if b > a { b } else { a }),
+        false => extreme(input, f32::INFINITY, |a, b| if b < a { b } else { a }),
+    }
+}
+
+#[inline(always)]
+fn extreme(input: &[f32], worst: f32, better: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [worst; LANES];
+    let (chunks, rest) = input.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = better(*lane, x);
+        }
+    }
+    lanes.iter().chain(rest).fold(worst, |a, &b| better(a, b))
+}

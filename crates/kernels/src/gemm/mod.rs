@@ -8,6 +8,7 @@ mod excess;
 pub mod float;
 mod pairing;
 pub mod quantized;
+pub mod sums;
 mod tile;
 mod words;
 
