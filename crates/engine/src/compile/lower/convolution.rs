@@ -35,10 +35,9 @@ impl<K, T> Packed<K, T> {
     }
 }
 
-/// CONV_2D.
-#[inline(never)]
-pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let &Operator::Conv2d { stride, dilation, padding, activation } = &node.node.operator else {
+/// The geometry of a CONV_2D.
+pub(super) fn conv2d_shape(node: &NodeRef) -> Result<Conv2dShape> {
+    let &Operator::Conv2d { stride, dilation, padding, .. } = &node.node.operator else {
         return Err(node.malformed("not a CONV_2D"));
     };
     let picture = node.picture(node.input(0)?)?;
@@ -53,7 +52,17 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     }
     let attributes = WindowAttributes { filter: [kernel_h, kernel_w], stride, dilation, padding };
     let window = window(node, picture, &attributes)?;
-    let shape = Conv2dShape { window, in_c, out_c, groups };
+    Ok(Conv2dShape { window, in_c, out_c, groups })
+}
+
+/// CONV_2D.
+#[inline(never)]
+pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let &Operator::Conv2d { activation, .. } = &node.node.operator else {
+        return Err(node.malformed("not a CONV_2D"));
+    };
+    let shape = conv2d_shape(node)?;
+    let Conv2dShape { window, in_c, out_c, .. } = shape;
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
@@ -78,8 +87,8 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let kernel = Conv2dFloat::new(shape, &parts.weights());
-            let is_pointwise = [kernel_h, kernel_w] == [1, 1];
-            let grid_len = if is_pointwise { in_c } else { picture[1..].iter().product() };
+            let is_pointwise = [window.kernel_h, window.kernel_w] == [1, 1];
+            let grid_len = if is_pointwise { in_c } else { window.in_h * window.in_w * in_c };
             let inputs = [dynamic_range(builder, node, snap, grid_len)?];
             builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
         }
@@ -87,7 +96,7 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     Ok(())
 }
 
-fn conv2d_macs(shape: &Conv2dShape) -> u64 {
+pub(super) fn conv2d_macs(shape: &Conv2dShape) -> u64 {
     let Conv2dShape { window, in_c, out_c, groups } = shape;
     window.out_pixels() as u64
         * (window.kernel_h * window.kernel_w) as u64
@@ -283,12 +292,8 @@ impl Step for Packed<DepthwiseFloat, f32> {
     }
 }
 
-/// FULLY_CONNECTED.
-#[inline(never)]
-pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let &Operator::FullyConnected { activation, .. } = &node.node.operator else {
-        return Err(node.malformed("not a FULLY_CONNECTED"));
-    };
+/// `[in, out]` of a FULLY_CONNECTED.
+pub(super) fn fully_connected_sizes(node: &NodeRef) -> Result<[usize; 2]> {
     let (input, weights) = (node.input(0)?, node.input(1)?);
     let &[out_c, in_c] = &weights.shape[..] else {
         return Err(node.malformed(format!("weights have shape {:?}", weights.shape)));
@@ -300,12 +305,23 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
             input.shape, weights.shape
         )));
     }
+    Ok([in_c, out_c])
+}
+
+/// FULLY_CONNECTED.
+#[inline(never)]
+pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let &Operator::FullyConnected { activation, .. } = &node.node.operator else {
+        return Err(node.malformed("not a FULLY_CONNECTED"));
+    };
+    let [in_c, out_c] = fully_connected_sizes(node)?;
+    let (input, weights) = (node.input(0)?, node.input(1)?);
     if !weights.is_constant() {
         return matrix::product_of_computed(builder, node, activation);
     }
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     let sizes = [in_c, out_c];
-    let macs = elements as u64 * out_c as u64;
+    let macs = input.elements() as u64 * out_c as u64;
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(input.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;

@@ -4,6 +4,7 @@ mod binary;
 mod conversion;
 mod convolution;
 mod detection;
+mod dynamic;
 mod elementwise;
 mod indices;
 mod int16;
@@ -21,6 +22,7 @@ use achado_kernels::simd::Native;
 use achado_model::{Model, Operator, Result, Tensor, TensorId};
 
 use super::arena::Layout;
+use super::dynamic::Product;
 use super::node::NodeRef;
 use super::{Place, out_of_memory};
 use crate::session::SessionOptions;
@@ -84,6 +86,8 @@ pub(crate) struct Builder<'a> {
     lowered: Lowered,
     /// What this machine's relaxed dot products compute.
     byte_dot: Option<ByteDot>,
+    /// Whole numbers that products read, each with the uint8 that stand for them.
+    quantised: Vec<[TensorId; 2]>,
 }
 
 impl Builder<'_> {
@@ -150,7 +154,12 @@ impl Builder<'_> {
 }
 
 /// Lowers all nodes but those whose results are constants.
-pub(crate) fn lower(model: &Model, folded: &[bool], options: &SessionOptions) -> Result<Lowered> {
+pub(crate) fn lower(
+    model: &Model,
+    folded: &[bool],
+    products: &[Option<Product>],
+    options: &SessionOptions,
+) -> Result<Lowered> {
     let tensors = model.tensors.len();
     let mut builder = Builder {
         model,
@@ -162,6 +171,7 @@ pub(crate) fn lower(model: &Model, folded: &[bool], options: &SessionOptions) ->
             sizes_bytes: model.tensors.iter().map(Tensor::size_bytes).collect(),
         },
         byte_dot: ByteDot::probe::<Native>(),
+        quantised: Vec::new(),
     };
     let mut weight_bytes = 0usize;
     for (index, node) in model.nodes.iter().enumerate() {
@@ -171,7 +181,10 @@ pub(crate) fn lower(model: &Model, folded: &[bool], options: &SessionOptions) ->
         let first = builder.lowered.steps.len();
         let node = NodeRef { model, index, node };
         check_operands(&node)?;
-        lower_node(&mut builder, &node)?;
+        match products.get(index) {
+            Some(Some(product)) => dynamic::product(&mut builder, &node, product)?,
+            _ => lower_node(&mut builder, &node)?,
+        }
         for step in &builder.lowered.steps[first..] {
             weight_bytes = weight_bytes.saturating_add(step.step.size_bytes());
         }
