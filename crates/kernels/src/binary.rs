@@ -6,8 +6,10 @@
 //! scale, so they are [`maximum`] and [`minimum`]; the others' arithmetic is in
 //! [`reference::binary_quantized`](crate::reference::binary_quantized).
 
+use crate::add::add_f32;
 use crate::broadcast::Broadcast;
 use crate::loops::{Loops, MAX_RANK};
+use crate::mul::mul_f32;
 use crate::unary::clamp_all;
 
 /// An operator of two operands.
@@ -50,9 +52,9 @@ pub fn binary_f32(
         broadcast.apply(first, second, out, f);
     };
     match operator {
-        Binary::Add => broadcast.apply(first, second, out, |a, b| a + b),
+        Binary::Add => return add_f32(broadcast, activation, first, second, out),
         Binary::Sub => broadcast.apply(first, second, out, |a, b| a - b),
-        Binary::Mul => broadcast.apply(first, second, out, |a, b| a * b),
+        Binary::Mul => return mul_f32(broadcast, activation, first, second, out),
         Binary::Div => broadcast.apply(first, second, out, |a, b| a / b),
         Binary::Maximum => maximum(broadcast, first, second, out),
         Binary::Minimum => minimum(broadcast, first, second, out),

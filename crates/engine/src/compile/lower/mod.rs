@@ -99,17 +99,7 @@ impl Builder<'_> {
         inputs: &[TensorId],
         outputs: &[TensorId],
     ) {
-        assert!(inputs.len() <= MAX_OPERANDS && outputs.len() <= MAX_OPERANDS);
-        for &input in inputs {
-            self.keep_constant(input);
-        }
-        self.lowered.steps.push(LoweredStep {
-            step: Box::new(step),
-            operator: node.node.operator.name(),
-            result: node.node.outputs.first().copied(),
-            inputs: inputs.to_vec(),
-            outputs: outputs.to_vec(),
-        });
+        self.push_boxed(node, Box::new(step), inputs, outputs);
     }
 
     /// A step without weights that reads `inputs` and writes result 0.
@@ -120,8 +110,41 @@ impl Builder<'_> {
         inputs: &[TensorId],
         run: impl Fn(&mut Operands) + Send + Sync + 'static,
     ) -> Result<()> {
+        self.push_result(node, Box::new(Simple { kernel, run }), inputs)
+    }
+
+    /// The same for all types of steps, of which there are more than a hundred: each had a copy of
+    /// its own.
+    #[inline(never)]
+    fn push_boxed(
+        &mut self,
+        node: &NodeRef,
+        step: Box<dyn Step>,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+    ) {
+        assert!(inputs.len() <= MAX_OPERANDS && outputs.len() <= MAX_OPERANDS);
+        for &input in inputs {
+            self.keep_constant(input);
+        }
+        self.lowered.steps.push(LoweredStep {
+            step,
+            operator: node.node.operator.name(),
+            result: node.node.outputs.first().copied(),
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+        });
+    }
+
+    #[inline(never)]
+    fn push_result(
+        &mut self,
+        node: &NodeRef,
+        step: Box<dyn Step>,
+        inputs: &[TensorId],
+    ) -> Result<()> {
         let output = node.output_id(0)?;
-        self.push(node, Simple { kernel, run }, inputs, &[output]);
+        self.push_boxed(node, step, inputs, &[output]);
         Ok(())
     }
 
