@@ -99,7 +99,8 @@ impl<'a> Graph<'a> {
         let quantised = self.quantised(whole)?;
         if let Some(bias) = node.inputs.get(2).copied().flatten() {
             let bias = self.model.tensor(bias).constant_floats()?;
-            if bias.iter().any(|&bias| bias != 0.0) {
+            let channels = self.model.tensor(weights).shape.first();
+            if channels != Some(&bias.len()) || bias.iter().any(|&bias| bias != 0.0) {
                 return None;
             }
         }
