@@ -78,7 +78,7 @@ impl Session {
     pub(crate) fn settled(model: Model, options: &SessionOptions) -> Result<Self> {
         let pool = Pool::new(1);
         let folded = vec![false; model.nodes.len()];
-        let plan = compile_settled(&model, &folded, options, pool.threads())?;
+        let plan = compile_settled(&model, &folded, &[], options, pool.threads())?;
         Ok(Self::with_plan(plan, pool))
     }
 

@@ -90,6 +90,7 @@ impl<S: Simd, T: Element> Kernel<S, T> for Shift<S> {
 }
 
 /// Float addition, clamped to `activation`.
+#[inline(never)]
 pub fn add_f32(
     broadcast: &Broadcast,
     activation: [f32; 2],

@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use crate::add::add_quantized;
 use crate::broadcast::Broadcast;
-use crate::conv2d::{Conv2dFloat, Conv2dQuantized};
+use crate::conv2d::{Conv2dDynamic, Conv2dFloat, Conv2dQuantized, Dynamic};
 use crate::depthwise_conv2d::{DepthwiseFloat, DepthwiseQuantized};
 use crate::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
 use crate::gemm::bytes::ByteDot;
@@ -153,6 +153,19 @@ pub fn conv2d_f32(
     scratch: &mut [u8],
 ) {
     kernel.run::<Native>(input, pixels, out, scratch);
+}
+
+/// [`Conv2dDynamic::run`].
+#[inline(never)]
+pub fn conv2d_dynamic(
+    kernel: &Conv2dDynamic,
+    input: &[u8],
+    dynamic: &Dynamic,
+    pixels: Range<usize>,
+    out: &mut [f32],
+    scratch: &mut [u8],
+) {
+    kernel.run::<Native>(input, dynamic, pixels, out, scratch);
 }
 
 /// [`DepthwiseFloat::run`].

@@ -18,6 +18,7 @@ pub mod conv2d;
 pub mod depthwise_conv2d;
 pub mod dequantize;
 pub mod detection_postprocess;
+pub mod dynamic_quantize;
 pub mod fully_connected;
 pub mod gemm;
 pub mod indexed_copy;

@@ -104,6 +104,7 @@ impl<S: Simd, T: Element> Kernel<S, T> for Float<S> {
 }
 
 /// Float multiplication, clamped to `activation`.
+#[inline(never)]
 pub fn mul_f32(
     broadcast: &Broadcast,
     activation: [f32; 2],

@@ -88,3 +88,26 @@ impl Reduction {
         });
     }
 }
+
+/// Elements side by side in [`extreme_f32`]: enough vectors to hide the time that one comparison
+/// waits for the one before.
+const LANES: usize = 16;
+
+/// The greatest or least of all elements, infinite where there is none; NaN is neither. A loop that
+/// the compiler turns into vectors, which a fold of one accumulator is not.
+#[inline(never)]
+pub fn extreme_f32(input: &[f32], is_max: bool) -> f32 {
+    // The least is the greatest with all signs changed.
+    let sign = if is_max { 0 } else { 1 << 31 };
+    let flip = |x: f32| f32::from_bits(x.to_bits() ^ sign);
+    let greater = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = input.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = greater(*lane, flip(x));
+        }
+    }
+    let greatest = lanes.into_iter().fold(f32::NEG_INFINITY, greater);
+    flip(rest.iter().fold(greatest, |most, &x| greater(most, flip(x))))
+}

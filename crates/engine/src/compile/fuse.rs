@@ -10,6 +10,7 @@ use achado_model::{
 
 use super::fold::constant_floats;
 use super::node::NodeRef;
+use super::readers::Readers;
 
 /// Joins what can be joined. Nodes that are no longer needed are marked in `folded`.
 pub(crate) fn fuse(model: &mut Model, folded: &mut [bool]) -> Result<()> {
@@ -29,31 +30,13 @@ pub(crate) fn fuse(model: &mut Model, folded: &mut [bool]) -> Result<()> {
 struct Graph<'a> {
     model: &'a mut Model,
     folded: &'a mut [bool],
-    /// By tensor: how many nodes read it, the caller counted as one.
-    readers: Vec<usize>,
-    /// By tensor: the last node that reads it.
-    reader: Vec<Option<usize>>,
+    readers: Readers,
 }
 
 impl<'a> Graph<'a> {
     fn new(model: &'a mut Model, folded: &'a mut [bool]) -> Self {
-        let tensors = model.tensors.len();
-        let (mut readers, mut reader) = (vec![0; tensors], vec![None; tensors]);
-        for (index, node) in model.nodes.iter().enumerate().filter(|&(i, _)| !folded[i]) {
-            for id in node.inputs.iter().flatten() {
-                readers[id.0] += 1;
-                reader[id.0] = Some(index);
-            }
-        }
-        for id in &model.outputs {
-            readers[id.0] += 1;
-        }
-        Self { model, folded, readers, reader }
-    }
-
-    /// The node that reads `id`, where nobody else does.
-    fn only_reader(&self, id: TensorId) -> Option<usize> {
-        self.reader[id.0].filter(|_| self.readers[id.0] == 1)
+        let readers = Readers::new(model, folded);
+        Self { model, folded, readers }
     }
 
     /// Node `reader` is done by `index`, too, which writes its result now.
@@ -75,7 +58,7 @@ impl<'a> Graph<'a> {
         }
         let paddings = self.model.tensor(paddings).constant_integers()?;
         let &[0, 0, top, bottom, left, right, 0, 0] = &paddings[..] else { return None };
-        let reader = self.only_reader(output)?;
+        let reader = self.readers.only(output)?;
         let convolution = &self.model.nodes[reader];
         let weights = convolution.inputs.get(1).copied().flatten()?;
         // A hybrid quantises its input as a whole: left as TensorFlow Lite has it.
@@ -102,7 +85,7 @@ impl<'a> Graph<'a> {
         let [top, bottom, left, right] = sides;
         *padding = Padding::Explicit { top, bottom, left, right };
         self.model.nodes[reader].inputs[0] = Some(input);
-        self.reader[input.0] = Some(reader);
+        self.readers.last[input.0] = Some(reader);
         self.folded[index] = true;
         Some(())
     }
@@ -118,7 +101,7 @@ impl<'a> Graph<'a> {
         if node.operator != Operator::Dequantize || !is_quantised {
             return None;
         }
-        let reader = self.only_reader(real)?;
+        let reader = self.readers.only(real)?;
         let [output] = self.model.nodes[reader].outputs[..] else { return None };
         let is_result = self.model.outputs.contains(&output);
         if self.model.nodes[reader].operator != Operator::Quantize
@@ -132,9 +115,10 @@ impl<'a> Graph<'a> {
                 *operand = Some(input);
             }
         }
-        self.readers[input.0] += self.readers[output.0];
-        self.readers[input.0] -= 1;
-        self.reader[input.0] = self.reader[output.0].or(self.reader[input.0]);
+        let Readers { count, last } = &mut self.readers;
+        count[input.0] += count[output.0];
+        count[input.0] -= 1;
+        last[input.0] = last[output.0].or(last[input.0]);
         [self.folded[index], self.folded[reader]] = [true; 2];
         Some(())
     }
@@ -142,7 +126,7 @@ impl<'a> Graph<'a> {
     /// An activation that stands alone is done by the operator before it.
     fn clamp(&mut self, index: usize) -> bool {
         let &[output] = &self.model.nodes[index].outputs[..] else { return false };
-        let Some(reader) = self.only_reader(output) else { return false };
+        let Some(reader) = self.readers.only(output) else { return false };
         let clamped = match self.model.nodes[reader].operator {
             Operator::Relu => Activation::Relu,
             Operator::Relu6 => Activation::Relu6,
@@ -228,7 +212,7 @@ impl<'a> Graph<'a> {
             constant(2)?;
         }
         let &[output] = &node.outputs[..] else { return None };
-        let reader = self.only_reader(output)?;
+        let reader = self.readers.only(output)?;
         let scaling = &self.model.nodes[reader];
         let (&[Some(first), Some(second)], &[result]) = (&scaling.inputs[..], &scaling.outputs[..])
         else {
@@ -272,8 +256,8 @@ impl<'a> Graph<'a> {
             quantization: None,
             data: Some(Bytes::from(bytes)),
         });
-        self.readers.push(1);
-        self.reader.push(Some(index));
+        self.readers.count.push(1);
+        self.readers.last.push(Some(index));
         TensorId(self.model.tensors.len() - 1)
     }
 

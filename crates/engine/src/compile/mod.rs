@@ -1,14 +1,16 @@
 //! From a model to a plan: one file a pass.
 //!
 //! [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
-//! [`lower`] turns each into packed steps, [`arena`] gives every tensor its place.
+//! [`dynamic`] finds products of integers among operators on floats, [`lower`] turns each into packed steps, [`arena`] gives every tensor its place.
 
 mod arena;
+mod dynamic;
 mod fold;
 mod fuse;
 mod infer;
 mod lower;
 mod node;
+mod readers;
 mod shapes;
 
 use std::ops::Range;
@@ -16,6 +18,7 @@ use std::ops::Range;
 use achado_kernels::aligned::{AlignedVec, LINE_BYTES};
 use achado_model::{Error, ErrorCode, Model, Result, Tensor, TensorId};
 
+use self::dynamic::Product;
 use crate::session::{SessionOptions, Source};
 use crate::step::{MAX_OPERANDS, Step};
 
@@ -67,17 +70,20 @@ pub(crate) enum Place {
 pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize) -> Result<Plan> {
     let mut folded = shapes::settle(&mut model, options)?;
     fuse::fuse(&mut model, &mut folded)?;
-    compile_settled(&model, &folded, options, threads)
+    let products = dynamic::find(&mut model, &mut folded);
+    compile_settled(&model, &folded, &products, options, threads)
 }
 
-/// Compiles a model in which all shapes are known, but for the nodes whose results are constants.
+/// Compiles a model in which all shapes are known, but for the nodes that are `folded`. `products`
+/// are the nodes that [`dynamic`] found; it may be shorter than the nodes.
 pub(crate) fn compile_settled(
     model: &Model,
     folded: &[bool],
+    products: &[Option<Product>],
     options: &SessionOptions,
     threads: usize,
 ) -> Result<Plan> {
-    let mut lowered = lower::lower(model, folded, options)?;
+    let mut lowered = lower::lower(model, folded, products, options)?;
     let layout = arena::plan(model, &lowered, options)?;
     let scratch_bytes =
         lowered.steps.iter().map(|step| step.step.scratch_bytes()).max().unwrap_or(0);

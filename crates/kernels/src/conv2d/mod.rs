@@ -3,10 +3,12 @@
 //! A 1x1 convolution reads its rows where they lie. Any other gathers the pixels of a tile
 //! (im2col of a block that fits the second-level cache, never of the whole picture).
 
+mod dynamic;
 mod float;
 mod gather;
 mod quantized;
 
+pub use dynamic::{Conv2dDynamic, Dynamic};
 pub use float::Conv2dFloat;
 pub use quantized::Conv2dQuantized;
 

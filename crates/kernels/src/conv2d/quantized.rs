@@ -24,6 +24,16 @@ enum Rows {
     Gathered,
 }
 
+/// Rows of the matrix, packed for the weights of a group.
+pub(super) struct Block<'a> {
+    pub weights: &'a PackedWeights,
+    pub packed: &'a [u8],
+    pub rows: usize,
+    /// The place of the result: its first row and column.
+    pub row: usize,
+    pub column: usize,
+}
+
 /// Below this, a tap is too short to be packed by vectors.
 const MIN_TAP_CHANNELS: usize = 8;
 
@@ -127,13 +137,31 @@ impl Conv2dQuantized {
         out: &mut [T],
         scratch: &mut [u8],
     ) {
+        let out_c = self.shape.out_c;
+        assert_eq!(out.len(), pixels.len() * out_c);
+        let zero = T::from_i32(self.input_zero_point);
+        self.blocks::<S, T>(input, zero, pixels, scratch, &mut |block| {
+            let out = &mut out[block.row * out_c + block.column..];
+            block.weights.multiply::<S, T>(block.packed, block.rows, out, out_c);
+        });
+    }
+
+    /// Packs the rows of `pixels` block by block, and lets `multiply` do the rest: nothing of this
+    /// depends on what the results are, and so there is one for all.
+    pub(super) fn blocks<S: Simd, T: Element>(
+        &self,
+        input: &[T],
+        zero: T,
+        pixels: Range<usize>,
+        scratch: &mut [u8],
+        multiply: &mut dyn FnMut(Block),
+    ) {
         let Conv2dShape { window, in_c, out_c, groups } = self.shape;
         assert_eq!(input.len(), window.batch * window.in_h * window.in_w * in_c);
-        assert_eq!(out.len(), pixels.len() * out_c);
         let (gathered, packed) = scratch.split_at_mut(self.gather_bytes());
         let gathered: &mut [T] = bytemuck::cast_slice_mut(gathered);
         if self.rows == Rows::Taps {
-            gathered.fill(T::from_i32(self.input_zero_point));
+            gathered.fill(zero);
         }
         let (group_in, group_out) = (in_c / groups, out_c / groups);
         for (group, weights) in self.groups.iter().enumerate() {
@@ -163,14 +191,14 @@ impl Conv2dQuantized {
                             input,
                             block,
                             channels.clone(),
-                            gathered,
+                            (zero, &mut *gathered),
                             weights,
                             to,
                         );
                     }
                 }
-                let start = (first - pixels.start) * out_c + group * group_out;
-                weights.multiply::<S, T>(packed, rows, &mut out[start..], out_c);
+                let (row, column) = (first - pixels.start, group * group_out);
+                multiply(Block { weights, packed, rows, row, column });
                 first += rows;
             }
         }
@@ -253,12 +281,11 @@ impl Conv2dQuantized {
         input: &[T],
         block: Range<usize>,
         channels: Range<usize>,
-        gathered: &mut [T],
+        (zero, gathered): (T, &mut [T]),
         weights: &PackedWeights,
         to: &mut [u8],
     ) {
         let stride = self.gathered_stride();
-        let zero = T::from_i32(self.input_zero_point);
         let mut origins = Origins::from(&self.shape, block.start);
         let mut left = block.len();
         for to in to.chunks_mut(GATHERED_TILES * weights.tile_bytes()) {

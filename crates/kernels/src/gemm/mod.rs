@@ -9,6 +9,7 @@ mod excess;
 pub mod float;
 mod pairing;
 pub mod quantized;
+pub mod sums;
 pub(crate) mod tile;
 mod words;
 

@@ -76,6 +76,22 @@ impl PackedWords {
         self.segments.pairs() * self.segments.count
     }
 
+    /// Columns of the product.
+    pub(super) fn columns(&self) -> usize {
+        self.epilogue.columns
+    }
+
+    /// The biases of panel `panel`.
+    pub(super) fn panel_bias(&self, panel: usize) -> &[i32; PANEL] {
+        &self.epilogue.bias.as_chunks().0[panel]
+    }
+
+    /// The weights of panel `panel`, and how many pairs of each column they are.
+    pub(super) fn panel_pairs(&self, panel: usize) -> (&[i16], usize) {
+        let pairs = self.pairs();
+        (&self.panels[panel * pairs * PAIR_B..][..pairs * PAIR_B], pairs)
+    }
+
     /// Bytes of a packed tile of 4 rows.
     pub fn tile_bytes(&self) -> usize {
         self.pairs() * PAIR_A * size_of::<i16>()
@@ -135,8 +151,8 @@ impl Product for PackedWords {
         out: *mut u8,
         stride: usize,
     ) {
-        let (pairs, tile_bytes) = (self.pairs(), self.tile_bytes());
-        let b = self.panels[panel * pairs * PAIR_B..][..pairs * PAIR_B].as_ptr();
+        let ((b, pairs), tile_bytes) = (self.panel_pairs(panel), self.tile_bytes());
+        let b = b.as_ptr();
         let epilogue = self.epilogue.panel::<S>(panel);
         let (mut a, mut out) = (packed, out);
         for _ in 0..tiles {
@@ -158,7 +174,7 @@ impl Product for PackedWords {
 /// # Safety
 /// `a` is readable for `pairs * 8` elements, `b` for `pairs * 16`.
 #[inline(always)]
-unsafe fn dot_tile<S: Simd, const R: usize>(
+pub(super) unsafe fn dot_tile<S: Simd, const R: usize>(
     mut a: *const i16,
     mut b: *const i16,
     pairs: usize,

@@ -41,6 +41,29 @@ pub fn conv2d_quantized<I: Quantized, W: Quantized, O: Quantized>(
     });
 }
 
+/// Convolution of uint8 whose zero point and scale are computed while the model runs: exact sums,
+/// then `clamp(sum * factor + bias)`, each operation rounded. `factors` has one element for all
+/// output channels or one for each; the bias of `weights` is not used.
+pub fn conv2d_dynamic(
+    shape: &Conv2dShape,
+    input: &[u8],
+    input_zero_point: u8,
+    weights: &QuantizedWeights<u8>,
+    (factors, bias): (&[f32], &[f32]),
+    activation: [f32; 2],
+    out: &mut [f32],
+) {
+    for_each_output(shape, |at, channel, taps| {
+        let mut sum = 0;
+        taps(&mut |i, w| {
+            let x = i32::from(input[i]) - i32::from(input_zero_point);
+            sum += x * (i32::from(weights.values[w]) - weights.zero_point);
+        });
+        let scaled = sum as f32 * factors[channel % factors.len()];
+        out[at] = (scaled + bias[channel]).clamp(activation[0], activation[1]);
+    });
+}
+
 /// Float convolution into `[n, out_h, out_w, out_c]`.
 pub fn conv2d_f32(shape: &Conv2dShape, input: &[f32], weights: &FloatWeights, out: &mut [f32]) {
     for_each_output(shape, |at, channel, taps| {

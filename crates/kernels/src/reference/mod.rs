@@ -8,6 +8,7 @@ pub mod concatenation;
 pub mod conv2d;
 pub mod depthwise_conv2d;
 pub mod dequantize;
+pub mod dynamic_quantize;
 pub mod fully_connected;
 pub mod max_pool_2d;
 pub mod mean;

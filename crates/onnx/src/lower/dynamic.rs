@@ -2,7 +2,8 @@
 //!
 //! No operator of the model takes a scale that is computed. So the integers are whole numbers in
 //! float32: each step is ONNX's own, sums of products are exact below 2^24, and the results are
-//! those of ONNX Runtime. The hybrid operators of TensorFlow Lite, which quantise activations
+//! those of ONNX Runtime. achado's engine knows these operators, in the order of operands that
+//! [`quantized`] gives them, and multiplies integers. The hybrid operators of TensorFlow Lite, which quantise activations
 //! themselves, would take other scales: one for each pixel where a convolution is 1x1.
 #![deny(clippy::arithmetic_side_effects)]
 

@@ -35,10 +35,9 @@ impl<K, T> Packed<K, T> {
     }
 }
 
-/// CONV_2D.
-#[inline(never)]
-pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let &Operator::Conv2d { stride, dilation, padding, activation } = &node.node.operator else {
+/// The geometry of a CONV_2D.
+pub(super) fn conv2d_shape(node: &NodeRef) -> Result<Conv2dShape> {
+    let &Operator::Conv2d { stride, dilation, padding, .. } = &node.node.operator else {
         return Err(node.malformed("not a CONV_2D"));
     };
     let picture = node.picture(node.input(0)?)?;
@@ -53,7 +52,17 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     }
     let attributes = WindowAttributes { filter: [kernel_h, kernel_w], stride, dilation, padding };
     let window = window(node, picture, &attributes)?;
-    let shape = Conv2dShape { window, in_c, out_c, groups };
+    Ok(Conv2dShape { window, in_c, out_c, groups })
+}
+
+/// CONV_2D.
+#[inline(never)]
+pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let &Operator::Conv2d { activation, .. } = &node.node.operator else {
+        return Err(node.malformed("not a CONV_2D"));
+    };
+    let shape = conv2d_shape(node)?;
+    let Conv2dShape { window, in_c, out_c, .. } = shape;
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
@@ -78,8 +87,8 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let kernel = Conv2dFloat::new(shape, &parts.weights());
-            let is_pointwise = [kernel_h, kernel_w] == [1, 1];
-            let grid_len = if is_pointwise { in_c } else { picture[1..].iter().product() };
+            let is_pointwise = [window.kernel_h, window.kernel_w] == [1, 1];
+            let grid_len = if is_pointwise { in_c } else { window.in_h * window.in_w * in_c };
             let inputs = [dynamic_range(builder, node, snap, grid_len)?];
             builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
         }
@@ -87,7 +96,7 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     Ok(())
 }
 
-fn conv2d_macs(shape: &Conv2dShape) -> u64 {
+pub(super) fn conv2d_macs(shape: &Conv2dShape) -> u64 {
     let Conv2dShape { window, in_c, out_c, groups } = shape;
     window.out_pixels() as u64
         * (window.kernel_h * window.kernel_w) as u64

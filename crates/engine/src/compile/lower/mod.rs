@@ -4,6 +4,7 @@ mod binary;
 mod conversion;
 mod convolution;
 mod detection;
+mod dynamic;
 mod elementwise;
 mod indices;
 mod int16;
@@ -21,6 +22,7 @@ use achado_kernels::simd::Native;
 use achado_model::{Model, Operator, Result, Tensor, TensorId};
 
 use super::arena::Layout;
+use super::dynamic::Product;
 use super::node::NodeRef;
 use super::{Place, out_of_memory};
 use crate::session::SessionOptions;
@@ -84,6 +86,8 @@ pub(crate) struct Builder<'a> {
     lowered: Lowered,
     /// What this machine's relaxed dot products compute.
     byte_dot: Option<ByteDot>,
+    /// Whole numbers that products read, each with the uint8 that stand for them.
+    quantised: Vec<[TensorId; 2]>,
 }
 
 impl Builder<'_> {
@@ -95,17 +99,7 @@ impl Builder<'_> {
         inputs: &[TensorId],
         outputs: &[TensorId],
     ) {
-        assert!(inputs.len() <= MAX_OPERANDS && outputs.len() <= MAX_OPERANDS);
-        for &input in inputs {
-            self.keep_constant(input);
-        }
-        self.lowered.steps.push(LoweredStep {
-            step: Box::new(step),
-            operator: node.node.operator.name(),
-            result: node.node.outputs.first().copied(),
-            inputs: inputs.to_vec(),
-            outputs: outputs.to_vec(),
-        });
+        self.push_boxed(node, Box::new(step), inputs, outputs);
     }
 
     /// A step without weights that reads `inputs` and writes result 0.
@@ -116,8 +110,41 @@ impl Builder<'_> {
         inputs: &[TensorId],
         run: impl Fn(&mut Operands) + Send + Sync + 'static,
     ) -> Result<()> {
+        self.push_result(node, Box::new(Simple { kernel, run }), inputs)
+    }
+
+    /// The same for all types of steps, of which there are more than a hundred: each had a copy of
+    /// its own.
+    #[inline(never)]
+    fn push_boxed(
+        &mut self,
+        node: &NodeRef,
+        step: Box<dyn Step>,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+    ) {
+        assert!(inputs.len() <= MAX_OPERANDS && outputs.len() <= MAX_OPERANDS);
+        for &input in inputs {
+            self.keep_constant(input);
+        }
+        self.lowered.steps.push(LoweredStep {
+            step,
+            operator: node.node.operator.name(),
+            result: node.node.outputs.first().copied(),
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+        });
+    }
+
+    #[inline(never)]
+    fn push_result(
+        &mut self,
+        node: &NodeRef,
+        step: Box<dyn Step>,
+        inputs: &[TensorId],
+    ) -> Result<()> {
         let output = node.output_id(0)?;
-        self.push(node, Simple { kernel, run }, inputs, &[output]);
+        self.push_boxed(node, step, inputs, &[output]);
         Ok(())
     }
 
@@ -150,7 +177,12 @@ impl Builder<'_> {
 }
 
 /// Lowers all nodes but those whose results are constants.
-pub(crate) fn lower(model: &Model, folded: &[bool], options: &SessionOptions) -> Result<Lowered> {
+pub(crate) fn lower(
+    model: &Model,
+    folded: &[bool],
+    products: &[Option<Product>],
+    options: &SessionOptions,
+) -> Result<Lowered> {
     let tensors = model.tensors.len();
     let mut builder = Builder {
         model,
@@ -162,6 +194,7 @@ pub(crate) fn lower(model: &Model, folded: &[bool], options: &SessionOptions) ->
             sizes_bytes: model.tensors.iter().map(Tensor::size_bytes).collect(),
         },
         byte_dot: ByteDot::probe::<Native>(),
+        quantised: Vec::new(),
     };
     let mut weight_bytes = 0usize;
     for (index, node) in model.nodes.iter().enumerate() {
@@ -171,7 +204,10 @@ pub(crate) fn lower(model: &Model, folded: &[bool], options: &SessionOptions) ->
         let first = builder.lowered.steps.len();
         let node = NodeRef { model, index, node };
         check_operands(&node)?;
-        lower_node(&mut builder, &node)?;
+        match products.get(index) {
+            Some(Some(product)) => dynamic::product(&mut builder, &node, product)?,
+            _ => lower_node(&mut builder, &node)?,
+        }
         for step in &builder.lowered.steps[first..] {
             weight_bytes = weight_bytes.saturating_add(step.step.size_bytes());
         }

@@ -3,7 +3,7 @@
 use achado_kernels::arrange::cumsum;
 use achado_kernels::compiled::Compiled;
 use achado_kernels::mean::{mean_f32, sum_f32};
-use achado_kernels::reduce::Reduction;
+use achado_kernels::reduce::{Reduction, extreme_f32};
 use achado_kernels::requant::builtin::{ProductRequantize, WideMean};
 use achado_kernels::requant::{Quantized, ReduceRequantize};
 use achado_model::{DataType, Operator, Result};
@@ -96,12 +96,33 @@ pub(super) fn extreme(builder: &mut Builder, node: &NodeRef, is_max: bool) -> Re
     /// Folds with the better of two elements.
     macro_rules! extreme {
         ($T:ty, $worst:expr) => {{
-            let better = move |a: $T, b: $T| if (b > a) == is_max { b } else { a };
+            let better = move |a: $T, b: $T| match is_max {
+                true => {
+                    if b > a {
+                        b
+                    } else {
+                        a
+                    }
+                }
+                false => {
+                    if b < a {
+                        b
+                    } else {
+                        a
+                    }
+                }
+            };
             push_fold::<$T, $T>(builder, node, $worst, better, |x| x)
         }};
     }
     let (input, output) = (node.input(0)?, node.output(0)?);
     match input.dtype {
+        DataType::Float32 if output.elements() == 1 => {
+            builder.push_simple(node, "reduce f32", &[node.input_id(0)?], move |operands| {
+                let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
+                out[0] = extreme_f32(bytemuck::cast_slice(operands.inputs[0]), is_max);
+            })
+        }
         DataType::Float32 => {
             extreme!(f32, if is_max { f32::NEG_INFINITY } else { f32::INFINITY })
         }
