@@ -5,7 +5,8 @@
 const MAGIC: f32 = 12_582_912.0;
 
 /// As [`reference::dynamic_quantize`](crate::reference::dynamic_quantize): the bounds are whole, so
-/// that a quotient may be clamped before it is rounded. A loop that the compiler turns into vectors.
+/// that a quotient may be clamped before it is rounded. A loop that the compiler turns into vectors,
+/// with relaxed SIMD into comparisons in which NaN becomes any element.
 #[inline(never)]
 pub fn dynamic_quantize(scale: f32, zero_point: f32, input: &[f32], out: &mut [u8]) {
     let (low, high) = (0.0 - zero_point, 255.0 - zero_point);

@@ -98,10 +98,9 @@ fn dynamic_quantize_equals_the_reference() {
             let steps = random.between(0, 700) as f32 - 350.0;
             *x = random.pick(&[*x, steps * scale, (steps + 0.5) * scale, *x * 1e30]);
         }
+        input.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -f32::NAN]);
         // Relaxed comparisons lose NaN.
-        if cfg!(not(target_arch = "wasm32")) {
-            input.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -f32::NAN]);
-        }
+        input.retain(|x| cfg!(not(target_arch = "wasm32")) || !(x / scale).is_nan());
         let mut expected = vec![0; input.len()];
         reference::dynamic_quantize(scale, zero_point, &input, &mut expected);
         let mut found = vec![0; input.len()];

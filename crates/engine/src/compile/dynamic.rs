@@ -12,7 +12,8 @@
 //! The pattern itself proves what integers need, whatever is in its open places: the dividend is
 //! not negative and the divisor positive, and MINIMUM and MAXIMUM give their second operand where
 //! the first is NaN, so the zero point is a whole number from 0 to 255, and `whole + zero point`
-//! is one, too. Operands in another order prove nothing; such operators stay as they are.
+//! is one, too. Operands in another order prove nothing; such operators stay as they are. (Relaxed
+//! SIMD lets NaN through at times: the elements are then any uint8.)
 //!
 //! Integer sums are exact, those of floats below 2^24 only. MUL and ADD round as they did.
 
