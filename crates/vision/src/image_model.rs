@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use achado_engine::{Session, SessionOptions};
+use achado_engine::{OperatorProfile, Session, SessionOptions};
 use achado_model::{
     Bytes, Error, ErrorCode, Metadata, Model, Operator, Result, Tensor, TensorId, tflite,
 };
@@ -176,6 +176,34 @@ impl<R: Runner> ImageModel<R> {
     /// Those of [`Session::run`].
     pub fn run(&mut self) -> Result<()> {
         self.session.run()
+    }
+
+    /// The elements of input `index`, little-endian.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is no such input.
+    pub fn input_bytes_mut(&mut self, index: usize) -> Result<&mut [u8]> {
+        self.session.input_bytes_mut(index)
+    }
+
+    /// The elements of output `index` of the last run, little-endian.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is no such output.
+    pub fn output_bytes(&self, index: usize) -> Result<&[u8]> {
+        self.session.output_bytes(index)
+    }
+
+    /// Times each operator on the inputs as they are. `clock` gives milliseconds from any start.
+    ///
+    /// # Errors
+    /// Those of [`Session::profile`].
+    pub fn profile(
+        &mut self,
+        runs: usize,
+        clock: &dyn Fn() -> f64,
+    ) -> Result<Vec<OperatorProfile>> {
+        self.session.profile(runs, clock)
     }
 
     /// How many pictures run at once where there are as many: 1 if the model takes one at a time.
