@@ -23,7 +23,7 @@ import type {
   TensorData,
 } from "./types.js";
 
-/** The glue of simd128.wasm; that of relaxed.wasm is the same, which the build checks. */
+/** The glue of simd128.wasm; relaxed.wasm and tract.wasm have the same, which the build checks. */
 type SingleGlue = typeof import("./generated/simd128/achado.js");
 /** The glue of relaxed-threads.wasm; that of simd128-threads.wasm is the same. */
 export type ThreadedGlue = typeof import("./generated/relaxed-threads/achado.js");
