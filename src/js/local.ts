@@ -47,7 +47,10 @@ export type OnInstance = (
 function instantiate(glue: Glue, { module, memory }: Launch): WebAssembly.Memory {
   let found = instances.get(glue);
   if (!found) {
-    found = glue.initSync(memory ? { module, memory } : { module }).memory;
+    const wasm = glue.initSync(memory ? { module, memory } : { module });
+    // tract's lists of kernels are filled by constructors; cores have none.
+    if ("__wasm_call_ctors" in wasm) (wasm.__wasm_call_ctors as () => void)();
+    found = wasm.memory;
     instances.set(glue, found);
     if ("help" in glue) glue.setCallerMaySleep(maySleep());
   }

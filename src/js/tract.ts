@@ -66,7 +66,7 @@ function withHint({ code, message, detail }: AchadoError): AchadoError {
 function bothOf(refusal: AchadoError, error: unknown): unknown {
   if (!(error instanceof AchadoError)) return error;
   // A panic of tract's is nothing to report to achado.
-  const tract = error.code === "INTERNAL" ? (error.detail.panic ?? "it failed") : error.message;
+  const tract = error.detail.panic ?? error.message;
   const reason = `${refusal.message}; and tract does not run the model: ${tract}`;
   const detail = { ...refusal.detail, tract };
   switch (error.code) {

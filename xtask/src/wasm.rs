@@ -147,7 +147,7 @@ pub const BINARIES: &[Binary] = &[
             // Random operators of tract: nothing else asks for randomness, and none is given.
             "--cfg=getrandom_backend=\"unsupported\"",
             "-Clink-arg=--max-memory=2147483648",
-            // Constructors fill lists of tract's transforms by name, which nobody asks for. Without
+            // Constructors fill tract's lists of kernels; src/js/local.ts calls them once. Without
             // this the linker lets each export run them, and names the exports anew.
             "-Clink-arg=--export=__wasm_call_ctors",
         ],
