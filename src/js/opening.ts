@@ -167,7 +167,7 @@ export async function open(
       const glue = threaded
         ? await import("./generated/relaxed-threads/achado.js")
         : tract
-          ? await import("./generated/tract/achado.js")
+          ? await tract.glue()
           : await import("./generated/simd128/achado.js");
       let joining: Promise<Joined> | undefined;
       const engine = LocalEngine.open(

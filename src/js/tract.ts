@@ -1,6 +1,7 @@
 // Where an ONNX model goes that has no .tflite form, if the caller allows it: to tract, which runs it
 // whole by a wasm file of its own.
 import { AchadoError } from "./errors.js";
+import type { Glue } from "./local.js";
 import { toTflite, type Surroundings } from "./onnx.js";
 import type { Fallback, LoadOptions } from "./types.js";
 import { compileFile } from "./wasm.js";
@@ -19,6 +20,8 @@ export interface Prepared {
 /** tract's wasm file has the exports of a core. */
 export interface Tract {
   readonly module: WebAssembly.Module;
+  /** Its glue, instantiated in this thread. */
+  glue(): Promise<Glue>;
   /** What to throw in place of an error of tract's when it opens the model. */
   explain(error: unknown): unknown;
 }
@@ -49,8 +52,17 @@ export async function prepare(
     if (onnxFallback === undefined) throw withHint(error);
     const module = await compileFile(WASM, surroundings.fetch, signal, fallbacks);
     fallbacks.push({ from: "wasm", to: "tract", reason: error.message });
-    return { bytes: onnx, owned, tract: { module, explain: (other) => bothOf(error, other) } };
+    const glue = () => instantiate(module);
+    const explain = (other: unknown) => bothOf(error, other);
+    return { bytes: onnx, owned, tract: { module, glue, explain } };
   }
+}
+
+async function instantiate(module: WebAssembly.Module): Promise<Glue> {
+  const glue = await import("./generated/tract/achado.js");
+  // Chromium's pages instantiate files above 8 MB only when nobody waits.
+  await glue.default({ module_or_path: module });
+  return glue;
 }
 
 function isRefusal(error: unknown): error is AchadoError {
