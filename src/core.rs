@@ -5,6 +5,7 @@ use achado_vision::{Classifier, ClassifierOptions, ImageModel, Picture, PixelFor
 use wasm_bindgen::prelude::*;
 
 use crate::object::array;
+use crate::runner::{self, Network};
 use crate::{answer, error, options};
 
 #[wasm_bindgen]
@@ -29,9 +30,9 @@ pub fn simd_level() -> String {
 
 /// What a model is for.
 enum Task {
-    Classifier(Box<Classifier>),
+    Classifier(Box<Classifier<Network>>),
     /// Tensors and embeddings alone.
-    Model(Box<ImageModel>),
+    Model(Box<ImageModel<Network>>),
 }
 
 /// A model. Everything that it throws is `{ code, message, detail }`.
@@ -59,9 +60,9 @@ impl Core {
             let classifies = options::classifies(options)?;
             let options = options::classifier_options(options)?;
             Ok(if classifies {
-                Task::Classifier(Classifier::new(model, options)?.into())
+                Task::Classifier(runner::classifier(model, options)?.into())
             } else {
-                Task::Model(ImageModel::new(model, &options.model)?.into())
+                Task::Model(runner::model(model, &options.model)?.into())
             })
         };
         open().map(|task| Self { task, pixels: Vec::new() }).map_err(error::thrown)
@@ -199,7 +200,7 @@ impl Core {
     /// `INVALID_INPUT` where there is no such input.
     #[wasm_bindgen(js_name = inputPlace)]
     pub fn input_place(&mut self, index: usize) -> Result<Vec<usize>, JsValue> {
-        let bytes = model_mut(&mut self.task).session_mut().input_bytes_mut(index);
+        let bytes = model_mut(&mut self.task).input_bytes_mut(index);
         bytes.map(|bytes| place(bytes)).map_err(error::thrown)
     }
 
@@ -217,7 +218,7 @@ impl Core {
     /// `INVALID_INPUT` where there is no such output.
     #[wasm_bindgen(js_name = outputPlace)]
     pub fn output_place(&self, index: usize) -> Result<Vec<usize>, JsValue> {
-        self.model().session().output_bytes(index).map(place).map_err(error::thrown)
+        self.model().output_bytes(index).map(place).map_err(error::thrown)
     }
 
     /// Replaces all options.
@@ -247,16 +248,16 @@ impl Core {
     /// Times each operator on the picture that was classified last.
     ///
     /// # Errors
-    /// Those of [`achado_engine::Session::profile`].
+    /// Those of [`ImageModel::profile`].
     #[wasm_bindgen(unchecked_return_type = "import('../../types.js').OperatorProfile[]")]
     pub fn profile(&mut self, runs: usize) -> Result<JsValue, JsValue> {
-        let operators = model_mut(&mut self.task).session_mut().profile(runs, &now_ms);
+        let operators = model_mut(&mut self.task).profile(runs, &now_ms);
         operators.map(|operators| answer::profile(&operators)).map_err(error::thrown)
     }
 }
 
 impl Core {
-    fn model(&self) -> &ImageModel {
+    fn model(&self) -> &ImageModel<Network> {
         match &self.task {
             Task::Classifier(classifier) => classifier.model(),
             Task::Model(model) => model,
@@ -264,14 +265,14 @@ impl Core {
     }
 }
 
-fn model_mut(task: &mut Task) -> &mut ImageModel {
+fn model_mut(task: &mut Task) -> &mut ImageModel<Network> {
     match task {
         Task::Classifier(classifier) => classifier.model_mut(),
         Task::Model(model) => model,
     }
 }
 
-fn classifier(task: &mut Task) -> Result<&mut Classifier> {
+fn classifier(task: &mut Task) -> Result<&mut Classifier<Network>> {
     match task {
         Task::Classifier(classifier) => Ok(classifier),
         Task::Model(_) => Err(Error::invalid_input("the model was not opened as a classifier")),

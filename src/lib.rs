@@ -7,6 +7,7 @@ mod core;
 mod error;
 mod object;
 mod options;
+mod runner;
 #[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
 mod threads;
 

@@ -23,6 +23,7 @@ options:
   --bgr            with --mean and --std: the model takes blue first
   --input-shape N=D  the shape of input N of an ONNX model that leaves it open, such as
                    --input-shape input=1,3,224,224; may be given again
+  --onnx-fallback tract  run an ONNX model that has an operator which achado lacks by tract, slower
   --locale LOCALE  the language of the names, such as pt, if the model has it
   --top N          how many categories (default: 5)
   --min-score X    leave out categories with lower scores
@@ -50,6 +51,7 @@ interface Options extends ModelArguments {
   command: "classify";
   photos: string[];
   model: string | undefined;
+  onnxFallback: string | undefined;
   locale: string | undefined;
   top: number;
   minScore: number | undefined;
@@ -92,9 +94,10 @@ function parse(argv: string[]): Options | Conversion | "help" | "version" {
   if (minScore !== undefined && (score === "" || Number.isNaN(minScore))) {
     throw new UsageError(`--min-score needs a number, has "${score}"`);
   }
-  const { model, locale, json } = values;
+  const { model, locale, json, "onnx-fallback": onnxFallback } = values;
   const about = modelArguments(values);
-  return { command: "classify", photos, model, locale, top, minScore, json, ...about };
+  const answer = { locale, top, minScore, json };
+  return { command: "classify", photos, model, onnxFallback, ...answer, ...about };
 }
 
 type Values = ReturnType<typeof readArguments>["values"];
@@ -160,6 +163,7 @@ function readArguments(argv: string[]) {
       bgr: { type: "boolean", default: false },
       "input-shape": { type: "string", multiple: true, default: [] },
       output: { type: "string", short: "o" },
+      "onnx-fallback": { type: "string" },
       locale: { type: "string" },
       top: { type: "string", default: "5" },
       "min-score": { type: "string" },
@@ -206,6 +210,8 @@ async function classify(options: Options): Promise<number> {
     labels: options.labels,
     preprocess: options.preprocess,
     inputShapes: options.inputShapes,
+    // A wrong one is refused by name.
+    onnxFallback: options.onnxFallback as "tract" | undefined,
     displayNamesLocale: options.locale,
     maxResults: options.top,
     scoreThreshold: options.minScore,
@@ -268,7 +274,8 @@ function describe(error: unknown): string {
   const { code, path } = error as NodeJS.ErrnoException;
   if (code === "ENOENT") return `there is no file ${path}`;
   if (code === "EISDIR") return "this is a folder, not a file";
-  return error.message;
+  // The hint of an ONNX model's refusal, as it is written here.
+  return error.message.replace('onnxFallback: "tract"', "--onnx-fallback tract");
 }
 
 process.exitCode = await main(process.argv.slice(2));

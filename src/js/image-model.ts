@@ -32,7 +32,16 @@ export async function createModelOn(platform: Platform, options: LoadOptions): P
 }
 
 /** Options whose change needs another engine. */
-const RELOADING = ["model", "integrity", "inputShapes", "batchSize", "worker", "threads", "wasm"];
+const RELOADING = [
+  "model",
+  "integrity",
+  "inputShapes",
+  "onnxFallback",
+  "batchSize",
+  "worker",
+  "threads",
+  "wasm",
+];
 
 /** What classifiers and other models have in common. */
 export class LoadedModel implements ImageModel {
@@ -56,9 +65,9 @@ export class LoadedModel implements ImageModel {
   }
 
   get runtime(): Runtime {
-    const { engine, worker, threads, fallbacks } = this.#opened;
+    const { engine, backend, worker, threads, fallbacks } = this.#opened;
     return {
-      backend: "wasm",
+      backend,
       simd: engine.simd,
       threads,
       worker,

@@ -23,7 +23,7 @@ import type {
   TensorData,
 } from "./types.js";
 
-/** The glue of simd128.wasm; that of relaxed.wasm is the same, which the build checks. */
+/** The glue of simd128.wasm; relaxed.wasm and tract.wasm have the same, which the build checks. */
 type SingleGlue = typeof import("./generated/simd128/achado.js");
 /** The glue of relaxed-threads.wasm; that of simd128-threads.wasm is the same. */
 export type ThreadedGlue = typeof import("./generated/relaxed-threads/achado.js");
@@ -47,7 +47,10 @@ export type OnInstance = (
 function instantiate(glue: Glue, { module, memory }: Launch): WebAssembly.Memory {
   let found = instances.get(glue);
   if (!found) {
-    found = glue.initSync(memory ? { module, memory } : { module }).memory;
+    const wasm = glue.initSync(memory ? { module, memory } : { module });
+    // tract's lists of kernels are filled by constructors; cores have none.
+    if ("__wasm_call_ctors" in wasm) (wasm.__wasm_call_ctors as () => void)();
+    found = wasm.memory;
     instances.set(glue, found);
     if ("help" in glue) glue.setCallerMaySleep(maySleep());
   }

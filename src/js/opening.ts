@@ -6,6 +6,7 @@ import { type Fetch, readLabels, readModel } from "./fetching.js";
 import { isOnnx } from "./kind.js";
 import { coreOptions } from "./options.js";
 import { RemoteEngine } from "./remote.js";
+import type { Prepared } from "./tract.js";
 import {
   type Joined,
   joinTeam,
@@ -14,7 +15,7 @@ import {
   sharingProblem,
   threadFallback,
 } from "./threads.js";
-import type { ClassifierOptions, Fallback, ImageInput, Progress } from "./types.js";
+import type { ClassifierOptions, Fallback, ImageInput, Progress, Runtime } from "./types.js";
 import { compileCore, isThreaded } from "./wasm.js";
 
 /** What differs between a browser and Node. */
@@ -33,6 +34,7 @@ export interface Opened {
   engine: Engine;
   /** The options that the engine has. */
   core: CoreOptions;
+  backend: Runtime["backend"];
   worker: boolean;
   threads: number;
   fallbacks: Fallback[];
@@ -83,7 +85,7 @@ export async function open(
     // A file of the caller's own shows what it is when it is there.
     const deciding =
       options.wasm === undefined ? Promise.resolve(plan.threads > 1) : compiling.then(isThreaded);
-    const [module, threaded, file, labels] = await Promise.all([
+    const [compiled, threadable, file, labels] = await Promise.all([
       compiling,
       deciding,
       readModel(
@@ -94,12 +96,22 @@ export async function open(
         options.onProgress,
       ),
       readLabels(options.labels, fetch, loading.signal),
-      startWorker(),
+      deciding.then(startWorker),
     ]);
     const onnx = isOnnx(file.bytes);
-    const model = onnx ? await convert(file.bytes) : file;
+    const model: Prepared = onnx ? await convert() : file;
+    const { tract } = model;
+    const module = tract?.module ?? compiled;
+    // tract has the exports of a core without threads, and so their worker.
+    const threaded = threadable && !tract;
+    if (remote && threaded !== threadable) {
+      remote.close(closed());
+      remote = undefined;
+      await startWorker(threaded);
+    }
+    const backend = tract ? "tract" : "wasm";
     // The converter has given an ONNX model its shapes.
-    const shaped = onnx ? { ...options, inputShapes: undefined } : options;
+    const shaped = onnx && !tract ? { ...options, inputShapes: undefined } : options;
     const core: CoreOptions = { ...coreOptions(shaped, labels), task };
     const warmup = options.warmup ?? true;
     const onPhase = (phase: Phase, done: boolean) =>
@@ -117,27 +129,26 @@ export async function open(
     };
     const share = (joined: Joined): number => {
       const threads = 1 + joined.helpers;
-      const given = threaded || plan.threads === 1 ? undefined : "the given wasm file has none";
+      const without = tract ? "tract runs in one" : "the given wasm file has none";
+      const given = threaded || plan.threads === 1 ? undefined : without;
       const reason = plan.reason ?? given ?? joined.reason;
       if (reason !== undefined) fallbacks.push(threadFallback(threads, reason));
       return threads;
     };
 
-    /** Labels and preparation come from the options, as for other models. */
-    async function convert(onnx: Uint8Array<ArrayBuffer>) {
+    async function convert(): Promise<Prepared> {
       onProgress({ phase: "convert", loaded: 0, total: 1 });
-      const { toTflite } = await import("./onnx.js");
-      const conversion = { inputShapes: options.inputShapes };
+      const { prepare } = await import("./tract.js");
       const inWorker = remote !== undefined;
+      const { bytes, owned } = file;
       const { signal } = loading;
-      const bytes = await toTflite(platform, onnx, conversion, inWorker, signal, fallbacks);
+      const made = await prepare(platform, bytes, owned, options, inWorker, signal, fallbacks);
       onProgress({ phase: "convert", loaded: 1, total: 1 });
-      return { bytes, owned: true };
+      return made;
     }
 
-    async function startWorker(): Promise<void> {
+    async function startWorker(threaded: boolean): Promise<void> {
       if (!(options.worker ?? platform.hasWindow)) return;
-      const threaded = await deciding;
       const create = threaded ? createThreadedWorker : platform.createWorker;
       try {
         if (!create) throw new Error("there are no workers here");
@@ -150,11 +161,14 @@ export async function open(
       }
     }
 
-    if (!remote) {
+    async function openHere(): Promise<Opened> {
       const { LocalEngine } = await import("./local.js");
+      // A glue holds one instance, so that tract has a copy of its own beside the core.
       const glue = threaded
         ? await import("./generated/relaxed-threads/achado.js")
-        : await import("./generated/simd128/achado.js");
+        : tract
+          ? await tract.glue()
+          : await import("./generated/simd128/achado.js");
       let joining: Promise<Joined> | undefined;
       const engine = LocalEngine.open(
         glue,
@@ -177,22 +191,29 @@ export async function open(
       const used = Math.min(helpers, wanted - 1);
       const threads = share(reason === undefined ? { helpers: used } : { helpers: used, reason });
       noteBatch(engine);
-      return { engine, core, worker: false, threads, fallbacks };
+      return { engine, core, backend, worker: false, threads, fallbacks };
     }
-    // The worker takes the bytes; after a crash they are needed once more. A Blob keeps them
-    // outside of the page's memory.
-    const kept = new Blob([model.bytes]);
-    const { bytes, owned } = model;
-    const threads = share(await remote.open(launch(), bytes, owned, core, warmup, onPhase));
-    noteBatch(remote);
-    const reopen = async (now: CoreOptions) => {
-      const create = threaded ? createThreadedWorker : platform.createWorker;
-      const engine = await RemoteEngine.start(create as () => Worker, wanted - 1);
-      const bytes = new Uint8Array(await kept.arrayBuffer());
-      await engine.open(launch(), bytes, true, now, false, () => {});
-      return engine;
-    };
-    return { engine: remote, core, worker: true, threads, fallbacks, reopen };
+
+    async function openThere(engine: RemoteEngine): Promise<Opened> {
+      // The worker takes the bytes; after a crash they are needed once more. A Blob keeps them
+      // outside of the page's memory.
+      const kept = new Blob([model.bytes]);
+      const { bytes, owned } = model;
+      const threads = share(await engine.open(launch(), bytes, owned, core, warmup, onPhase));
+      noteBatch(engine);
+      const reopen = async (now: CoreOptions) => {
+        const create = threaded ? createThreadedWorker : platform.createWorker;
+        const engine = await RemoteEngine.start(create as () => Worker, wanted - 1);
+        const bytes = new Uint8Array(await kept.arrayBuffer());
+        await engine.open(launch(), bytes, true, now, false, () => {});
+        return engine;
+      };
+      return { engine, core, backend, worker: true, threads, fallbacks, reopen };
+    }
+
+    return (remote ? openThere(remote) : openHere()).catch((error) => {
+      throw tract ? tract.explain(error) : error;
+    });
   }
 }
 

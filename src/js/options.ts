@@ -24,6 +24,7 @@ const LOADING = [
   "wasm",
   "warmup",
   "inputShapes",
+  "onnxFallback",
   "signal",
   "onProgress",
   "preprocess",
@@ -66,6 +67,10 @@ export function checkOptions(options: ClassifierOptions, task: Task): void {
     if (value !== undefined && typeof value !== "boolean") {
       throw invalidOption(name, `must be true or false, is ${String(value)}`);
     }
+  }
+  const fallback: unknown = options.onnxFallback;
+  if (fallback !== undefined && fallback !== "tract") {
+    throw invalidOption("onnxFallback", `must be "tract", is ${String(fallback)}`);
   }
   checkShapes(options.inputShapes);
   const threads: unknown = options.threads;

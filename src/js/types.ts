@@ -104,6 +104,13 @@ export interface LoadOptions extends Pick<ModelOptions, "preprocess"> {
    * allow them.
    */
   inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
+  /**
+   * `"tract"`: an ONNX model with an operator that achado lacks is run by tract, whole and slower, by
+   * a wasm file of its own that is downloaded for it. `runtime.backend` and `runtime.fallbacks` say
+   * so; tensors keep the order of the file, `[n, c, h, w]` for pictures. Default: such a model is
+   * refused.
+   */
+  onnxFallback?: "tract" | undefined;
   /** `sha256-` and the base64 of the model's SHA-256: other bytes are refused. */
   integrity?: `sha256-${string}` | undefined;
   /** Run in a worker, so that the page never waits. Default: true where there is a window. */
@@ -254,7 +261,7 @@ export type TensorData =
 export interface TensorInfo {
   /** Unique among the inputs, and among the outputs. */
   name: string;
-  /** `[n, h, w, c]` for pictures. */
+  /** `[n, h, w, c]` for pictures; run by tract, as the ONNX file has it. */
   shape: number[];
   /** The same, with -1 where the file leaves the dimension open. */
   shapeSignature: number[];
@@ -302,7 +309,8 @@ export interface ModelMetadata {
 
 /** What runs, and what could not. */
 export interface Runtime {
-  readonly backend: "wasm";
+  /** `tract` only by {@link LoadOptions.onnxFallback}. */
+  readonly backend: "wasm" | "tract";
   /** Which of the core's builds this is; `relaxed` is faster and not in every browser. */
   readonly simd: "simd128" | "relaxed";
   /** How many share the work. */
@@ -326,7 +334,7 @@ export interface Fallback {
 export interface OperatorProfile {
   /** Position in the model. */
   index: number;
-  /** As TensorFlow Lite names it. */
+  /** As TensorFlow Lite names it; `tract` is a whole model. */
   operator: string;
   /** Which of our kernels ran. */
   kernel: string;
@@ -407,8 +415,8 @@ export interface ImageClassifier extends ImageModel {
   ): AsyncIterableIterator<ClassifierResult>;
   /**
    * Changes options; those not given stay, those given as undefined go back to their default. A
-   * new `model`, `inputShapes`, `batchSize`, `worker`, `threads` or `wasm` loads anew, and the old
-   * model answers until that has worked.
+   * new `model`, `inputShapes`, `onnxFallback`, `batchSize`, `worker`, `threads` or `wasm` loads
+   * anew, and the old model answers until that has worked.
    */
   setOptions(options: Partial<ClassifierOptions>): Promise<void>;
 }

@@ -132,6 +132,18 @@ test("an ONNX model is classified with, and a model that is none is not converte
   assert.equal(existsSync(output), false);
 });
 
+test("a model with an operator that achado lacks is classified where tract is allowed", async () => {
+  const onnx = path.join(root, "tests/fixtures/onnx/einsum.onnx");
+  const ready = [photo("coffee.jpg"), "--model", onnx, "--preprocess", "unit", "--json"];
+  const refused = await achado("classify", ...ready);
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /Einsum.*--onnx-fallback tract may run/);
+  const seen = await achado("classify", ...ready, "--onnx-fallback", "tract");
+  assert.equal(JSON.parse(seen.stdout)[0].classifications[0].categories.length, 5, seen.stderr);
+  const other = await achado("classify", ...ready, "--onnx-fallback", "other");
+  assert.match(other.stderr, /must be "tract", is other/);
+});
+
 test("a wrong command line is status 2 and points to --help", async () => {
   for (const [argv, words] of [
     [[], /what shall be done/],

@@ -23,6 +23,7 @@ test("the tarball holds what the manifest names, and nothing private", async () 
     "LICENSE-APACHE",
     "dist/simd128.wasm",
     "dist/onnx.wasm",
+    "dist/tract.wasm",
   ]) {
     assert.ok(paths.has(name), `${name} is missing`);
   }

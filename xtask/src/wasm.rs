@@ -134,6 +134,30 @@ pub const BINARIES: &[Binary] = &[
         environment: &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")],
         tested: false,
     },
+    // Loaded when the caller allows it for an ONNX model that has no .tflite form. Slower by far than
+    // the core in any case: small is better than fast. Counting is checked, since tract reads files
+    // that nobody has validated; memory ends where no picture's model needs more. The glue is that
+    // of simd128.
+    Binary {
+        name: "tract",
+        crate_folder: ".",
+        target_features: &[],
+        wasm_opt_features: &[],
+        rust_flags: &[
+            // Random operators of tract: nothing else asks for randomness, and none is given.
+            "--cfg=getrandom_backend=\"unsupported\"",
+            "-Clink-arg=--max-memory=2147483648",
+            // Constructors fill tract's lists of kernels; src/js/local.ts calls them once. Without
+            // this the linker lets each export run them, and names the exports anew.
+            "-Clink-arg=--export=__wasm_call_ctors",
+        ],
+        cargo_arguments: &["--features", "tract"],
+        environment: &[
+            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+            ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true"),
+        ],
+        tested: false,
+    },
     // Pictures to pixels in Node; a browser has its own decoders and never loads it.
     Binary {
         name: "decode",
@@ -250,6 +274,7 @@ pub fn build_all(tools: &WasmTools, names: bool) -> Result<()> {
         binary.build(tools, names)?;
     }
     same_glue("simd128", "relaxed")?;
+    same_glue("simd128", "tract")?;
     same_glue("simd128-threads", "relaxed-threads")
 }
 
@@ -274,6 +299,10 @@ pub fn clippy(binary: &Binary) -> Result<()> {
     command
         .args(["clippy", "--locked", "--workspace", "--exclude", "xtask", "--lib"])
         .args(["--target", WASM_TARGET])
+        // It compiles with the flags of its own file alone.
+        .args(
+            (binary.name != "tract").then_some(["--exclude", "achado-tract"]).into_iter().flatten(),
+        )
         .args(binary.cargo_arguments)
         .args(["--", "-D", "warnings"])
         .env("CARGO_ENCODED_RUSTFLAGS", binary.encoded_rust_flags()?)

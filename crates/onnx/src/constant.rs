@@ -81,6 +81,19 @@ pub(crate) fn type_name(data_type: i32) -> String {
     name.to_owned()
 }
 
+impl TensorProto<'_> {
+    /// Refuses elements that lie in another file.
+    pub fn check_is_inside(&self) -> Result<()> {
+        let (name, Some(location)) = (self.name, self.external) else { return Ok(()) };
+        Err(Error::format(format!(
+            "tensor {name:?}: its elements lie in another file, {location:?}: save the model as \
+             one file (onnx.save_model(..., save_as_external_data=False))"
+        ))
+        .with("tensor", name)
+        .with("location", location))
+    }
+}
+
 impl Constant {
     /// A constant of numbers made here.
     pub fn new(dtype: DataType, shape: Vec<usize>, data: Vec<u8>) -> Self {
@@ -104,13 +117,7 @@ impl Constant {
         let name = proto.name;
         let error =
             |what: String| Error::format(format!("tensor {name:?}: {what}")).with("tensor", name);
-        if let Some(location) = proto.external {
-            return Err(error(format!(
-                "its elements lie in another file, {location:?}: save the model as one file \
-                 (onnx.save_model(..., save_as_external_data=False))"
-            ))
-            .with("location", location));
-        }
+        proto.check_is_inside()?;
         let shape: Result<Vec<usize>> = (proto.dims.iter())
             .map(|&dim| usize::try_from(dim).map_err(|_| error(format!("a dimension of {dim}"))))
             .collect();

@@ -112,7 +112,7 @@ fn describe(proto: &ModelProto<'_>) -> String {
 }
 
 impl<'a> Importer<'a> {
-    fn new(
+    pub fn new(
         file: &'a Bytes,
         graph: &'a Graph<'a>,
         opsets: BTreeMap<&'a str, i64>,

@@ -17,13 +17,10 @@ impl<'a> Importer<'a> {
         let is_input = |name: &str| {
             !self.values.contains_key(name) && graph.inputs.iter().any(|info| info.name == name)
         };
-        if let Some((name, _)) = options.input_shapes.iter().find(|(name, _)| !is_input(name)) {
-            let names = graph.inputs.iter().map(|info| info.name).filter(|name| is_input(name));
-            return Err(Error::invalid_option(format!(
-                "inputShapes: there is no input {name:?}; there are {:?}",
-                names.collect::<Vec<_>>()
-            )));
-        }
+        check_names(
+            options,
+            graph.inputs.iter().map(|info| info.name).filter(|name| is_input(name)),
+        )?;
         let mut signature = Vec::new();
         for info in &graph.inputs {
             // Old files name their initializers among the inputs.
@@ -69,7 +66,7 @@ impl<'a> Importer<'a> {
     }
 
     /// Whether an input of four dimensions is `[n, c, h, w]`, by who reads it.
-    fn is_channels_first(&self, name: &'a str, dims: &[usize]) -> bool {
+    pub fn is_channels_first(&self, name: &'a str, dims: &[usize]) -> bool {
         let mut names = vec![name];
         let mut seen = BTreeSet::new();
         while let Some(name) = names.pop() {
@@ -119,8 +116,25 @@ impl<'a> Importer<'a> {
     }
 }
 
+/// Refuses shapes of inputs that the model does not have.
+pub(crate) fn check_names<'a>(
+    options: &ImportOptions,
+    inputs: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    if options.input_shapes.is_empty() {
+        return Ok(());
+    }
+    let inputs: Vec<&str> = inputs.collect();
+    match options.input_shapes.iter().find(|(name, _)| !inputs.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::invalid_option(format!(
+            "inputShapes: there is no input {name:?}; there are {inputs:?}"
+        ))),
+    }
+}
+
 /// The dimensions of an input: an open first one is a batch of 1, others the caller must know.
-fn input_dims(info: &ValueInfo<'_>, options: &ImportOptions) -> Result<Vec<usize>> {
+pub(crate) fn input_dims(info: &ValueInfo<'_>, options: &ImportOptions) -> Result<Vec<usize>> {
     let name = info.name;
     let error = |what: String| Error::format(format!("input {name:?} {what}")).with("tensor", name);
     let given = options.input_shapes.iter().find(|(known, _)| known == name);

@@ -14,18 +14,21 @@ mod inputs;
 pub mod limits;
 mod lower;
 mod metadata;
+mod outline;
 mod patterns;
 mod proto;
 mod protobuf;
 mod prune;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "shell"))]
 mod shell;
 mod site;
 mod view;
+mod weigh;
 
 use achado_model::{Bytes, Model, Result, tflite};
 
 pub use metadata::{Channels, Preprocessing};
+pub use outline::{InputOutline, Outline, OutputOutline, outline};
 
 /// How to import.
 #[derive(Clone, Debug, Default)]

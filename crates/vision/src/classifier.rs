@@ -9,6 +9,7 @@ use crate::image_model::ImageModel;
 use crate::metadata::ModelMetadata;
 use crate::options::ClassifierOptions;
 use crate::picture::Picture;
+use crate::runner::Runner;
 use crate::smoothing::Smoothing;
 
 /// What a picture shows.
@@ -35,8 +36,8 @@ pub struct Timings {
 
 /// Classifies pictures with one model.
 #[derive(Debug)]
-pub struct Classifier {
-    model: ImageModel,
+pub struct Classifier<R = Session> {
+    model: ImageModel<R>,
     options: ClassifierOptions,
     postprocessor: Postprocessor,
     /// How long the pictures of the next batch took to prepare.
@@ -66,8 +67,19 @@ impl Classifier {
         let model = ImageModel::from_model(model, &options.model)?;
         Self::over(model, options)
     }
+}
 
-    fn over(mut model: ImageModel, options: ClassifierOptions) -> Result<Self> {
+impl<R: Runner> Classifier<R> {
+    /// Classifies with a model that is open already.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::from_model`] about the model's tensors and the options.
+    pub fn from_image_model(model: ImageModel<R>, options: ClassifierOptions) -> Result<Self> {
+        options.validate()?;
+        Self::over(model, options)
+    }
+
+    fn over(mut model: ImageModel<R>, options: ClassifierOptions) -> Result<Self> {
         if let [_, _, ..] = model.session().inputs() {
             let count = model.session().inputs().len();
             return Err(Error::unsupported_type(format!(
@@ -190,31 +202,34 @@ impl Classifier {
     }
 
     /// The model below, for embeddings and tensors.
-    pub fn model(&self) -> &ImageModel {
+    pub fn model(&self) -> &ImageModel<R> {
         &self.model
     }
 
     /// The model below, for embeddings and tensors.
-    pub fn model_mut(&mut self) -> &mut ImageModel {
+    pub fn model_mut(&mut self) -> &mut ImageModel<R> {
         &mut self.model
     }
 
     /// The compiled network, for its memory and its tensors.
-    pub fn session(&self) -> &Session {
+    pub fn session(&self) -> &R {
         self.model.session()
     }
 
     /// The compiled network, for profiling.
-    pub fn session_mut(&mut self) -> &mut Session {
+    pub fn session_mut(&mut self) -> &mut R {
         self.model.session_mut()
     }
 }
 
-fn postprocessor(model: &ImageModel, options: &ClassifierOptions) -> Result<Postprocessor> {
+fn postprocessor<R: Runner>(
+    model: &ImageModel<R>,
+    options: &ClassifierOptions,
+) -> Result<Postprocessor> {
     Postprocessor::new(model.outputs(), model.ends(), model.file(), options)
 }
 
-fn describe(model: &mut ImageModel, postprocessor: &Postprocessor) {
+fn describe<R: Runner>(model: &mut ImageModel<R>, postprocessor: &Postprocessor) {
     let heads = postprocessor.heads();
     let metadata = model.metadata_mut();
     metadata.labels = heads.first().map_or(0, |head| head.labels);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use achado_engine::{Session, SessionOptions};
+use achado_engine::{OperatorProfile, Session, SessionOptions};
 use achado_model::{
     Bytes, Error, ErrorCode, Metadata, Model, Operator, Result, Tensor, TensorId, tflite,
 };
@@ -14,16 +14,17 @@ use crate::metadata::{ModelMetadata, tensor_name};
 use crate::options::{ImageModelOptions, ScoreActivation, invalid};
 use crate::picture::Picture;
 use crate::preprocess::{Preprocess, Preprocessor};
+use crate::runner::Runner;
 
 /// The most pictures of a batch: beyond it nothing is won.
 pub const MAX_BATCH: usize = 64;
 
 /// A compiled model that takes tensors and pictures.
 #[derive(Debug)]
-pub struct ImageModel {
-    session: Session,
+pub struct ImageModel<R = Session> {
+    session: R,
     /// The same model for several pictures at once, and how many.
-    batch: Option<(Session, usize)>,
+    batch: Option<(R, usize)>,
     batch_refusal: Option<Error>,
     file: Option<Metadata>,
     ends: Vec<OutputEnd>,
@@ -65,17 +66,12 @@ impl ImageModel {
         read: &mut dyn FnMut(bool) -> Result<Model>,
         options: &ImageModelOptions,
     ) -> Result<Self> {
-        options.preprocess.validate()?;
-        let size = options.batch_size.max(1);
-        if size > MAX_BATCH {
-            return Err(invalid("batchSize", &format!("must be from 1 to {MAX_BATCH}, is {size}")));
-        }
+        let size = batch_size(options)?;
         let mut model = read(size > 1)?;
         let file = model.metadata.take();
         let description = std::mem::take(&mut model.description);
         let shapes = input_shapes(&model, file.as_ref(), &options.input_shapes)?;
         let ends = output_ends(&model);
-        let outputs = model.outputs.len();
         let features = add_features(&mut model, &ends);
 
         let session_options =
@@ -92,9 +88,43 @@ impl ImageModel {
                 Err(error) => (None, Some(error)),
             }
         };
-        let outputs = &session.outputs()[..outputs];
+        let mut made = Self::over(session, ends, file, &description, options)?;
+        made.features = features;
+        made.batch = batch;
+        made.batch_refusal = batch_refusal;
+        Ok(made)
+    }
+}
+
+impl<R: Runner> ImageModel<R> {
+    /// A network that is compiled already, and runs one picture at a time. Its first outputs are
+    /// those of the file and have these `ends`.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION` if options are out of range or do not fit it.
+    pub fn from_runner(
+        runner: R,
+        ends: Vec<OutputEnd>,
+        description: &str,
+        options: &ImageModelOptions,
+    ) -> Result<Self> {
+        let size = batch_size(options)?;
+        let mut made = Self::over(runner, ends, None, description, options)?;
+        let refusal = || Error::unsupported_type("this network runs one picture at a time");
+        made.batch_refusal = (size > 1).then(refusal);
+        Ok(made)
+    }
+
+    fn over(
+        session: R,
+        ends: Vec<OutputEnd>,
+        file: Option<Metadata>,
+        description: &str,
+        options: &ImageModelOptions,
+    ) -> Result<Self> {
+        let outputs = &session.outputs()[..ends.len()];
         let mut metadata =
-            ModelMetadata::new(session.inputs(), outputs, file.as_ref(), &description);
+            ModelMetadata::new(session.inputs(), outputs, file.as_ref(), description);
         let picture = prepare(&session, file.as_ref(), &options.preprocess);
         if let Err(error) = &picture
             && error.code == ErrorCode::InvalidOption
@@ -102,6 +132,8 @@ impl ImageModel {
             return Err(error.clone());
         }
         metadata.picture_input = picture.as_ref().ok().map(|(input, _)| *input);
+        let features = vec![None; ends.len()];
+        let (batch, batch_refusal) = (None, None);
         Ok(Self { session, batch, batch_refusal, file, ends, features, picture, metadata })
     }
 
@@ -133,7 +165,9 @@ impl ImageModel {
     /// Those of [`ImageModel::check_picture`] and of [`Preprocessor::run`].
     pub fn put_picture(&mut self, picture: &Picture<'_>, frame: &FrameOptions) -> Result<()> {
         let (input, preprocessor) = self.picture.as_mut().map_err(|error| error.clone())?;
-        preprocessor.run(picture, frame, self.session.input_bytes_mut(*input)?)
+        preprocessor.run(picture, frame, self.session.picture_bytes_mut(*input)?)?;
+        self.session.take_picture(*input);
+        Ok(())
     }
 
     /// Computes the outputs from the inputs, which keep their values from run to run.
@@ -142,6 +176,34 @@ impl ImageModel {
     /// Those of [`Session::run`].
     pub fn run(&mut self) -> Result<()> {
         self.session.run()
+    }
+
+    /// The elements of input `index`, little-endian.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is no such input.
+    pub fn input_bytes_mut(&mut self, index: usize) -> Result<&mut [u8]> {
+        self.session.input_bytes_mut(index)
+    }
+
+    /// The elements of output `index` of the last run, little-endian.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is no such output.
+    pub fn output_bytes(&self, index: usize) -> Result<&[u8]> {
+        self.session.output_bytes(index)
+    }
+
+    /// Times each operator on the inputs as they are. `clock` gives milliseconds from any start.
+    ///
+    /// # Errors
+    /// Those of [`Session::profile`].
+    pub fn profile(
+        &mut self,
+        runs: usize,
+        clock: &dyn Fn() -> f64,
+    ) -> Result<Vec<OperatorProfile>> {
+        self.session.profile(runs, clock)
     }
 
     /// How many pictures run at once where there are as many: 1 if the model takes one at a time.
@@ -271,14 +333,24 @@ impl ImageModel {
     }
 
     /// The compiled network, for its memory and its tensors.
-    pub fn session(&self) -> &Session {
+    pub fn session(&self) -> &R {
         &self.session
     }
 
     /// The compiled network, for its inputs and for profiling.
-    pub fn session_mut(&mut self) -> &mut Session {
+    pub fn session_mut(&mut self) -> &mut R {
         &mut self.session
     }
+}
+
+/// How many pictures at once the options ask for, which are checked on the way.
+fn batch_size(options: &ImageModelOptions) -> Result<usize> {
+    options.preprocess.validate()?;
+    let size = options.batch_size.max(1);
+    if size > MAX_BATCH {
+        return Err(invalid("batchSize", &format!("must be from 1 to {MAX_BATCH}, is {size}")));
+    }
+    Ok(size)
 }
 
 fn no_slot(slot: usize, size: usize) -> Error {
@@ -422,13 +494,14 @@ fn free_batch(model: &mut Model, size: usize) {
 }
 
 /// Finds the input that takes pictures.
-fn prepare(
-    session: &Session,
+fn prepare<R: Runner>(
+    session: &R,
     file: Option<&Metadata>,
     preprocess: &Preprocess,
 ) -> Result<(usize, Preprocessor)> {
     let mut why = None;
-    for (index, input) in session.inputs().iter().enumerate() {
+    for index in 0..session.inputs().len() {
+        let input = session.picture(index);
         let described = file.and_then(|file| file.inputs.get(index));
         let normalization = described.and_then(|input| input.normalization.as_ref());
         match Preprocessor::new(input, normalization, preprocess) {

@@ -17,6 +17,7 @@ mod metadata;
 mod options;
 mod picture;
 mod preprocess;
+mod runner;
 mod smoothing;
 #[cfg(test)]
 mod testing;
@@ -31,4 +32,5 @@ pub use metadata::{HeadInfo, ModelMetadata, TensorInfo};
 pub use options::{ClassifierOptions, ImageModelOptions, ScoreActivation, integer_option};
 pub use picture::{MAX_SIDE, Picture, PixelFormat};
 pub use preprocess::{Channels, Fit, Preprocess, Preprocessor, Resize};
+pub use runner::Runner;
 pub use smoothing::Smoothing;

@@ -1,0 +1,96 @@
+// Where an ONNX model goes that has no .tflite form, if the caller allows it: to tract, which runs it
+// whole by a wasm file of its own.
+import { AchadoError } from "./errors.js";
+import type { Glue } from "./local.js";
+import { toTflite, type Surroundings } from "./onnx.js";
+import type { Fallback, LoadOptions } from "./types.js";
+import { compileFile } from "./wasm.js";
+
+const WASM = new URL("./tract.wasm", import.meta.url);
+
+/** What an ONNX file became. */
+export interface Prepared {
+  /** A .tflite model, or for tract the ONNX file as it is. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly owned: boolean;
+  /** Given where tract is to run it. */
+  readonly tract?: Tract;
+}
+
+/** tract's wasm file has the exports of a core. */
+export interface Tract {
+  readonly module: WebAssembly.Module;
+  /** Its glue, instantiated in this thread. */
+  glue(): Promise<Glue>;
+  /** What to throw in place of an error of tract's when it opens the model. */
+  explain(error: unknown): unknown;
+}
+
+/**
+ * Converts a model, or finds what else runs it. Labels and preparation come from the options, as for
+ * other models.
+ *
+ * @param owned Whether the bytes are ours to give away.
+ * @throws {AchadoError} MODEL_FORMAT, UNSUPPORTED_OPERATOR, UNSUPPORTED_TYPE, INVALID_OPTION
+ */
+export async function prepare(
+  surroundings: Surroundings,
+  onnx: Uint8Array<ArrayBuffer>,
+  owned: boolean,
+  { inputShapes, onnxFallback }: LoadOptions,
+  inWorker: boolean,
+  signal: AbortSignal,
+  fallbacks: Fallback[],
+): Promise<Prepared> {
+  try {
+    const conversion = { inputShapes };
+    const bytes = await toTflite(surroundings, onnx, conversion, inWorker, signal, fallbacks);
+    return { bytes, owned: true };
+  } catch (error) {
+    // Only what achado lacks: another reader finds no more in a damaged file.
+    if (!isRefusal(error)) throw error;
+    if (onnxFallback === undefined) throw withHint(error);
+    const module = await compileFile(WASM, surroundings.fetch, signal, fallbacks);
+    fallbacks.push({ from: "wasm", to: "tract", reason: error.message });
+    const glue = () => instantiate(module);
+    const explain = (other: unknown) => bothOf(error, other);
+    return { bytes: onnx, owned, tract: { module, glue, explain } };
+  }
+}
+
+async function instantiate(module: WebAssembly.Module): Promise<Glue> {
+  const glue = await import("./generated/tract/achado.js");
+  // Chromium's pages instantiate files above 8 MB only when nobody waits.
+  await glue.default({ module_or_path: module });
+  return glue;
+}
+
+function isRefusal(error: unknown): error is AchadoError {
+  return error instanceof AchadoError && error.code.startsWith("UNSUPPORTED_");
+}
+
+function withHint({ code, message, detail }: AchadoError): AchadoError {
+  const hint = 'onnxFallback: "tract" may run the model, slower';
+  return new AchadoError(code, `${message}; ${hint}`, { ...detail, hint });
+}
+
+/** Both reasons, unless the caller or the file is at fault. */
+function bothOf(refusal: AchadoError, error: unknown): unknown {
+  if (!(error instanceof AchadoError)) return error;
+  // A panic of tract's is nothing to report to achado.
+  const tract = error.detail.panic ?? error.message;
+  const reason = `${refusal.message}; and tract does not run the model: ${tract}`;
+  const detail = { ...refusal.detail, tract };
+  switch (error.code) {
+    case "UNSUPPORTED_OPERATOR":
+    case "UNSUPPORTED_TYPE":
+    // What a first run on an empty picture fails with, and a panic of tract's.
+    case "INVALID_INPUT":
+    case "INTERNAL":
+      return new AchadoError("UNSUPPORTED_OPERATOR", reason, detail, { cause: error });
+    case "OUT_OF_MEMORY":
+      return new AchadoError("OUT_OF_MEMORY", reason, detail, { cause: error });
+    default:
+      return error;
+  }
+}
