@@ -6,6 +6,7 @@
 pub mod bytes;
 mod excess;
 pub mod float;
+mod packing;
 mod pairing;
 pub mod quantized;
 mod tile;
