@@ -7,6 +7,9 @@ mod core;
 mod error;
 mod object;
 mod options;
+// With threads the memory comes with the model: no instance is there before it.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "atomics")))]
+mod primer;
 #[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
 mod threads;
 

@@ -144,6 +144,13 @@ export async function open(
         remote = await RemoteEngine.start(create, threaded ? plan.threads - 1 : 0);
         // The others may have failed meanwhile.
         if (loading.signal.aborted) remote.close(closed());
+        // With threads the memory comes with the model.
+        else if (!threaded) {
+          compiling.then(
+            (module) => remote?.prepare(module),
+            () => {},
+          );
+        }
       } catch (cause) {
         const reason = cause instanceof Error ? cause.message : String(cause);
         fallbacks.push({ from: "worker", to: "main thread", reason: `no worker: ${reason}` });
@@ -179,21 +186,35 @@ export async function open(
       noteBatch(engine);
       return { engine, core, worker: false, threads, fallbacks };
     }
-    // The worker takes the bytes; after a crash they are needed once more. A Blob keeps them
-    // outside of the page's memory.
-    const kept = new Blob([model.bytes]);
     const { bytes, owned } = model;
-    const threads = share(await remote.open(launch(), bytes, owned, core, warmup, onPhase));
+    const joined = await remote.open(launch(), bytes, owned, core, warmup, onPhase);
+    const threads = share(joined);
+    const restore = setAside(joined.model);
     noteBatch(remote);
     const reopen = async (now: CoreOptions) => {
       const create = threaded ? createThreadedWorker : platform.createWorker;
       const engine = await RemoteEngine.start(create as () => Worker, wanted - 1);
-      const bytes = new Uint8Array(await kept.arrayBuffer());
+      const bytes = new Uint8Array(await restore());
       await engine.open(launch(), bytes, true, now, false, () => {});
       return engine;
     };
     return { engine: remote, core, worker: true, threads, fallbacks, reopen };
   }
+}
+
+/** When the first pictures are classified, mostly. */
+const SET_ASIDE_AFTER_MS = 1000;
+
+/**
+ * Keeps a model's bytes for the case that its worker crashes: later in a Blob, which is outside of
+ * the page's memory. To make one takes the page and the browser's other processes a while.
+ */
+function setAside(bytes: Uint8Array<ArrayBuffer>): () => Promise<ArrayBuffer> {
+  let kept: Blob | Uint8Array<ArrayBuffer> = bytes;
+  setTimeout(() => {
+    kept = new Blob([kept]);
+  }, SET_ASIDE_AFTER_MS);
+  return () => new Response(kept).arrayBuffer();
 }
 
 /** Memory for a core with threads, which a caller may have given to a page that cannot have it. */
