@@ -8,6 +8,9 @@ mod error;
 mod object;
 mod options;
 mod runner;
+// With threads the memory comes with the model: no instance is there before it.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "atomics")))]
+mod primer;
 #[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
 mod threads;
 

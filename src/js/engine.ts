@@ -98,6 +98,8 @@ export type Request = { id: number } & (
       options: CoreOptions;
       warmup: boolean;
     }
+  /** Before a model is there; nothing depends on it. */
+  | { call: "prepare"; module: WebAssembly.Module }
   | { call: "classify"; frame: Frame; geometry: FrameGeometry }
   | { call: "classifyBatch"; frames: Frame[]; geometry: FrameGeometry }
   | { call: "run"; tensors: WireTensor[]; picture: WirePicture | undefined }
@@ -114,7 +116,9 @@ export type Request = { id: number } & (
 
 /** What each call answers. */
 export interface Answers {
-  open: CoreFacts;
+  /** With the model's bytes, which the core has copied. */
+  open: CoreFacts & { model: Uint8Array<ArrayBuffer> };
+  prepare: undefined;
   classify: ClassifierResult;
   classifyBatch: ClassifierResult[];
   run: TensorData[];

@@ -32,6 +32,9 @@ export type Glue = SingleGlue | ThreadedGlue;
 
 type Core = InstanceType<Glue["Core"]>;
 
+/** Gets ready what any model needs, a step at a time. */
+export type Primer = InstanceType<SingleGlue["Primer"]>;
+
 /** The instances of this thread by their glue; the memory is shared by all models here. */
 const instances = new Map<Glue, WebAssembly.Memory>();
 
@@ -118,6 +121,12 @@ export class LocalEngine implements Engine {
       onClose?.();
       throw fromCore(thrown).error;
     }
+  }
+
+  /** Instantiates a core without threads before there is a model for it. */
+  static prepare(glue: SingleGlue, module: WebAssembly.Module): Primer {
+    instantiate(glue, { module, threads: 1, memory: undefined });
+    return new glue.Primer();
   }
 
   get metadata(): ModelMetadata {

@@ -96,18 +96,19 @@ export async function open(
         options.onProgress,
       ),
       readLabels(options.labels, fetch, loading.signal),
-      deciding.then(startWorker),
+      deciding.then((threaded) => startWorker(threaded, compiling)),
     ]);
     const onnx = isOnnx(file.bytes);
     const model: Prepared = onnx ? await convert() : file;
     const { tract } = model;
     const module = tract?.module ?? compiled;
-    // tract has the exports of a core without threads, and so their worker.
+    // tract has the exports of a core without threads, and so their worker: another, since this one
+    // has made the core ready.
     const threaded = threadable && !tract;
-    if (remote && threaded !== threadable) {
+    if (remote && tract) {
       remote.close(closed());
       remote = undefined;
-      await startWorker(threaded);
+      await startWorker(false, undefined);
     }
     const backend = tract ? "tract" : "wasm";
     // The converter has given an ONNX model its shapes.
@@ -147,7 +148,10 @@ export async function open(
       return made;
     }
 
-    async function startWorker(threaded: boolean): Promise<void> {
+    async function startWorker(
+      threaded: boolean,
+      core: Promise<WebAssembly.Module> | undefined,
+    ): Promise<void> {
       if (!(options.worker ?? platform.hasWindow)) return;
       const create = threaded ? createThreadedWorker : platform.createWorker;
       try {
@@ -155,6 +159,13 @@ export async function open(
         remote = await RemoteEngine.start(create, threaded ? plan.threads - 1 : 0);
         // The others may have failed meanwhile.
         if (loading.signal.aborted) remote.close(closed());
+        // With threads the memory comes with the model.
+        else if (!threaded && core) {
+          core.then(
+            (module) => remote?.prepare(module),
+            () => {},
+          );
+        }
       } catch (cause) {
         const reason = cause instanceof Error ? cause.message : String(cause);
         fallbacks.push({ from: "worker", to: "main thread", reason: `no worker: ${reason}` });
@@ -195,16 +206,15 @@ export async function open(
     }
 
     async function openThere(engine: RemoteEngine): Promise<Opened> {
-      // The worker takes the bytes; after a crash they are needed once more. A Blob keeps them
-      // outside of the page's memory.
-      const kept = new Blob([model.bytes]);
       const { bytes, owned } = model;
-      const threads = share(await engine.open(launch(), bytes, owned, core, warmup, onPhase));
+      const joined = await engine.open(launch(), bytes, owned, core, warmup, onPhase);
+      const threads = share(joined);
+      const restore = setAside(joined.model);
       noteBatch(engine);
       const reopen = async (now: CoreOptions) => {
         const create = threaded ? createThreadedWorker : platform.createWorker;
         const engine = await RemoteEngine.start(create as () => Worker, wanted - 1);
-        const bytes = new Uint8Array(await kept.arrayBuffer());
+        const bytes = new Uint8Array(await restore());
         await engine.open(launch(), bytes, true, now, false, () => {});
         return engine;
       };
@@ -215,6 +225,21 @@ export async function open(
       throw tract ? tract.explain(error) : error;
     });
   }
+}
+
+/** When the first pictures are classified, mostly. */
+const SET_ASIDE_AFTER_MS = 1000;
+
+/**
+ * Keeps a model's bytes for the case that its worker crashes: later in a Blob, which is outside of
+ * the page's memory. To make one takes the page and the browser's other processes a while.
+ */
+function setAside(bytes: Uint8Array<ArrayBuffer>): () => Promise<ArrayBuffer> {
+  let kept: Blob | Uint8Array<ArrayBuffer> = bytes;
+  setTimeout(() => {
+    kept = new Blob([kept]);
+  }, SET_ASIDE_AFTER_MS);
+  return () => new Response(kept).arrayBuffer();
 }
 
 /** Memory for a core with threads, which a caller may have given to a page that cannot have it. */

@@ -108,9 +108,14 @@ export class RemoteEngine implements Engine {
     return new RemoteEngine(worker, team);
   }
 
+  /** Gets the core ready while the model is on its way. What fails is told by {@link open}. */
+  prepare(module: WebAssembly.Module): void {
+    this.#ask({ call: "prepare", module }).catch(() => {});
+  }
+
   /**
    * Compiles a model over there, and tells how many helpers share the work. The bytes are moved,
-   * not copied, if `owned`.
+   * not copied, if `owned`; they come back for whoever needs them later.
    */
   async open(
     launch: Launch,
@@ -119,7 +124,7 @@ export class RemoteEngine implements Engine {
     options: CoreOptions,
     warmup: boolean,
     onPhase: (phase: Phase, done: boolean) => void,
-  ): Promise<Joined> {
+  ): Promise<Joined & { model: Uint8Array<ArrayBuffer> }> {
     // A view would take all of its buffer along.
     const bytes = owned || isWhole(model) ? model : model.slice();
     const transfer = bytes === model && !owned ? [] : [bytes.buffer];
@@ -128,8 +133,9 @@ export class RemoteEngine implements Engine {
     const onInstance = (generation: number) => {
       if (launch.memory) joined = this.#helpers?.join(launch.module, launch.memory, generation);
     };
-    this.#facts = await this.#ask(request, transfer, onPhase, onInstance);
-    return (await joined) ?? { helpers: 0 };
+    const { model: returned, ...facts } = await this.#ask(request, transfer, onPhase, onInstance);
+    this.#facts = facts;
+    return { ...((await joined) ?? { helpers: 0 }), model: returned };
   }
 
   get metadata(): ModelMetadata {

@@ -1,8 +1,8 @@
 // What a worker does: one engine, driven by messages.
-import type { CoreFacts, Phase, Request, Response } from "./engine.js";
+import type { Answers, Phase, Request, Response } from "./engine.js";
 import { fromCore, toWire } from "./errors.js";
 import type { TensorData } from "./types.js";
-import { type Glue, LocalEngine, type ThreadedGlue } from "./local.js";
+import { type Glue, LocalEngine, type Primer, type ThreadedGlue } from "./local.js";
 
 /** `self` is typed as a window; a worker's postMessage takes a message alone. */
 export function post(message: unknown, transfer: Transferable[] = []): void {
@@ -13,10 +13,30 @@ const respond: (message: Response, transfer?: Transferable[]) => void = post;
 
 let engine: LocalEngine | undefined;
 
+/** Whether a model is wanted: from then on all time is its own. */
+let isWanted = false;
+
+/** Takes steps in tasks of their own, so that requests come in between, until one wants a model. */
+function prime(primer: Primer): void {
+  const { port1, port2 } = new MessageChannel();
+  const next = () => port2.postMessage(undefined);
+  port1.onmessage = () => {
+    if (!isWanted && primer.step()) return next();
+    primer.free();
+    port1.close();
+  };
+  next();
+}
+
 /** Conversion of ONNX models, in the workers that do it. */
 type Convert = typeof import("./onnx-here.js").convertHere;
 
 async function answer(glue: Glue, request: Request, convert?: Convert): Promise<unknown> {
+  if (request.call === "prepare") {
+    if ("Primer" in glue) prime(LocalEngine.prepare(glue, request.module));
+    return undefined;
+  }
+  isWanted = true;
   if (request.call === "open") {
     const { id, launch, model, options, warmup } = request;
     const onPhase = (phase: Phase, done: boolean) => respond({ id, phase, done });
@@ -26,7 +46,7 @@ async function answer(glue: Glue, request: Request, convert?: Convert): Promise<
     };
     engine = LocalEngine.open(glue, launch, model, options, warmup, onPhase, onInstance);
     const { simd, batchSize, batchRefusal } = engine;
-    return { simd, batchSize, batchRefusal } satisfies CoreFacts;
+    return { simd, batchSize, batchRefusal, model } satisfies Answers["open"];
   }
   if (request.call === "convert") {
     if (!convert) throw new Error("the worker does not convert");
@@ -61,11 +81,12 @@ export async function serve(glue: Glue, request: Request, convert?: Convert): Pr
       memoryBytes: engine?.memoryBytes ?? 0,
       ...(metadata && engine && { metadata: engine.metadata }),
     };
-    // Outputs are moved, not copied once more.
+    // Outputs are moved, not copied once more, and so is a model that goes back.
     const outputs = request.call === "run" ? (value as TensorData[]) : [];
+    const moved = request.call === "open" ? [request.model] : outputs;
     respond(
       response,
-      outputs.map(({ buffer }) => buffer as ArrayBuffer),
+      moved.map(({ buffer }) => buffer as ArrayBuffer),
     );
   } catch (thrown) {
     const { error, crashed } = fromCore(thrown);

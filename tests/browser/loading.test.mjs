@@ -229,6 +229,14 @@ test("the wasm and the model are downloaded at the same time", async (t) => {
   names(await attempt(t, { overrides }));
 });
 
+test("what is made ready while the model is on its way changes no score", async (t) => {
+  const slow = { file: new URL(`.${modelPath}`, PACKAGE), delayMs: 1000 };
+  const primed = await attempt(t, { overrides: { [modelPath]: slow } });
+  const plain = await attempt(t, { options: { worker: false } });
+  assert.equal(names(primed).worker, true);
+  assert.deepEqual(primed.outcome.top, plain.outcome.top);
+});
+
 test("a wrong model address stops the other downloads", async (t) => {
   const stalled = { file: new URL(`.${CORE}`, PACKAGE), delayMs: 5000 };
   const start = performance.now();
@@ -262,15 +270,21 @@ test("after a trap the call rejects with a code, and the next call has a new wor
   t.after(() => page.close());
   await page.goto(server.url);
   const bytes = trappingWasm().toString("base64");
-  for (const worker of [true, false]) {
+  // The bytes for a new worker lie in a Blob after a second.
+  for (const [worker, afterMs] of [
+    [true, 0],
+    [true, 1500],
+    [false, 0],
+  ]) {
     const { trapped, queued, next, other } = await page.evaluate(
-      async ({ bytes, worker }) => {
+      async ({ bytes, worker, afterMs }) => {
         const { achado, failure, inputs } = await import("/test/in-page.mjs");
         const wasm = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
         const options = { wasm, worker, maxResults: 1, categoryDenylist: ["Egyptian cat"] };
         const classifier = await achado.createClassifier(options);
         const another = await achado.createClassifier(options);
         const { blob } = await inputs("/fixtures/photos/cat.jpg");
+        await new Promise((resolve) => setTimeout(resolve, afterMs));
         const first = classifier.classify(new ImageData(13, 1));
         const second = classifier.classify(blob);
         const name = async (call) => {
@@ -284,7 +298,7 @@ test("after a trap the call rejects with a code, and the next call has a new wor
           other: await name(another.classify(blob)),
         };
       },
-      { bytes, worker },
+      { bytes, worker, afterMs },
     );
     assert.equal(trapped.code, "OUT_OF_MEMORY", trapped.message);
     assert.doesNotMatch(trapped.message, /unreachable/);

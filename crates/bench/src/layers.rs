@@ -142,8 +142,7 @@ pub(crate) fn all(ceilings: &BTreeMap<&'static str, f64>) -> Vec<Value> {
 
         let (input, values) = (bytes(size * size * channels), bytes(channels * k));
         let weights = QuantizedWeights { values: &values, zero_point: 0, bias: None };
-        let packed =
-            DepthwiseQuantized::new::<i8, i8>(shape, -5, &weights, &REQUANT, byte_dot);
+        let packed = DepthwiseQuantized::new::<i8, i8>(shape, -5, &weights, &REQUANT, byte_dot);
         let mut scratch = AlignedVec::<u8>::zeroed(packed.scratch_bytes());
         let mut out = vec![0i8; pixels * channels];
         let ms = best_ms(|| {

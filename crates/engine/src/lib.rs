@@ -12,11 +12,13 @@ mod compile;
 // One output is written by several threads, each its own part.
 #[allow(unsafe_code)]
 mod pool;
+mod primer;
 mod session;
 mod step;
 
 #[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
 pub use pool::helpers;
+pub use primer::Primer;
 pub use session::{OperatorProfile, Session, SessionOptions};
 
 /// The vector level of this build's kernels: `portable`, `simd128` or `relaxed`.

@@ -86,8 +86,8 @@ impl FullyConnectedFloat {
     /// Packs weights `[out, in]`.
     pub fn new([in_c, out_c]: [usize; 2], weights: &FloatWeights) -> Self {
         let range = (weights.activation[0], weights.activation[1]);
-        let weight = |column: usize, k: usize| weights.values[column * in_c + k];
-        let weights = float::PackedWeights::new(out_c, in_c, weight, weights.bias, range);
+        let FloatWeights { values, bias, .. } = *weights;
+        let weights = float::PackedWeights::new(out_c, in_c, values, bias, range);
         Self { in_c, out_c, weights }
     }
 

@@ -46,7 +46,7 @@ impl Conv2dFloat {
                 PackedWeights::new(
                     group_out,
                     k,
-                    |column, at| weights.values[(first + column) * k + at],
+                    &weights.values[first * k..(first + group_out) * k],
                     weights.bias.map(|bias| &bias[first..first + group_out]),
                     (weights.activation[0], weights.activation[1]),
                 )

@@ -14,13 +14,14 @@ use core::marker::PhantomData;
 
 use super::ahead::{Ahead, next_panel};
 use super::excess::Extra;
+use super::packing::{BLOCK, pack_quads};
 use super::pairing::{Offences, RUN};
 use super::quantized::{Operands, Segments};
 use super::tile::{Epilogue, Product, multiply, transpose};
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
-use crate::simd::{Element, Simd};
+use crate::simd::{Element, Native, Simd};
 
 /// Bytes of a quad (four elements of k) of a tile: 4 rows x 4.
 pub(super) const QUAD_A: usize = TILE_ROWS * 4;
@@ -142,45 +143,34 @@ impl PackedBytes {
         let weight_zero_point = weights.zero_point - middle;
         let quads = segments.quads() * segments.count;
         let k = segments.count * segments.len;
-        let weight = |column: usize, at: usize| -> i8 {
-            let value: i32 = weights.values[column * k + at].into();
-            (value - middle) as i8
-        };
-        let order = pair(dot, columns, &segments, &weight);
-        // From the place in the packed order to the element of k; the padding has none.
-        let source = |place: usize| -> Option<usize> {
-            let (segment, place) = (place / (segments.quads() * 4), place % (segments.quads() * 4));
-            let run = segment * segments.runs() + place / RUN;
-            let at = place / RUN * RUN + usize::from(order[run * RUN + place % RUN]);
-            (at < segments.len).then_some(segment * segments.len + at)
-        };
-        let sources: Vec<Option<usize>> = (0..quads * 4).map(source).collect();
         let mut panels = AlignedVec::zeroed(columns.next_multiple_of(PANEL) * quads * 4);
         let mut epilogue = Epilogue::new::<T>(columns, requant);
-        let values: &mut [i8] = &mut panels;
-        for column in 0..columns {
-            let first = column / PANEL * quads * QUAD_B + column % PANEL * 4;
-            let mut sum = 0i32;
-            for (quad, sources) in sources.chunks_exact(4).enumerate() {
-                for (i, source) in sources.iter().enumerate() {
-                    if let Some(at) = *source {
-                        let value = weight(column, at);
-                        sum += i32::from(value);
-                        values[first + quad * QUAD_B + i] = value;
-                    }
-                }
+        let (values, flip_weights): (&[i8], _) =
+            (bytemuck::cast_slice(weights.values), middle as i8);
+        let order = pair(dot, columns, &segments, values, flip_weights);
+        // Columns that are not there weigh nothing.
+        let absent = vec![flip_weights; k];
+        // sum((a - za) * (w - zw)) = sum(a * w) - za * sum(w) - zw * sum(a) + k * za * zw
+        let constant = (k as i32).wrapping_mul(zero_point).wrapping_mul(weight_zero_point);
+        for first in (0..columns).step_by(BLOCK) {
+            let block = core::array::from_fn(|i| match first + i {
+                column if column < columns => &values[column * k..][..k],
+                _ => &absent,
+            });
+            let panel = first / PANEL * quads * QUAD_B + first % PANEL * 4;
+            let panel = &mut panels[panel..];
+            let sums = pack_quads::<Native>(block, &segments, &order, flip_weights, panel);
+            for (column, sum) in (first..columns).zip(sums) {
+                epilogue.bias[column] = weights
+                    .bias
+                    .map_or(0, |bias| bias[column])
+                    .wrapping_sub(sum.wrapping_mul(zero_point))
+                    .wrapping_add(constant);
             }
-            // sum((a - za) * (w - zw)) = sum(a * w) - za * sum(w) - zw * sum(a) + k * za * zw
-            let constant = (k as i32).wrapping_mul(zero_point).wrapping_mul(weight_zero_point);
-            epilogue.bias[column] = weights
-                .bias
-                .map_or(0, |bias| bias[column])
-                .wrapping_sub(sum.wrapping_mul(zero_point))
-                .wrapping_add(constant);
         }
         epilogue.settle(k);
         let extra = match dot {
-            ByteDot::PairSum => Extra::take_from(&mut panels, quads),
+            ByteDot::PairSum => Extra::take_from::<Native>(&mut panels, quads),
             _ => Extra::none(),
         };
         let halves = columns.div_ceil(QUAD_HALF / 4) * quads;
@@ -393,12 +383,15 @@ const MASKS: [u8; 2 * RUN] = {
 const SAMPLED_COLUMNS: usize = 96;
 
 /// Orders each run of 16 elements of k for the pair-sum kernel; the others take them as they come.
+#[inline(never)]
 fn pair(
     dot: ByteDot,
     columns: usize,
     segments: &Segments,
-    weight: &impl Fn(usize, usize) -> i8,
+    weights: &[i8],
+    flip: i8,
 ) -> AlignedVec<u8> {
+    let k = segments.count * segments.len;
     let mut order = AlignedVec::zeroed(segments.count * segments.runs() * RUN);
     for (run, order) in order.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
         let (segment, first) = (run / segments.runs(), run % segments.runs() * RUN);
@@ -410,11 +403,12 @@ fn pair(
         let mut offences = Offences::default();
         // A sample of the columns finds the pairs that offend often, in a fraction of the time.
         for column in (0..columns).step_by(columns.div_ceil(SAMPLED_COLUMNS)) {
-            let mut weights = [0; RUN];
-            for (i, place) in weights[..len].iter_mut().enumerate() {
-                *place = weight(column, segment * segments.len + first + i);
+            let from = &weights[column * k + segment * segments.len + first..][..len];
+            let mut run = [0; RUN];
+            for (place, &weight) in run.iter_mut().zip(from) {
+                *place = weight ^ flip;
             }
-            offences.add(&weights);
+            offences.add::<Native>(&run);
         }
         *order = offences.order(len.next_multiple_of(4));
     }

@@ -1,7 +1,7 @@
 //! What pair sums cannot hold of the weights, added in steps of its own: see [`pairing`](super::pairing).
 
 use super::bytes::{Dot, PairSums, QUAD_A, QUAD_B, QUAD_HALF};
-use super::pairing::excess;
+use super::pairing::LIMIT;
 use crate::aligned::AlignedVec;
 use crate::simd::Simd;
 
@@ -32,24 +32,13 @@ impl Extra {
     }
 
     /// Takes out of `panels` what pair sums cannot hold.
-    pub fn take_from(panels: &mut [i8], quads: usize) -> Self {
+    pub fn take_from<S: Simd>(panels: &mut [i8], quads: usize) -> Self {
         let mut starts = vec![0];
         let (mut extra_quads, mut extra_weights) = (Vec::new(), Vec::new());
         for panel in panels.chunks_exact_mut(quads * QUAD_B) {
             for half in 0..2 {
-                for (quad, columns) in panel.chunks_exact_mut(QUAD_B).enumerate() {
-                    let columns = &mut columns[half * QUAD_HALF..][..QUAD_HALF];
-                    let mut taken = [0i8; QUAD_HALF];
-                    for (pair, taken) in columns.chunks_exact_mut(2).zip(taken.chunks_exact_mut(2))
-                    {
-                        taken[0] = excess(pair[0], pair[1]);
-                        pair[0] = pair[0].wrapping_sub(taken[0]);
-                    }
-                    if taken != [0; QUAD_HALF] {
-                        extra_quads.push(quad as u32);
-                        extra_weights.extend(taken);
-                    }
-                }
+                let panel = &mut panel[half * QUAD_HALF..];
+                take_from_half::<S>(panel, &mut extra_quads, &mut extra_weights);
                 starts.push(extra_quads.len() as u32);
             }
         }
@@ -66,6 +55,36 @@ impl Extra {
             HalfExtra { quads: &self.quads[start..end], weights }
         };
         (!self.starts.is_empty()).then(|| [half(panel * 2), half(panel * 2 + 1)])
+    }
+}
+
+/// Takes the excess out of half a panel, eight pairs at a time: of each pair, what its sum is beyond
+/// the limit. A pair of two signs is never beyond it.
+#[inline(never)]
+fn take_from_half<S: Simd>(panel: &mut [i8], quads: &mut Vec<u32>, weights: &mut Vec<i8>) {
+    let (ones, low_bytes) = (S::i16x8_splat(1), S::i16x8_splat(0xff));
+    let (least, most) = (S::i16x8_splat(-LIMIT), S::i16x8_splat(LIMIT));
+    for (quad, columns) in panel.chunks_mut(QUAD_B).enumerate() {
+        let columns = &mut columns[..QUAD_HALF];
+        // SAFETY: 16 bytes.
+        let v = unsafe { S::load(columns.as_ptr()) };
+        let halves = [S::i16x8_extend_low_i8x16(v), S::i16x8_extend_high_i8x16(v)];
+        let [low, high] = halves.map(|words| S::i32x4_dot_i16x8(words, ones));
+        let sums = S::i16x8_narrow_i32x4(low, high);
+        let excess = S::i16x8_sub(sums, S::i16x8_max(S::i16x8_min(sums, most), least));
+        // A pair's first byte gives; its second stays.
+        let excess = S::and(excess, low_bytes);
+        let mut taken = [0i8; QUAD_HALF];
+        // SAFETY: 16 bytes.
+        unsafe { S::store(taken.as_mut_ptr(), excess) };
+        if bytemuck::cast::<_, [u64; 2]>(taken) == [0; 2] {
+            continue;
+        }
+        for (weight, taken) in columns.iter_mut().zip(taken) {
+            *weight = weight.wrapping_sub(taken);
+        }
+        quads.push(quad as u32);
+        weights.extend_from_slice(&taken);
     }
 }
 

@@ -7,9 +7,10 @@
 //! ```
 
 use super::ahead::{Ahead, next_panel};
+use super::packing::{BLOCK, pack_floats};
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
-use crate::simd::Simd;
+use crate::simd::{Native, Simd};
 
 /// Panels that a row without a tile is multiplied by at once: one at a time each sum would wait for
 /// the last, so that the 49th pixel of 7x7 took as long as a tile of four.
@@ -49,23 +50,29 @@ pub struct PackedWeights {
 }
 
 impl PackedWeights {
-    /// Packs `columns` x `k` weights; results are clamped to `range`.
+    /// Packs weights `[columns][k]`; results are clamped to `range`.
     pub fn new(
         columns: usize,
         k: usize,
-        weight: impl Fn(usize, usize) -> f32,
+        weights: &[f32],
         bias: Option<&[f32]>,
         range: (f32, f32),
     ) -> Self {
         let padded = columns.next_multiple_of(PANEL);
         let mut panels = AlignedVec::zeroed(padded * k);
         let mut packed_bias = AlignedVec::zeroed(padded);
-        for column in 0..columns {
-            let first = column / PANEL * k * PANEL + column % PANEL;
-            for at in 0..k {
-                panels[first + at * PANEL] = weight(column, at);
-            }
-            packed_bias[column] = bias.map_or(0.0, |bias| bias[column]);
+        if let Some(bias) = bias {
+            packed_bias[..columns].copy_from_slice(&bias[..columns]);
+        }
+        // Columns that are not there weigh nothing.
+        let absent = vec![0.0; k];
+        for first in (0..columns).step_by(BLOCK) {
+            let block = core::array::from_fn(|i| match first + i {
+                column if column < columns => &weights[column * k..][..k],
+                _ => &absent,
+            });
+            let panel = &mut panels[first / PANEL * k * PANEL..][..k * PANEL];
+            pack_floats::<Native>(block, &mut panel[first % PANEL..]);
         }
         Self { columns, k, panels, bias: packed_bias, range }
     }

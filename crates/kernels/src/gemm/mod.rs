@@ -7,6 +7,7 @@ mod ahead;
 pub mod bytes;
 mod excess;
 pub mod float;
+mod packing;
 mod pairing;
 pub mod quantized;
 pub mod sums;

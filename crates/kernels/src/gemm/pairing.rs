@@ -2,52 +2,86 @@
 //!
 //! `a0 * w0 + a1 * w1` of unsigned bytes `a` leaves 16 bits only where both weights have the same
 //! sign and `|w0 + w1| > 128`. Within each run of 16 elements of k the elements are paired so that
-//! few columns offend; what is left over is [`excess`], to be added in steps of their own.
+//! few columns offend; what is left over goes into steps of its own: [`excess`](super::excess).
+
+use crate::simd::Simd;
 
 /// Elements that a shuffle can move among themselves.
 pub(super) const RUN: usize = 16;
 
 /// The largest `|w0 + w1|` of one sign whose pair sum stays in 16 bits: `255 * 128 <= 32767`.
-const LIMIT: i32 = 128;
-
-/// What must be taken from `w0` for the pair sum to stay in 16 bits; 0 for most pairs.
-pub(super) fn excess(w0: i8, w1: i8) -> i8 {
-    let sum = i32::from(w0) + i32::from(w1);
-    if (w0 < 0) != (w1 < 0) || sum.abs() <= LIMIT {
-        return 0;
-    }
-    // Between -128 and 126, and never larger than w0: |w1| is at most 128.
-    (sum - LIMIT * sum.signum()) as i8
-}
+pub(super) const LIMIT: i16 = 128;
 
 /// Counts, for a run of 16 elements of k, how many columns offend for each pair of elements.
+///
+/// Only where one of two weights is beyond half of the limit can they offend. Each such weight adds
+/// its offences to its own row alone: 2 where the other weight is smaller, 1 where that adds to its
+/// row, too. So a pair's two places together hold twice its count.
 #[derive(Default)]
-pub(super) struct Offences([[u32; RUN]; RUN]);
+pub(super) struct Offences([[i16; RUN]; RUN]);
 
 impl Offences {
-    /// Adds a column's weights of the run.
-    pub fn add(&mut self, weights: &[i8; RUN]) {
-        for (i, &w0) in weights.iter().enumerate() {
-            // One of two offenders is beyond half of the limit.
-            if i32::from(w0).abs() <= LIMIT / 2 {
+    /// Adds a column's weights of the run; 1000 columns at most.
+    #[inline(never)]
+    pub fn add<S: Simd>(&mut self, weights: &[i8; RUN]) {
+        let large = |w: i8| i16::from(w).abs() > LIMIT / 2;
+        if !weights.iter().any(|&w| large(w)) {
+            return;
+        }
+        let [zero, one] = [0, 1].map(S::i16x8_splat);
+        let (least, most) = (S::i16x8_splat(-LIMIT), S::i16x8_splat(LIMIT));
+        let half = S::i16x8_splat(LIMIT / 2);
+        // SAFETY: 16 bytes.
+        let v = unsafe { S::load(weights) };
+        let words = [S::i16x8_extend_low_i8x16(v), S::i16x8_extend_high_i8x16(v)];
+        let magnitude = |v: S::V| S::i16x8_max(v, S::i16x8_sub(zero, v));
+        // 0 or 1 where a value is not negative.
+        let sign = |v: S::V| S::i16x8_max(S::i16x8_min(v, one), zero);
+        let shares = words.map(|v| {
+            let is_large = sign(S::i16x8_sub(magnitude(v), half));
+            S::i16x8_sub(S::i16x8_splat(2), is_large)
+        });
+        for (row, &weight) in self.0.iter_mut().zip(weights) {
+            if !large(weight) {
                 continue;
             }
-            for (j, &w1) in weights.iter().enumerate() {
-                let counted_before = j < i && i32::from(w1).abs() > LIMIT / 2;
-                if j != i && !counted_before && excess(w0, w1) != 0 {
-                    self.0[i][j] += 1;
-                    self.0[j][i] += 1;
+            let weight = S::i16x8_splat(weight.into());
+            for ((counts, v), share) in row.as_chunks_mut::<8>().0.iter_mut().zip(words).zip(shares)
+            {
+                let sum = S::i16x8_add(v, weight);
+                let excess = S::i16x8_sub(sum, S::i16x8_max(S::i16x8_min(sum, most), least));
+                let offends = S::i16x8_sub(zero, sign(magnitude(excess)));
+                // SAFETY: eight counts.
+                unsafe {
+                    let counted = S::i16x8_add(S::load(counts), S::and(offends, share));
+                    S::store(counts.as_mut_ptr(), counted);
                 }
             }
         }
     }
 
-    /// An order of the first `len` elements (even) in which neighbours offend little: a greedy
-    /// matching from the worst element on, improved by exchanging partners until that gains
-    /// nothing. Elements from `len` on stay where they are.
+    /// How many columns offend for each pair.
+    fn counts(&self) -> Counts {
+        let rows = &self.0;
+        let count = |i: usize, j: usize| if i == j { 0 } else { (rows[i][j] + rows[j][i]) / 2 };
+        Counts(core::array::from_fn(|i| core::array::from_fn(|j| count(i, j))))
+    }
+
+    /// An order of the first `len` elements (even) in which neighbours offend little.
     pub fn order(&self, len: usize) -> [u8; RUN] {
+        self.counts().order(len)
+    }
+}
+
+/// By pair of elements: the same in both of its places.
+struct Counts([[i16; RUN]; RUN]);
+
+impl Counts {
+    /// [`Offences::order`]: a greedy matching from the worst element on, improved by exchanging
+    /// partners until that gains nothing. Elements from `len` on stay where they are.
+    fn order(&self, len: usize) -> [u8; RUN] {
         let mut by_weight: [usize; RUN] = core::array::from_fn(|i| i);
-        by_weight[..len].sort_by_key(|&i| core::cmp::Reverse(self.0[i][..len].iter().sum::<u32>()));
+        by_weight[..len].sort_by_key(|&i| core::cmp::Reverse(self.0[i][..len].iter().sum::<i16>()));
         let mut taken = [false; RUN];
         let mut pairs: Vec<[usize; 2]> = Vec::with_capacity(RUN / 2);
         for &first in &by_weight[..len] {
@@ -91,6 +125,14 @@ impl Offences {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::Native;
+
+    /// What must be taken from `w0` for the pair sum to stay in 16 bits; 0 for most pairs.
+    fn excess(w0: i8, w1: i8) -> i8 {
+        let sum = i16::from(w0) + i16::from(w1);
+        // Between -128 and 126, and never larger than w0: |w1| is at most 128.
+        (sum - sum.clamp(-LIMIT, LIMIT)) as i8
+    }
 
     #[test]
     fn what_is_left_of_a_pair_stays_in_16_bits() {
@@ -109,10 +151,30 @@ mod tests {
     }
 
     #[test]
+    fn offences_are_counted_for_each_pair() {
+        let mut offences = Offences::default();
+        let mut expected = [[0; RUN]; RUN];
+        let mut next = 1u32;
+        for _ in 0..96 {
+            let weights: [i8; RUN] = core::array::from_fn(|_| {
+                next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (next >> 24) as i8
+            });
+            offences.add::<Native>(&weights);
+            for (i, row) in expected.iter_mut().enumerate() {
+                for (j, count) in row.iter_mut().enumerate() {
+                    *count += i16::from(i != j && excess(weights[i], weights[j]) != 0);
+                }
+            }
+        }
+        assert_eq!(offences.counts().0, expected);
+    }
+
+    #[test]
     fn large_weights_are_paired_with_small_ones() {
         let mut offences = Offences::default();
         let weights: [i8; RUN] = core::array::from_fn(|i| if i < 8 { 100 } else { 1 });
-        offences.add(&weights);
+        offences.add::<Native>(&weights);
         let order = offences.order(RUN);
         let mut seen = [false; RUN];
         for pair in order.as_chunks::<2>().0 {

@@ -10,17 +10,18 @@
 //! while packing, the input's goes into the bias as `-zero_point * sum(weights)`, so that padding
 //! is a row of zero points.
 
+use super::packing::{BLOCK, pack_pairs};
 use super::quantized::{Operands, Segments};
 use super::tile::{Epilogue, Product, multiply, transpose};
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
-use crate::simd::{Element, Simd};
+use crate::simd::{Element, Native, Simd};
 
 /// i16 elements of one k-pair of a tile: 4 rows x 2.
 const PAIR_A: usize = TILE_ROWS * 2;
 /// i16 elements of one k-pair of a panel: 8 columns x 2.
-const PAIR_B: usize = PANEL * 2;
+pub(super) const PAIR_B: usize = PANEL * 2;
 
 /// Weights, biases and scales of a quantised matrix product, packed in panels of 8 columns.
 #[derive(Clone)]
@@ -48,25 +49,26 @@ impl PackedWords {
         let k = segments.count * segments.len;
         let mut panels = AlignedVec::zeroed(columns.next_multiple_of(PANEL) * pairs * 2);
         let mut epilogue = Epilogue::new::<T>(columns, requant);
-        let values: &mut [i16] = &mut panels;
-        for (column, from) in weights.values.chunks_exact(k).take(columns).enumerate() {
-            let mut at = column / PANEL * pairs * PAIR_B + column % PANEL * 2;
-            let mut sum = 0i32;
-            for segment in from.chunks_exact(segments.len) {
-                for pair in segment.chunks(2) {
-                    for (place, &value) in values[at..at + 2].iter_mut().zip(pair) {
-                        let value: i32 = value.into();
-                        let value = value - weights.zero_point;
-                        sum = sum.wrapping_add(value);
-                        *place = value as i16;
-                    }
-                    at += PAIR_B;
-                }
+        let values: &[i8] = bytemuck::cast_slice(weights.values);
+        // Weights become signed bytes.
+        let flip = if W::MIN < 0 { 0 } else { i8::MIN };
+        let zero_point = weights.zero_point as i8 ^ flip;
+        // Columns that are not there weigh nothing.
+        let absent = vec![zero_point ^ flip; k];
+        for first in (0..columns).step_by(BLOCK) {
+            let block = core::array::from_fn(|i| match first + i {
+                column if column < columns => &values[column * k..][..k],
+                _ => &absent,
+            });
+            let panel = first / PANEL * pairs * PAIR_B + first % PANEL * 2;
+            let panel = &mut panels[panel..];
+            let sums = pack_pairs::<Native>(block, &segments, flip, zero_point, panel);
+            for (column, sum) in (first..columns).zip(sums) {
+                epilogue.bias[column] = weights
+                    .bias
+                    .map_or(0, |bias| bias[column])
+                    .wrapping_sub(sum.wrapping_mul(input_zero_point));
             }
-            epilogue.bias[column] = weights
-                .bias
-                .map_or(0, |bias| bias[column])
-                .wrapping_sub(sum.wrapping_mul(input_zero_point));
         }
         epilogue.settle(k);
         Self { segments, panels, epilogue }

@@ -110,6 +110,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `a4 b4 ... a7 b7` of 16-bit lanes.
     fn i16x8_interleave_high(a: Self::V, b: Self::V) -> Self::V;
 
+    /// Widens the low eight signed bytes.
+    fn i16x8_extend_low_i8x16(a: Self::V) -> Self::V;
+    /// Widens the high eight signed bytes.
+    fn i16x8_extend_high_i8x16(a: Self::V) -> Self::V;
     /// Widens the low four signed words.
     fn i32x4_extend_low_i16x8(a: Self::V) -> Self::V;
     /// Widens the high four signed words.

@@ -153,6 +153,14 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
     }
 
     #[inline(always)]
+    fn i16x8_extend_low_i8x16(a: V) -> V {
+        from_i16s(core::array::from_fn(|i| i8s(a)[i].into()))
+    }
+    #[inline(always)]
+    fn i16x8_extend_high_i8x16(a: V) -> V {
+        from_i16s(core::array::from_fn(|i| i8s(a)[i + 8].into()))
+    }
+    #[inline(always)]
     fn i32x4_extend_low_i16x8(a: V) -> V {
         let a = i16s(a);
         from_i32s(core::array::from_fn(|i| i32::from(a[i])))

@@ -136,7 +136,9 @@ macro_rules! level {
                 i8x16_narrow_i16x8 i8x16_narrow_i16x8, u8x16_narrow_i16x8 u8x16_narrow_i16x8,
                 f32x4_add f32x4_add, f32x4_sub f32x4_sub, f32x4_mul f32x4_mul,
                 f32x4_div f32x4_div, f32x4_pmin f32x4_pmin, f32x4_pmax f32x4_pmax);
-            level!(@unary i32x4_extend_low_i16x8 i32x4_extend_low_i16x8,
+            level!(@unary i16x8_extend_low_i8x16 i16x8_extend_low_i8x16,
+                i16x8_extend_high_i8x16 i16x8_extend_high_i8x16,
+                i32x4_extend_low_i16x8 i32x4_extend_low_i16x8,
                 i32x4_extend_high_i16x8 i32x4_extend_high_i16x8,
                 f32x4_convert_i32x4 f32x4_convert_i32x4);
         }

@@ -327,30 +327,40 @@ impl Preprocessor {
             };
             let pixels = pixels.as_chunks::<C>().0;
             let targets = out[first * depth..].chunks_mut(step * depth);
-            match (self.channels, C) {
-                (Channels::Gray, _) => {
-                    for (target, pixel) in targets.zip(pixels) {
-                        target[0] = element(0, pixel[0]);
-                    }
-                }
-                (Channels::Rgb, _) => {
-                    let [r, g, b] = [0, 1, 2].map(|c| c.min(C - 1));
-                    for (target, pixel) in targets.zip(pixels) {
-                        target[0] = element(0, pixel[r]);
-                        target[1] = element(1, pixel[g]);
-                        target[2] = element(2, pixel[b]);
-                    }
-                }
-                (Channels::Bgr, _) => {
-                    let [b, g, r] = [2, 1, 0].map(|c| c.min(C - 1));
-                    for (target, pixel) in targets.zip(pixels) {
-                        target[0] = element(0, pixel[b]);
-                        target[1] = element(1, pixel[g]);
-                        target[2] = element(2, pixel[r]);
-                    }
-                }
-            }
+            write_line(self.channels, targets.zip(pixels), &element);
         });
+    }
+}
+
+/// Makes the elements of a line of pixels.
+// Not inlined: browsers compile hot functions anew, the small ones soon.
+#[inline(never)]
+fn write_line<'a, const C: usize, E: 'a>(
+    channels: Channels,
+    line: impl Iterator<Item = (&'a mut [E], &'a [u8; C])>,
+    element: &impl Fn(usize, u8) -> E,
+) {
+    let [first, second, third] = [0, 1, 2].map(|c| c.min(C - 1));
+    match channels {
+        Channels::Gray => {
+            for (target, pixel) in line {
+                target[0] = element(0, pixel[0]);
+            }
+        }
+        Channels::Rgb => {
+            for (target, pixel) in line {
+                target[0] = element(0, pixel[first]);
+                target[1] = element(1, pixel[second]);
+                target[2] = element(2, pixel[third]);
+            }
+        }
+        Channels::Bgr => {
+            for (target, pixel) in line {
+                target[0] = element(0, pixel[third]);
+                target[1] = element(1, pixel[second]);
+                target[2] = element(2, pixel[first]);
+            }
+        }
     }
 }
 

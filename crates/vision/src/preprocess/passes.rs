@@ -12,6 +12,8 @@ fn clip8(sum: i32) -> u8 {
 }
 
 /// Resamples one row along x. `row` begins with source pixel `origin`.
+// Not inlined, as its like: browsers compile hot functions anew, the small ones soon.
+#[inline(never)]
 pub(super) fn along_row<const C: usize>(row: &[u8], origin: usize, axis: &Axis, out: &mut [u8]) {
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     if C == 4 {
@@ -32,6 +34,7 @@ pub(super) fn along_row<const C: usize>(row: &[u8], origin: usize, axis: &Axis, 
 
 /// The weighted sum of rows, column by column; `row(i)` has `taps[i]`. Sums stay in registers for
 /// a block of columns while the rows pass by.
+#[inline(never)]
 pub(super) fn across_rows<'a>(row: impl Fn(usize) -> &'a [u8], taps: &[i32], out: &mut [u8]) {
     const BLOCK: usize = 16;
     let (blocks, rest) = out.as_chunks_mut::<BLOCK>();

@@ -223,6 +223,7 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
                 let kernel = DepthwiseFloat::new(shape, &parts.weights());
                 builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
             } else {
+                let parts = parts.into_owned();
                 builder.push_simple(node, "reference", &inputs, move |operands| {
                     let input = bytemuck::cast_slice(operands.inputs[0]);
                     let out = bytemuck::cast_slice_mut(operands.outputs[0]);

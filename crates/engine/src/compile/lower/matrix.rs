@@ -58,7 +58,7 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
             int16::push_weighted(builder, node, run)
         }
         Arithmetic::Float => {
-            let parts = FloatParts::new(node, shape.out_c, activation)?;
+            let parts = FloatParts::new(node, shape.out_c, activation)?.into_owned();
             let picture_len = node.picture(node.input(0)?)?[1..].iter().product();
             let inputs = [dynamic_range(builder, node, snap_builtin, picture_len)?];
             builder.push_simple(node, "transposed f32", &inputs, move |operands| {

@@ -1,5 +1,7 @@
 //! Constant weights and biases, checked and widened, and the arithmetic that their types ask for.
 
+use std::borrow::Cow;
+
 use achado_kernels::reference::{FloatWeights, QuantizedWeights};
 use achado_kernels::requant::{Quantized, Requantize};
 use achado_kernels::simd::Element;
@@ -105,8 +107,8 @@ pub(super) fn check_bias(node: &NodeRef, bias: &Tensor, out_c: usize) -> Result<
 }
 
 /// Weights and bias of a float operator.
-pub(super) struct FloatParts {
-    values: Vec<f32>,
+pub(super) struct FloatParts<'a> {
+    values: Cow<'a, [f32]>,
     bias: Option<Vec<f32>>,
     activation: [f32; 2],
 }
@@ -118,12 +120,26 @@ pub(super) fn float_bias(node: &NodeRef, out_c: usize) -> Result<Option<Vec<f32>
     constant_floats(node, bias).map(Some)
 }
 
-impl FloatParts {
-    pub fn new(node: &NodeRef, out_c: usize, activation: Activation) -> Result<Self> {
+impl<'a> FloatParts<'a> {
+    pub fn new(node: &NodeRef<'a>, out_c: usize, activation: Activation) -> Result<Self> {
         let bias = float_bias(node, out_c)?;
         let (low, high) = activation.range();
-        let values = constant_floats(node, node.input(1)?)?;
+        let weights = node.input(1)?;
+        let in_place = match &weights.data {
+            Some(data) if weights.dtype == DataType::Float32 => bytemuck::try_cast_slice(data).ok(),
+            _ => None,
+        };
+        let values = match in_place {
+            Some(values) => Cow::Borrowed(values),
+            None => Cow::Owned(constant_floats(node, weights)?),
+        };
         Ok(Self { values, bias, activation: [low, high] })
+    }
+
+    /// The same, for a step that reads the weights as they are.
+    pub fn into_owned(self) -> FloatParts<'static> {
+        let Self { values, bias, activation } = self;
+        FloatParts { values: Cow::Owned(values.into_owned()), bias, activation }
     }
 
     pub fn weights(&self) -> FloatWeights<'_> {

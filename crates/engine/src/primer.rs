@@ -1,0 +1,163 @@
+//! Makes a browser ready to run before there is a model to be run.
+//!
+//! Browsers compile each function of a wasm file when it is first called, at once and badly, and
+//! compile those that have run for long anew, well and in the background. A small model of what
+//! networks are made of, opened and run while the real one is downloaded, gets both done early.
+
+use achado_model::{
+    Activation, Bytes, DataType, Model, Node, Operator, Padding, Quantization, Result, Tensor,
+    TensorId,
+};
+
+use crate::session::{Session, SessionOptions};
+
+/// What real models compute in, the most frequent first.
+const TYPES: [DataType; 2] = [DataType::Int8, DataType::Float32];
+
+/// Runs until V8 compiles the kernels anew, which it does where a function has executed 13,000,000
+/// bytes of its code (`--wasm-tiering-budget`).
+const RUNS: usize = 4;
+
+/// The side of the picture and of all that becomes of it.
+const SIDE: usize = 16;
+/// Channels inside of the network.
+const CHANNELS: usize = 64;
+/// Classes that it tells apart.
+const CLASSES: usize = 8;
+
+/// Compiles and runs small models, a step at a time.
+#[derive(Debug, Default)]
+pub struct Primer {
+    session: Option<Session>,
+    /// Types that are done.
+    done: usize,
+    runs: usize,
+}
+
+impl Primer {
+    /// Compiles the next model or runs it; `false` where nothing is left to do. The first steps
+    /// take as long as the functions take to be compiled that any model needs; later ones take
+    /// little.
+    ///
+    /// # Errors
+    /// None, if the models are what they should be.
+    pub fn step(&mut self) -> Result<bool> {
+        let Some(&dtype) = TYPES.get(self.done) else { return Ok(false) };
+        let Some(session) = &mut self.session else {
+            self.session = Some(Session::new(network(dtype), &SessionOptions::default())?);
+            return Ok(true);
+        };
+        session.run()?;
+        self.runs += 1;
+        if self.runs == RUNS {
+            *self = Self { done: self.done + 1, ..Self::default() };
+        }
+        Ok(self.done < TYPES.len())
+    }
+}
+
+/// A network of one type with weights of zero: the beginning, a block and the end of a MobileNet.
+fn network(dtype: DataType) -> Model {
+    let mut network = Network { model: Model::default(), dtype };
+    let input = network.tensor(&[1, SIDE, SIDE, 3]);
+    network.model.inputs.push(input);
+    let (stride, dilation, padding) = ([1; 2], [1; 2], Padding::Same);
+    let activation = Activation::Relu6;
+    let conv = Operator::Conv2d { stride, dilation, padding, activation };
+    let depthwise =
+        Operator::DepthwiseConv2d { stride, dilation, padding, depth_multiplier: 1, activation };
+    let picture = [1, SIDE, SIDE, CHANNELS];
+    let first = network.weighted(conv.clone(), input, &[CHANNELS, 3, 3, 3], &picture);
+    let middle = network.weighted(depthwise, first, &[1, 3, 3, CHANNELS], &picture);
+    let last = network.weighted(conv, middle, &[CHANNELS, 1, 1, CHANNELS], &picture);
+    let add = Operator::Add { activation: Activation::None };
+    let sum = network.node(add, &[first, last], &picture);
+    let axes = network.constant(DataType::Int32, &[2], [1i32, 2].map(i32::to_le_bytes).concat());
+    let mean = network.node(Operator::Mean { keep_dims: false }, &[sum, axes], &[1, CHANNELS]);
+    let fully = Operator::FullyConnected { activation: Activation::None, keep_num_dims: false };
+    let logits = network.weighted(fully, mean, &[CLASSES, CHANNELS], &[1, CLASSES]);
+    let scores = network.node(Operator::Softmax { beta: 1.0 }, &[logits], &[1, CLASSES]);
+    if let Some(quantization) = &mut network.model.tensors[scores.0].quantization {
+        // The only one that SOFTMAX has.
+        *quantization = Quantization::per_tensor(1.0 / 256.0, -128);
+    }
+    network.model.outputs.push(scores);
+    network.model
+}
+
+/// A model of one type in the making.
+struct Network {
+    model: Model,
+    dtype: DataType,
+}
+
+impl Network {
+    fn push(&mut self, dtype: DataType, shape: &[usize], data: Option<Vec<u8>>) -> TensorId {
+        let is_quantized = dtype == DataType::Int8;
+        self.model.tensors.push(Tensor {
+            name: String::new(),
+            dtype,
+            shape: shape.to_vec(),
+            dynamic: Vec::new(),
+            quantization: is_quantized.then(|| Quantization::per_tensor(1.0 / 128.0, 0)),
+            data: data.map(Bytes::from),
+        });
+        TensorId(self.model.tensors.len() - 1)
+    }
+
+    fn tensor(&mut self, shape: &[usize]) -> TensorId {
+        self.push(self.dtype, shape, None)
+    }
+
+    fn constant(&mut self, dtype: DataType, shape: &[usize], data: Vec<u8>) -> TensorId {
+        self.push(dtype, shape, Some(data))
+    }
+
+    fn node(&mut self, operator: Operator, inputs: &[TensorId], shape: &[usize]) -> TensorId {
+        let output = self.tensor(shape);
+        let inputs = inputs.iter().copied().map(Some).collect();
+        self.model.nodes.push(Node { operator, inputs, outputs: vec![output] });
+        output
+    }
+
+    /// A node with weights.
+    fn weighted(
+        &mut self,
+        operator: Operator,
+        input: TensorId,
+        weights: &[usize],
+        shape: &[usize],
+    ) -> TensorId {
+        let bytes = weights.iter().product::<usize>() * self.dtype.size_bytes();
+        let weights = self.constant(self.dtype, weights, vec![0; bytes]);
+        self.node(operator, &[input, weights], shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_valid_and_steps_come_to_an_end() {
+        for dtype in TYPES {
+            network(dtype).validate().unwrap();
+        }
+        let mut primer = Primer::default();
+        let mut steps = 1;
+        while primer.step().unwrap() {
+            steps += 1;
+        }
+        assert_eq!(steps, TYPES.len() * (1 + RUNS));
+        assert!(!primer.step().unwrap());
+    }
+
+    #[test]
+    fn no_operator_takes_the_naive_loop() {
+        for dtype in TYPES {
+            let mut session = Session::new(network(dtype), &SessionOptions::default()).unwrap();
+            let profile = session.profile(1, &|| 0.0).unwrap();
+            assert!(profile.iter().all(|step| step.kernel != "reference"), "{profile:?}");
+        }
+    }
+}
