@@ -28,9 +28,8 @@ fn add_with<S: Simd, T: Element>(
     out: &mut [T],
 ) {
     let AddRequantize::Shift { first: p, second: q, bias, shift, zero_point } = *requant else {
-        let [min, max] = bounds;
         return broadcast.apply(first, second, out, |a: T, b: T| {
-            T::from_i32(requant.apply(a.into(), b.into()).clamp(min, max))
+            T::from_i32(one(requant, bounds, a.into(), b.into()))
         });
     };
     let kernel = Shift::<S> {
@@ -82,11 +81,15 @@ impl<S: Simd, T: Element> Kernel<S, T> for Shift<S> {
         [a, b, c, d]
     }
 
-    #[inline]
     fn scalar(&self, first: T, second: T) -> T {
-        let [min, max] = self.bounds;
-        T::from_i32(self.scalar.apply(first.into(), second.into()).clamp(min, max))
+        T::from_i32(one(&self.scalar, self.bounds, first.into(), second.into()))
     }
+}
+
+// Not inlined into the loops of each type: short rows and far scales alone go this way.
+#[inline(never)]
+fn one(requant: &AddRequantize, [min, max]: [i32; 2], first: i32, second: i32) -> i32 {
+    requant.apply(first, second).clamp(min, max)
 }
 
 /// Float addition, clamped to `activation`.

@@ -19,12 +19,16 @@ pub struct MulQuantized {
 }
 
 impl MulQuantized {
-    #[inline]
     fn scalar<T: Element>(&self, first: T, second: T) -> T {
+        T::from_i32(self.one(first.into(), second.into()))
+    }
+
+    // Not inlined into the loops of each type: short rows and far scales alone go this way.
+    #[inline(never)]
+    fn one(&self, first: i32, second: i32) -> i32 {
         let [first_zero, second_zero, zero_point] = self.zero_points;
-        let (a, b): (i32, i32) = (first.into(), second.into());
-        let product = (a - first_zero) * (b - second_zero);
-        T::from_i32(self.requant.apply(product, zero_point, self.bounds))
+        let product = (first - first_zero) * (second - second_zero);
+        self.requant.apply(product, zero_point, self.bounds)
     }
 }
 
@@ -97,7 +101,6 @@ impl<S: Simd, T: Element> Kernel<S, T> for Float<S> {
         [a, b, c, d]
     }
 
-    #[inline]
     fn scalar(&self, first: T, second: T) -> T {
         self.scalar.scalar(first, second)
     }

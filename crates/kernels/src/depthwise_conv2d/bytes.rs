@@ -116,6 +116,9 @@ impl DepthwiseBytes {
         out: &mut [u8],
         scratch: &mut [u8],
     ) {
+        if !S::HAS_BYTE_DOT {
+            unreachable!("packed for a level that multiplies bytes");
+        }
         let DepthwiseShape { window, in_c, .. } = self.shape;
         assert_eq!(input.len(), window.batch * window.in_h * window.in_w * in_c);
         assert_eq!(out.len(), rows.len() * window.out_w * in_c);

@@ -45,7 +45,7 @@ impl ByteDot {
     /// Computes known products. `None` where the machine does something else, or where the level
     /// has no relaxed SIMD.
     pub fn probe<S: Simd>() -> Option<Self> {
-        if S::NAME == "simd128" {
+        if !S::HAS_BYTE_DOT {
             return None;
         }
         // Hidden from the compiler, which has an opinion of its own on relaxed instructions.
@@ -301,12 +301,15 @@ impl PackedBytes {
         out: &mut [T],
         stride: usize,
     ) {
+        if !S::HAS_BYTE_DOT {
+            unreachable!("packed for a level that multiplies bytes");
+        }
         match self.dot {
             ByteDot::PairSum => {
                 let by = By::<PairSums>(self, PhantomData);
-                multiply::<S, T>(&by, packed, rows, out, stride);
+                multiply::<S, T, _>(&by, packed, rows, out, stride);
             }
-            _ => multiply::<S, T>(&By::<Quads>(self, PhantomData), packed, rows, out, stride),
+            _ => multiply::<S, T, _>(&By::<Quads>(self, PhantomData), packed, rows, out, stride),
         }
     }
 }
@@ -315,6 +318,8 @@ impl PackedBytes {
 struct By<'a, D>(&'a PackedBytes, PhantomData<D>);
 
 impl<D: Dot> Product for By<'_, D> {
+    const HAS_PLAIN: bool = true;
+
     fn epilogue(&self) -> &Epilogue {
         &self.0.epilogue
     }

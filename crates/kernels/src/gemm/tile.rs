@@ -8,6 +8,9 @@ use crate::simd::{Element, Simd};
 
 /// Packed weights that multiply packed tiles of rows.
 pub(super) trait Product {
+    /// Whether there is a kernel for plain epilogues.
+    const HAS_PLAIN: bool;
+
     /// Biases and scales.
     fn epilogue(&self) -> &Epilogue;
 
@@ -31,8 +34,8 @@ pub(super) trait Product {
 }
 
 /// `rows` packed rows times the weights, into `out[row * stride + column]`.
-pub(super) fn multiply<S: Simd, T: Element>(
-    product: &impl Product,
+pub(super) fn multiply<S: Simd, T: Element, P: Product>(
+    product: &P,
     packed: &[u8],
     rows: usize,
     out: &mut [T],
@@ -46,17 +49,23 @@ pub(super) fn multiply<S: Simd, T: Element>(
         // SAFETY: `packed` holds all tiles, `out` all rows, as asserted.
         unsafe {
             let (a, out) = (packed.as_ptr(), out.as_mut_ptr().add(panel * PANEL).cast());
-            if product.epilogue().is_plain {
+            if P::HAS_PLAIN && product.epilogue().is_plain {
                 product.panel::<S, TILE_ROWS, true>(a, panel, full, out, stride);
             } else {
                 product.panel::<S, TILE_ROWS, false>(a, panel, full, out, stride);
             }
             if rest > 0 {
                 let (a, out) = (a.add(full * tile_bytes), out.add(full * TILE_ROWS * stride));
-                match rest {
-                    1 => product.panel::<S, 1, false>(a, panel, 1, out, stride),
-                    2 => product.panel::<S, 2, false>(a, panel, 1, out, stride),
-                    _ => product.panel::<S, 3, false>(a, panel, 1, out, stride),
+                if rest == 1 {
+                    product.panel::<S, 1, false>(a, panel, 1, out, stride);
+                } else {
+                    // The tile repeats its last row: what is too much is left behind.
+                    let mut tile = [0; TILE_ROWS * PANEL];
+                    product.panel::<S, TILE_ROWS, false>(a, panel, 1, tile.as_mut_ptr(), PANEL);
+                    for (r, row) in tile.chunks_exact(PANEL).take(rest).enumerate() {
+                        let count = PANEL.min(columns - panel * PANEL);
+                        out.add(r * stride).copy_from_nonoverlapping(row.as_ptr(), count);
+                    }
                 }
             }
         }

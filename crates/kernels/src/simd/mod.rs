@@ -38,6 +38,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type V: Copy;
     /// The level's name, as in profiles: `portable`, `simd128`, `relaxed`.
     const NAME: &'static str;
+    /// Whether the level has relaxed dot products of bytes. Kernels that need them are not compiled
+    /// for levels that lack them.
+    const HAS_BYTE_DOT: bool;
 
     /// Sixteen bytes.
     ///

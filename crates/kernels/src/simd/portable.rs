@@ -52,6 +52,7 @@ fn interleave<T: Copy, const N: usize>(a: [T; N], b: [T; N], from: usize) -> [T;
 impl<const SIGNED: bool> Simd for Portable<SIGNED> {
     type V = V;
     const NAME: &'static str = "portable";
+    const HAS_BYTE_DOT: bool = true;
 
     #[inline(always)]
     unsafe fn load<T>(from: *const T) -> V {

@@ -14,10 +14,11 @@ pub struct Simd128;
 pub struct Relaxed;
 
 macro_rules! level {
-    ($level:ty, $name:literal, $madd:expr, $swizzle:ident, $dot:expr, $dot_add:expr) => {
+    ($level:ty, $name:literal, $has_byte_dot:literal, $madd:expr, $swizzle:ident, $dot:expr, $dot_add:expr) => {
         impl Simd for $level {
             type V = v128;
             const NAME: &'static str = $name;
+            const HAS_BYTE_DOT: bool = $has_byte_dot;
 
             #[inline(always)]
             unsafe fn load<T>(from: *const T) -> v128 {
@@ -157,48 +158,33 @@ macro_rules! level {
     )*};
 }
 
-/// Without relaxed SIMD no kernel multiplies bytes: this is for completeness, and slow.
-mod emulated {
+/// Without relaxed SIMD no kernel multiplies bytes.
+mod none {
     use core::arch::wasm32::v128;
 
-    use super::super::portable::bytes::{from_portable, to_portable};
-    use super::super::{Portable, Simd};
-
-    fn bytes(v: v128) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        // SAFETY: 16 bytes; the store needs no alignment.
-        unsafe { bytes.as_mut_ptr().cast::<v128>().write_unaligned(v) };
-        bytes
+    pub fn dot(_: v128, _: v128) -> v128 {
+        unreachable!("this level has no dot products of bytes")
     }
 
-    fn vector(bytes: [u8; 16]) -> v128 {
-        // SAFETY: 16 bytes; the load needs no alignment.
-        unsafe { bytes.as_ptr().cast::<v128>().read_unaligned() }
-    }
-
-    pub fn dot(weights: v128, activations: v128) -> v128 {
-        let [w, a] = [weights, activations].map(|v| to_portable(bytes(v)));
-        vector(from_portable(<Portable>::i16x8_relaxed_dot(w, a)))
-    }
-
-    pub fn dot_add(weights: v128, activations: v128, sum: v128) -> v128 {
-        let [w, a, s] = [weights, activations, sum].map(|v| to_portable(bytes(v)));
-        vector(from_portable(<Portable>::i32x4_relaxed_dot_add(w, a, s)))
+    pub fn dot_add(weights: v128, activations: v128, _: v128) -> v128 {
+        dot(weights, activations)
     }
 }
 
 level!(
     Simd128,
     "simd128",
+    false,
     |a, b, c| f32x4_add(f32x4_mul(a, b), c),
     i8x16_swizzle,
-    emulated::dot,
-    emulated::dot_add
+    none::dot,
+    none::dot_add
 );
 #[cfg(target_feature = "relaxed-simd")]
 level!(
     Relaxed,
     "relaxed",
+    true,
     |a, b, c| f32x4_relaxed_madd(a, b, c),
     i8x16_relaxed_swizzle,
     i16x8_relaxed_dot_i8x16_i7x16,
