@@ -148,7 +148,11 @@ pub(crate) fn all(ceilings: &BTreeMap<&'static str, f64>) -> Vec<Value> {
         let ms = best_ms(|| {
             packed.run::<Native, i8>(black_box(&input), 0..window.out_h, &mut out, &mut scratch);
         });
-        report.add("depthwise_conv2d int8", name, "gemm i16", macs, ms);
+        let ceiling = match packed {
+            DepthwiseQuantized::Words(_) => "gemm i16",
+            DepthwiseQuantized::Bytes(_) => "gemm i8 dot",
+        };
+        report.add("depthwise_conv2d int8", name, ceiling, macs, ms);
 
         let (input, values) = (floats(size * size * channels), floats(channels * k));
         let weights = FloatWeights { values: &values, bias: None, activation: [0.0, 6.0] };
