@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 /// Gets the browser to compile what any model needs, while there is none yet.
 #[derive(Default)]
 #[wasm_bindgen]
-pub struct Primer(achado_engine::Primer);
+pub struct Primer(crate::runner::Primer);
 
 #[wasm_bindgen]
 impl Primer {
