@@ -312,17 +312,3 @@ fn products<const SIGNED: bool>(weights: V, activations: V) -> [i32; 16] {
         i32::from(w[i]) * a
     })
 }
-
-/// The bytes of a vector, for levels that fall back to this one.
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-pub(super) mod bytes {
-    use super::V;
-
-    pub fn to_portable(bytes: [u8; 16]) -> V {
-        V(bytes)
-    }
-
-    pub fn from_portable(v: V) -> [u8; 16] {
-        v.0
-    }
-}
