@@ -1,11 +1,25 @@
 //! What a worker does while the model is downloaded.
 
+#[cfg(not(feature = "tract"))]
+use achado_engine::Primer as Steps;
 use wasm_bindgen::prelude::wasm_bindgen;
+
+/// tract is loaded when its model is there: there is nothing to do before.
+#[cfg(feature = "tract")]
+#[derive(Default)]
+struct Steps;
+
+#[cfg(feature = "tract")]
+impl Steps {
+    fn step(&mut self) -> Option<bool> {
+        None
+    }
+}
 
 /// Gets the browser to compile what any model needs, while there is none yet.
 #[derive(Default)]
 #[wasm_bindgen]
-pub struct Primer(crate::runner::Primer);
+pub struct Primer(Steps);
 
 #[wasm_bindgen]
 impl Primer {

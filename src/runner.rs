@@ -5,24 +5,9 @@ use achado_model::Result;
 use achado_vision::{Classifier, ClassifierOptions, ImageModel, ImageModelOptions};
 
 #[cfg(not(feature = "tract"))]
-pub use achado_engine::Primer;
-#[cfg(not(feature = "tract"))]
 pub use achado_engine::Session as Network;
 #[cfg(feature = "tract")]
 pub use achado_tract::Plan as Network;
-
-/// tract is loaded when its model is there: there is nothing to do before.
-#[cfg(feature = "tract")]
-#[derive(Default)]
-pub struct Primer;
-
-#[cfg(feature = "tract")]
-impl Primer {
-    /// Nothing is left to do.
-    pub fn step(&mut self) -> Result<bool> {
-        Ok(false)
-    }
-}
 
 /// Opens a model for a classifier.
 pub fn classifier(file: Vec<u8>, options: ClassifierOptions) -> Result<Classifier<Network>> {
