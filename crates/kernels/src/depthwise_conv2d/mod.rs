@@ -1,10 +1,12 @@
 //! DEPTHWISE_CONV_2D with a multiplier of 1, row by row.
 //!
-//! Windows of 3x3 and 5x5 with strides of 1 and 2 walk along a padded copy of their rows two
-//! output pixels at a time, so that the columns that both see are loaded once. Other windows go
+//! Windows of 3x3 and 5x5 with strides of 1 and 2 have kernels that compute neighbouring output
+//! pixels together, so that a column that several see is loaded once: integers walk along a padded
+//! copy of their rows (`ring.rs`), floats along the rows themselves (`edges.rs`). Other windows go
 //! tap by tap through pointers, a pixel of zero points standing in for the padding.
 
 mod bytes;
+mod edges;
 mod float;
 mod quantized;
 mod ring;
@@ -38,7 +40,7 @@ macro_rules! unrolled {
 }
 use unrolled;
 
-/// Output pixels that the row kernels compute together.
+/// Output pixels that the row kernels of integers compute together.
 const PIXELS: usize = 2;
 
 /// Windows that the row kernels are made for: `(size, stride)`.
