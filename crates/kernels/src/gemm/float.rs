@@ -5,6 +5,11 @@
 //! B  weights          packed [out / 8][k][8 columns], made once
 //! C  out              [rows][out], clamped to the activation's range in the store
 //! ```
+//!
+//! Tried and lost: Strassen's algorithm (one level, Winograd's form, sums of weights packed, sums
+//! of products in the stores) on pointwise layers of 128 channels and more. It saves an eighth of
+//! the multiplications, and 5 % of the time of 196 rows by 512 x 512: tiles half as deep and the
+//! sums take the rest. MobileNet V1 gained 3 %, for 75 % more memory and twice the error.
 
 use super::ahead::{Ahead, next_panel};
 use super::packing::{BLOCK, pack_floats};
