@@ -112,21 +112,25 @@ impl PackedWeights {
         let (a, out) = (a.as_ptr(), out.as_mut_ptr());
         let full = rows / TILE_ROWS * TILE_ROWS;
         let panels = self.columns.div_ceil(PANEL);
-        // SAFETY: `a` and `out` hold all rows, as asserted.
-        unsafe {
-            if full > 0 {
-                for panel in 0..panels {
-                    self.panel::<S>(a, a_stride, runs, panel, full, out, stride);
+        for first in (0..panels).step_by(ROW_PANELS) {
+            let end = panels.min(first + ROW_PANELS);
+            // SAFETY: `a` and `out` hold all rows, as asserted.
+            unsafe {
+                if full > 0 {
+                    for panel in first..end {
+                        self.panel::<S>(a, a_stride, runs, panel, full, out, stride);
+                    }
                 }
-            }
-            for row in full..rows {
-                let (a, out) = (a.add(row * a_stride), out.add(row * stride));
-                let wide = panels / ROW_PANELS * ROW_PANELS;
-                for panel in (0..wide).step_by(ROW_PANELS) {
-                    self.row::<S, ROW_PANELS>(a, runs, panel, out);
-                }
-                for panel in wide..panels {
-                    self.row::<S, 1>(a, runs, panel, out);
+                // While their weights are in the cache.
+                for row in full..rows {
+                    let (a, out) = (a.add(row * a_stride), out.add(row * stride));
+                    if end - first == ROW_PANELS {
+                        self.row::<S, ROW_PANELS>(a, runs, first, out);
+                    } else {
+                        for panel in first..end {
+                            self.row::<S, 1>(a, runs, panel, out);
+                        }
+                    }
                 }
             }
         }
