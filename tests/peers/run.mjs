@@ -6,6 +6,7 @@
 // the machine does meanwhile touches both sides alike.
 import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
@@ -41,6 +42,8 @@ const OPTIONS = {
 };
 /** How often a disturbed batch is measured again. */
 const RETRIES = 3;
+/** How long a new browser is left alone, until its own start takes no processor time any more. */
+const SETTLE_MS = 700;
 
 const { values: given } = parseArgs({ options: OPTIONS });
 if (given.help) {
@@ -59,6 +62,8 @@ const [rounds, runs, starts] = [count("rounds", 1), count("runs", 1), count("sta
 const names = RUNTIMES.map(({ name }) => name);
 const unknown = list(given.only ?? "").filter((name) => !names.includes(name));
 if (unknown.length) throw new Error(`no runtime ${unknown}; there are ${names}`);
+const strange = list(given.dtypes).filter((dtype) => !["f32", "int8"].includes(dtype));
+if (strange.length) throw new Error(`no type ${strange}; there are f32,int8`);
 
 const here = new URL("./", import.meta.url);
 const runtimes = RUNTIMES.filter(({ name }) => !given.only || list(given.only).includes(name)).map(
@@ -214,6 +219,7 @@ async function measure({ cells, ...group }) {
       await attempt(rows[index], async () => {
         const opened = await open(cells[index]);
         try {
+          await setTimeout(SETTLE_MS);
           rows[index].starts.push(await opened.call("start", opened.task));
         } finally {
           await opened.close();
