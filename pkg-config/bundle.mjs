@@ -31,8 +31,8 @@ const TARGET = ["es2022", "chrome94", "firefox114", "safari16.4", "node20"];
 
 /**
  * Modules of src/js that someone starts at: the page, its workers, Node and the command line. Only
- * those that stand together share chunks: a worker is one file, with nothing to be asked for after
- * it has come.
+ * those that stand together share chunks: the page's module and each worker is one file, with
+ * nothing to be asked for after it has come. What the page imports on demand shares nothing with it.
  */
 const ENTRY_POINTS = [["index"], ["worker"], ["threaded-worker"], ["node", "cli"]];
 

@@ -11,6 +11,7 @@
  */
 import { createOn } from "./classifier.js";
 import { createModelOn } from "./image-model.js";
+import { convertOn } from "./onnx.js";
 import type { Platform } from "./opening.js";
 import { toFrame } from "./pixels.js";
 import type {
@@ -102,6 +103,5 @@ export async function convertOnnx(
   model: ModelSource,
   options: ConvertOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { convertOn } = await import("./onnx.js");
   return convertOn(browser, model, options);
 }

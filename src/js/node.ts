@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { createOn } from "./classifier.js";
 import { AchadoError, fromCore } from "./errors.js";
 import { createModelOn } from "./image-model.js";
+import { convertOn } from "./onnx.js";
 import type { Platform } from "./opening.js";
 import { checkRawImage, isRawImage, toFrame } from "./pixels.js";
 import type {
@@ -105,6 +106,5 @@ export async function convertOnnx(
   model: ModelSource,
   options: ConvertOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { convertOn } = await import("./onnx.js");
   return convertOn(node, model, options);
 }

@@ -1,12 +1,13 @@
 // The ONNX converter in this thread: the glue around its WebAssembly.
 import { fromCore } from "./errors.js";
-import { Conversion as Converter, initSync } from "./generated/onnx/achado.js";
 import type { Conversion } from "./onnx.js";
 
 /**
+ * @param glue What wasm-bindgen wrote around the converter.
  * @throws {AchadoError} whatever is wrong with the model or the options
  */
 export function convertHere(
+  { Conversion: Converter, initSync }: typeof import("./generated/onnx/achado.js"),
   module: WebAssembly.Module,
   onnx: Uint8Array,
   { inputShapes = {}, preprocess, labels }: Conversion,

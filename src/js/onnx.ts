@@ -3,6 +3,7 @@
 import { AchadoError, abortable } from "./errors.js";
 import { type Fetch, readLabels, readModel } from "./fetching.js";
 import { isOnnx } from "./kind.js";
+import { convertHere } from "./onnx-here.js";
 import { checkConversion } from "./options.js";
 import { preprocessOf } from "./presets.js";
 import { RemoteEngine } from "./remote.js";
@@ -98,8 +99,7 @@ async function convert(
   const worker =
     inWorker && createWorker && (await RemoteEngine.start(createWorker, 0).catch(() => undefined));
   if (!worker) {
-    const { convertHere } = await import("./onnx-here.js");
-    return convertHere(module, onnx, conversion);
+    return convertHere(await import("./generated/onnx/achado.js"), module, onnx, conversion);
   }
   const stop = () => worker.close(signal.reason);
   signal.addEventListener("abort", stop, { once: true });

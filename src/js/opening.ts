@@ -4,9 +4,10 @@ import type { CoreOptions, Engine, Frame, Launch, Phase, Task } from "./engine.j
 import { AchadoError, abortable } from "./errors.js";
 import { type Fetch, readLabels, readModel } from "./fetching.js";
 import { isOnnx } from "./kind.js";
+import { LocalEngine } from "./local.js";
 import { coreOptions } from "./options.js";
 import { RemoteEngine } from "./remote.js";
-import type { Prepared } from "./tract.js";
+import { type Prepared, prepare } from "./tract.js";
 import {
   type Joined,
   joinTeam,
@@ -139,7 +140,6 @@ export async function open(
 
     async function convert(): Promise<Prepared> {
       onProgress({ phase: "convert", loaded: 0, total: 1 });
-      const { prepare } = await import("./tract.js");
       const inWorker = remote !== undefined;
       const { bytes, owned } = file;
       const { signal } = loading;
@@ -173,7 +173,6 @@ export async function open(
     }
 
     async function openHere(): Promise<Opened> {
-      const { LocalEngine } = await import("./local.js");
       // A glue holds one instance, so that tract has a copy of its own beside the core.
       const glue = threaded
         ? await import("./generated/relaxed-threads/achado.js")

@@ -3,6 +3,7 @@ import type { Answers, Phase, Request, Response } from "./engine.js";
 import { fromCore, toWire } from "./errors.js";
 import type { TensorData } from "./types.js";
 import { type Glue, LocalEngine, type Primer, type ThreadedGlue } from "./local.js";
+import type { Conversion } from "./onnx.js";
 
 /** `self` is typed as a window; a worker's postMessage takes a message alone. */
 export function post(message: unknown, transfer: Transferable[] = []): void {
@@ -29,7 +30,11 @@ function prime(primer: Primer): void {
 }
 
 /** Conversion of ONNX models, in the workers that do it. */
-type Convert = typeof import("./onnx-here.js").convertHere;
+type Convert = (
+  module: WebAssembly.Module,
+  onnx: Uint8Array,
+  conversion: Conversion,
+) => Uint8Array<ArrayBuffer>;
 
 async function answer(glue: Glue, request: Request, convert?: Convert): Promise<unknown> {
   if (request.call === "prepare") {
