@@ -2,50 +2,69 @@
 
 use anyhow::Result;
 
-use crate::shell::{cargo, node, run, say};
-use crate::{bundle, size, suites, tools, wasm};
+use crate::shell::{aside, cargo, node, run, say};
+use crate::suites::{self, Needs};
+use crate::{tools, wasm};
 
 /// A check and the words for it in the list of those that failed.
 type Check = (&'static str, fn() -> Result<()>);
 
-const BUILD: &str = "build";
-
 const CHECKS: &[Check] = &[
     ("Rust's format (cargo fmt --all)", || run(cargo().args(["fmt", "--all", "--check"]))),
+    ("format of the rest (npx prettier --write .)", || {
+        let prettier = "node_modules/prettier/bin/prettier.cjs";
+        run(node().args([prettier, "--check", "--log-level", "warn", "."]))
+    }),
     ("clippy", || {
         let arguments = ["clippy", "--locked", "--workspace", "--all-targets"];
         run(cargo().args(arguments).args(["--", "-D", "warnings"]))
     }),
     ("clippy for wasm32", || {
-        tools::wasm_target()?;
         // The core binaries differ by features, and so by the code that is compiled.
         let cores = wasm::BINARIES.iter().filter(|binary| binary.crate_folder == ".");
-        tools::rust_src()?;
         cores.into_iter().try_for_each(wasm::clippy)
     }),
-    ("format of the rest (npx prettier --write .)", || {
-        tools::node_modules()?;
-        let prettier = "node_modules/prettier/bin/prettier.cjs";
-        run(node().args([prettier, "--check", "--log-level", "warn", "."]))
-    }),
-    (BUILD, || bundle::build(bundle::Options::default())),
-    ("size", size::size),
 ];
 
-/// Runs every check, then every test, and prints the tests' sum on the last line. Whether nothing
+/// Commands of this program that run beside the checks and what needs no package: much of a build
+/// has work for one processor only. Cargo locks a folder for each profile, so that neither side
+/// waits for the other.
+const ASIDE: &[&str] = &[BUILD, "size"];
+const BUILD: &str = "build";
+
+/// Runs every check and every test, and prints the tests' sum on the last line. Whether nothing
 /// failed.
 pub fn ready() -> Result<bool> {
     let mut failed = Vec::new();
-    for (name, check) in CHECKS {
-        say(name);
-        if let Err(error) = check() {
-            eprintln!("error: {error:#}");
-            failed.push(*name);
-        }
-    }
+    // First, since both sides need them.
+    failed.extend(failure(&("tools", || {
+        tools::node_modules()?;
+        tools::wasm_target()?;
+        tools::rust_src()
+    })));
+    say(&format!("{}: beside what follows, told when done", ASIDE.join(", ")));
+    let package = aside(ASIDE)?;
+    failed.extend(CHECKS.iter().filter_map(failure));
+    let mut rows = suites::run(|suite| suite.needs == Needs::Cargo, None);
+
+    let failed_aside = package.tell();
+    let built = match failed_aside.contains(&BUILD) {
+        false => Ok(()),
+        true => Err("see above".to_owned()),
+    };
+    failed.extend(failed_aside);
+    rows.extend(suites::run(|suite| suite.needs != Needs::Cargo, Some(built)));
     if !failed.is_empty() {
-        // Before the tests: their sum stays the last line.
+        // Before the tests' sum, which stays the last line.
         println!("\nnot ready: {}", failed.join("; "));
     }
-    Ok(suites::test(&[], !failed.contains(&BUILD))? && failed.is_empty())
+    Ok(suites::report(&rows) && failed.is_empty())
+}
+
+/// The check's name if it fails.
+fn failure((name, check): &Check) -> Option<&'static str> {
+    say(name);
+    let error = check().err()?;
+    eprintln!("error: {error:#}");
+    Some(name)
 }

@@ -116,7 +116,7 @@ fn run() -> Result<bool> {
                     other => return Err(other.unexpected().into()),
                 }
             }
-            return suites::test(&only, false);
+            return suites::test(&only);
         }
         "ready" => {
             no_more(&mut arguments)?;

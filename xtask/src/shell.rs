@@ -1,9 +1,10 @@
 //! Running other programs: every one is printed before it starts, and a failure names it.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 
@@ -99,6 +100,68 @@ pub fn watched(command: &mut Command) -> Result<(String, bool)> {
     }
     let status = child.wait()?;
     Ok((text, status.success()))
+}
+
+/// Commands of this program that run beside the caller's own work, one after the other. What they
+/// say is kept, so that the two do not mix.
+pub struct Aside(JoinHandle<Vec<(&'static str, Result<Told>)>>);
+
+/// What a program said on both streams, and whether it succeeded.
+type Told = (Vec<u8>, bool);
+
+/// Starts commands of this program aside; none follows one that failed.
+pub fn aside(commands: &'static [&'static str]) -> Result<Aside> {
+    let program = std::env::current_exe()?;
+    Ok(Aside(std::thread::spawn(move || {
+        let mut results = Vec::new();
+        for name in commands {
+            let result = told(Command::new(&program).arg(name));
+            let success = matches!(result, Ok((_, true)));
+            results.push((*name, result));
+            if !success {
+                break;
+            }
+        }
+        results
+    })))
+}
+
+impl Aside {
+    /// Waits for the end, shows what each command said, and names those that failed.
+    pub fn tell(self) -> Vec<&'static str> {
+        let mut failed = Vec::new();
+        for (name, result) in self.0.join().expect("the thread does not panic") {
+            say(name);
+            let success = result.and_then(|(text, success)| {
+                let mut out = std::io::stdout().lock();
+                out.write_all(&text)?;
+                out.flush()?;
+                Ok(success)
+            });
+            match success {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => eprintln!("error: {error:#}"),
+            }
+            failed.push(name);
+        }
+        failed
+    }
+}
+
+fn told(command: &mut Command) -> Result<Told> {
+    let (mut reader, writer) = std::io::pipe()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()
+        .with_context(|| format!("`{}` could not be started", show(command)))?;
+    // The pipe ends with its last writer.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut text = Vec::new();
+    reader.read_to_end(&mut text)?;
+    Ok((text, child.wait()?.success()))
 }
 
 fn show(command: &Command) -> String {

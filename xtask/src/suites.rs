@@ -11,52 +11,66 @@ use crate::shell::{cargo, node, output_of, path_with, say, target_dir, watched};
 use crate::{bundle, tools, wasm};
 
 /// A group of tests that one program runs.
-struct Suite {
+pub struct Suite {
     name: &'static str,
     what: &'static str,
-    needs_package: bool,
+    pub needs: Needs,
     run: fn() -> Result<Outcome>,
 }
 
+/// What must be there before a suite runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Rust alone.
+    Cargo,
+    /// The programs of [`tools::wasm_tools`], which a build of the package installs, too.
+    WasmTools,
+    /// The built package.
+    Package,
+}
+
+/// A suite's name, what came of it, and its seconds.
+pub type Row = (&'static str, Outcome, f64);
+
 /// What a suite's programs said.
 #[derive(Default)]
-struct Outcome {
+pub struct Outcome {
     counts: Counts,
     /// Why the suite failed although no test did: it did not compile, a program crashed.
     complaint: Option<String>,
 }
 
 const SUITES: &[Suite] = &[
-    Suite { name: "native", what: "cargo test", needs_package: false, run: native },
+    Suite { name: "native", what: "cargo test", needs: Needs::Cargo, run: native },
     Suite {
         name: "wasm-node",
         what: "wasm-bindgen-test under Node, for each core binary's features that it has",
-        needs_package: false,
+        needs: Needs::WasmTools,
         run: wasm_node,
     },
     Suite {
         name: "wasm-chromium",
         what: "wasm-bindgen-test in headless Chromium, likewise",
-        needs_package: false,
+        needs: Needs::WasmTools,
         run: wasm_chromium,
     },
-    Suite { name: "types", what: "tsc on each project", needs_package: true, run: types },
+    Suite { name: "types", what: "tsc on each project", needs: Needs::Package, run: types },
     Suite {
         name: "node",
         what: "the package and its command line in Node (tests/node)",
-        needs_package: true,
+        needs: Needs::Package,
         run: || node_tests("tests/node"),
     },
     Suite {
         name: "packaging",
         what: "the packed package in projects of its users (tests/packaging)",
-        needs_package: true,
+        needs: Needs::Package,
         run: || node_tests("tests/packaging"),
     },
     Suite {
         name: "browser",
         what: "the page in headless Chromium by Playwright (tests/browser)",
-        needs_package: true,
+        needs: Needs::Package,
         run: || node_tests("tests/browser"),
     },
 ];
@@ -73,23 +87,23 @@ pub fn list() {
 
 /// Runs the suites with these names, or all of them, and prints the sum on the last line. Whether
 /// nothing failed.
-///
-/// The package is built when the first suite needs it, unless the caller already `built` it.
-pub fn test(only: &[String], built: bool) -> Result<bool> {
+pub fn test(only: &[String]) -> Result<bool> {
     if let Some(unknown) = only.iter().find(|name| SUITES.iter().all(|s| s.name != **name)) {
         let names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
         bail!("there is no suite `{unknown}`; there are {}", names.join(", "));
     }
-    let chosen: Vec<_> = SUITES
-        .iter()
-        .filter(|suite| only.is_empty() || only.iter().any(|name| name == suite.name))
-        .collect();
+    let chosen = |suite: &Suite| only.is_empty() || only.iter().any(|name| name == suite.name);
+    Ok(report(&run(chosen, None)))
+}
 
+/// Runs the suites that are `chosen`.
+///
+/// The package is built when the first suite needs it, unless the caller says what came of that.
+pub fn run(chosen: impl Fn(&Suite) -> bool, mut built: Option<Result<(), String>>) -> Vec<Row> {
     let mut rows = Vec::new();
-    let mut built = built.then_some(Ok(()));
-    for suite in chosen {
+    for suite in SUITES.iter().filter(|suite| chosen(suite)) {
         let start = Instant::now();
-        let ready = if suite.needs_package {
+        let ready = if suite.needs == Needs::Package {
             built
                 .get_or_insert_with(|| {
                     bundle::build(bundle::Options::default()).map_err(|error| format!("{error:#}"))
@@ -105,7 +119,7 @@ pub fn test(only: &[String], built: bool) -> Result<bool> {
         };
         rows.push((suite.name, judge(outcome), start.elapsed().as_secs_f64()));
     }
-    Ok(report(&rows))
+    rows
 }
 
 fn complaint(text: String) -> Outcome {
@@ -123,7 +137,8 @@ fn judge(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-fn report(rows: &[(&str, Outcome, f64)]) -> bool {
+/// Prints what came of the suites, and the sum on the last line. Whether nothing failed.
+pub fn report(rows: &[Row]) -> bool {
     let mut sum = Counts::default();
     println!("\n{:<14} {:>7} {:>7} {:>8} {:>8}", "suite", "passed", "failed", "skipped", "seconds");
     for (name, outcome, seconds) in rows {
@@ -194,7 +209,7 @@ fn wasm_pack_test(
             command.args(["--log-level", "warn", "test", "--mode", "no-install"]).args(place);
             command.arg(&crate_folder).arg("--locked");
             command.args(binary.cargo_arguments);
-            binary.configure(&mut command, &path)?;
+            binary.configure(command.env("PATH", &path))?;
             // Whole networks run in one test; twenty seconds are the default.
             command.env("WASM_BINDGEN_TEST_TIMEOUT", "600").envs(environment.iter().copied());
             add(&mut outcome, &mut command, of_rust)?;
@@ -286,7 +301,7 @@ mod tests {
 
     #[test]
     fn only_known_suites_can_be_chosen() {
-        let message = test(&["nativ".into()], false).unwrap_err().to_string();
+        let message = test(&["nativ".into()]).unwrap_err().to_string();
         assert!(message.contains("no suite `nativ`") && message.contains("native"), "{message}");
     }
 

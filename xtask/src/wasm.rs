@@ -1,12 +1,11 @@
 //! The wasm files of the package: one entry each, built by wasm-pack and optimised by wasm-opt.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{output_of, path_with, run, say};
+use crate::shell::{output_of, path_with, run, say, target_dir};
 use crate::tools::{WASM_TARGET, WasmTools};
 
 /// One wasm file with its glue, built into `src/js/generated/<name>/`.
@@ -80,6 +79,30 @@ const THREADS_ENVIRONMENT: &[(&str, &str)] = &[("RUSTC_BOOTSTRAP", "1")];
 
 /// The files of the package, in the order in which they are built.
 pub const BINARIES: &[Binary] = &[
+    // Loaded when the caller allows it for an ONNX model that has no .tflite form. Slower by far than
+    // the core in any case: small is better than fast. Counting is checked, since tract reads files
+    // that nobody has validated; memory ends where no picture's model needs more. The glue is that
+    // of simd128. First, since wasm-opt takes longest for it: meanwhile the others are compiled.
+    Binary {
+        name: "tract",
+        crate_folder: ".",
+        target_features: &[],
+        wasm_opt_features: &[],
+        rust_flags: &[
+            // Random operators of tract: nothing else asks for randomness, and none is given.
+            "--cfg=getrandom_backend=\"unsupported\"",
+            "-Clink-arg=--max-memory=2147483648",
+            // Constructors fill tract's lists of kernels; src/js/local.ts calls them once. Without
+            // this the linker lets each export run them, and names the exports anew.
+            "-Clink-arg=--export=__wasm_call_ctors",
+        ],
+        cargo_arguments: &["--features", "tract"],
+        environment: &[
+            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+            ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true"),
+        ],
+        tested: false,
+    },
     Binary {
         name: "simd128",
         crate_folder: ".",
@@ -134,30 +157,6 @@ pub const BINARIES: &[Binary] = &[
         environment: &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")],
         tested: false,
     },
-    // Loaded when the caller allows it for an ONNX model that has no .tflite form. Slower by far than
-    // the core in any case: small is better than fast. Counting is checked, since tract reads files
-    // that nobody has validated; memory ends where no picture's model needs more. The glue is that
-    // of simd128.
-    Binary {
-        name: "tract",
-        crate_folder: ".",
-        target_features: &[],
-        wasm_opt_features: &[],
-        rust_flags: &[
-            // Random operators of tract: nothing else asks for randomness, and none is given.
-            "--cfg=getrandom_backend=\"unsupported\"",
-            "-Clink-arg=--max-memory=2147483648",
-            // Constructors fill tract's lists of kernels; src/js/local.ts calls them once. Without
-            // this the linker lets each export run them, and names the exports anew.
-            "-Clink-arg=--export=__wasm_call_ctors",
-        ],
-        cargo_arguments: &["--features", "tract"],
-        environment: &[
-            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
-            ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true"),
-        ],
-        tested: false,
-    },
     // Pictures to pixels in Node; a browser has its own decoders and never loads it.
     Binary {
         name: "decode",
@@ -182,18 +181,16 @@ impl Binary {
     }
 
     /// Sets what cargo needs to know to build for this file.
-    pub fn configure(&self, command: &mut Command, path: &OsString) -> Result<()> {
+    pub fn configure(&self, command: &mut Command) -> Result<()> {
         command
-            .env("PATH", path)
             .env("CARGO_ENCODED_RUSTFLAGS", self.encoded_rust_flags()?)
             .envs(self.environment.iter().copied());
+        if self.environment == THREADS_ENVIRONMENT {
+            // Build scripts ask for RUSTC_BOOTSTRAP: in the same folder cargo would compile all macros
+            // anew whenever it comes or goes.
+            command.env("CARGO_TARGET_DIR", std::path::absolute(target_dir().join("threads"))?);
+        }
         Ok(())
-    }
-
-    /// Builds the file and its glue.
-    pub fn build(&self, tools: &WasmTools, names: bool) -> Result<()> {
-        let out = Path::new("src/js/generated").join(self.name);
-        self.build_crate(tools, self.crate_folder, &out, names)
     }
 
     /// Builds another crate as this file is built, into another folder.
@@ -204,6 +201,12 @@ impl Binary {
         out: &Path,
         names: bool,
     ) -> Result<()> {
+        let out = self.compile(tools, crate_folder, out)?;
+        self.optimise(&out, names)
+    }
+
+    /// Makes the file and its glue, but for wasm-opt; returns their folder.
+    fn compile(&self, tools: &WasmTools, crate_folder: &str, out: &Path) -> Result<PathBuf> {
         say(&format!("building {}.wasm from {crate_folder}", self.name));
         let path = path_with(&tools.folders)?;
         // wasm-pack takes a relative folder as one of the crate's.
@@ -216,11 +219,11 @@ impl Binary {
             .arg(&out)
             .args(["--", "--locked"])
             .args(self.cargo_arguments);
-        self.configure(&mut pack, &path)?;
+        self.configure(pack.env("PATH", path))?;
         run(&mut pack)?;
         // wasm-pack's own .gitignore; the repository's covers the folder.
         std::fs::remove_file(out.join(".gitignore")).ok();
-        self.optimise(&out, names)
+        Ok(out)
     }
 
     fn optimise(&self, folder: &Path, names: bool) -> Result<()> {
@@ -270,9 +273,16 @@ pub fn build_all(tools: &WasmTools, names: bool) -> Result<()> {
             std::fs::remove_dir_all(entry.path())?;
         }
     }
-    for binary in BINARIES {
-        binary.build(tools, names)?;
-    }
+    // wasm-opt has one thread: it works on a file while the next is compiled.
+    std::thread::scope(|scope| -> Result<()> {
+        let mut optimising = Vec::new();
+        for binary in BINARIES {
+            let out = Path::new("src/js/generated").join(binary.name);
+            let out = binary.compile(tools, binary.crate_folder, &out)?;
+            optimising.push(scope.spawn(move || binary.optimise(&out, names)));
+        }
+        optimising.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))
+    })?;
     same_glue("simd128", "relaxed")?;
     same_glue("simd128", "tract")?;
     same_glue("simd128-threads", "relaxed-threads")
@@ -293,20 +303,21 @@ fn wasm_opt() -> Command {
     command
 }
 
-/// Lints of the code that only wasm32 compiles.
+/// Lints of the code that only wasm32 compiles: of the crates of a core binary and, with those of
+/// the plain one, of all others, whose code asks for no features.
 pub fn clippy(binary: &Binary) -> Result<()> {
     let mut command = crate::shell::cargo();
-    command
-        .args(["clippy", "--locked", "--workspace", "--exclude", "xtask", "--lib"])
-        .args(["--target", WASM_TARGET])
-        // It compiles with the flags of its own file alone.
-        .args(
-            (binary.name != "tract").then_some(["--exclude", "achado-tract"]).into_iter().flatten(),
-        )
-        .args(binary.cargo_arguments)
-        .args(["--", "-D", "warnings"])
-        .env("CARGO_ENCODED_RUSTFLAGS", binary.encoded_rust_flags()?)
-        .envs(binary.environment.iter().copied());
+    command.args(["clippy", "--locked", "--lib", "--target", WASM_TARGET]);
+    if binary.name == "simd128" {
+        // tract compiles with the flags of its own file alone.
+        command.args(["--workspace", "--exclude", "xtask", "--exclude", "achado-tract"]);
+    } else {
+        command.args(["--package", "achado"]);
+    }
+    // Lints see no difference between one standard library and another, which takes long to build.
+    let others = |argument: &&str| !THREADS_CARGO_ARGUMENTS.contains(argument);
+    command.args(binary.cargo_arguments.iter().copied().filter(others));
+    binary.configure(command.args(["--", "-D", "warnings"]))?;
     run(&mut command)
 }
 
