@@ -5,6 +5,7 @@
 //! made once for each input row, with the same distance from pixel to pixel; a line of zeros
 //! stands in for rows above and below the picture.
 
+use super::{new_rows, unpadded_row};
 use crate::reference::depthwise_conv2d::DepthwiseShape;
 use crate::shape::Window;
 
@@ -81,27 +82,16 @@ pub(super) struct Lines<'a, const K: usize> {
 impl<const K: usize> Lines<'_, K> {
     /// Makes the lines those of output row `[n, y]`.
     pub fn go_to(&mut self, [n, y]: [usize; 2]) {
-        let first = y * self.shape.window.stride[0];
-        let from = match self.next {
-            Some([picture, row]) if picture == n && row >= first => row,
-            _ => first,
-        };
-        for row in from..first + K {
+        for row in new_rows(&self.shape.window, [n, y], &mut self.next) {
             self.copy(n, row);
         }
-        (self.at, self.next) = ([n, y], Some([n, first + K]));
-    }
-
-    /// The row of the picture that row `row` of the padded picture is.
-    fn picture_row(&self, row: usize) -> Option<usize> {
-        let window = &self.shape.window;
-        row.checked_sub(window.pad_top).filter(|&row| row < window.in_h)
+        self.at = [n, y];
     }
 
     /// Copies the columns at the edges of a row of the padded picture.
     fn copy(&mut self, n: usize, padded_row: usize) {
-        let Some(row) = self.picture_row(padded_row) else { return };
         let (window, channels) = (&self.shape.window, self.shape.in_c);
+        let Some(row) = unpadded_row(window, padded_row) else { return };
         let row = &self.input[(n * window.in_h + row) * window.in_w * channels..];
         let line_len = self.zeros.len();
         for (edge, &x) in self.edges.iter().enumerate() {
@@ -129,7 +119,7 @@ impl<const K: usize> Lines<'_, K> {
         let edge = self.edges.iter().position(|&edge| edge == x);
         core::array::from_fn(|ky| {
             let padded_row = y * window.stride[0] + ky;
-            let line = match (self.picture_row(padded_row), edge) {
+            let line = match (unpadded_row(window, padded_row), edge) {
                 (None, _) => self.zeros,
                 (Some(_), Some(edge)) => {
                     &self.copies[(edge * K + padded_row % K) * self.zeros.len()..]

@@ -213,9 +213,14 @@ impl DepthwiseFloat {
                     };
                     sum = S::f32x4_madd(x, S::load(weights.add(i * CHANNELS)), sum);
                 }
-                let mut results = [0.0f32; CHANNELS];
-                S::store(results.as_mut_ptr(), S::f32x4_pmin(S::f32x4_pmax(sum, min), max));
-                out[first..first + step].copy_from_slice(&results[..step]);
+                let sum = S::f32x4_pmin(S::f32x4_pmax(sum, min), max);
+                if step == CHANNELS {
+                    S::store(out[first..first + CHANNELS].as_mut_ptr(), sum);
+                } else {
+                    let mut few = [0.0f32; CHANNELS];
+                    S::store(few.as_mut_ptr(), sum);
+                    out.copy_from_slice(&few[..step]);
+                }
             }
         }
     }

@@ -15,6 +15,8 @@ mod words;
 pub use float::DepthwiseFloat;
 pub use quantized::DepthwiseQuantized;
 
+use core::ops::Range;
+
 use crate::reference::depthwise_conv2d::DepthwiseShape;
 use crate::shape::Window;
 
@@ -54,6 +56,24 @@ fn row_kernel(window: &Window) -> Option<(usize, usize)> {
 /// Picture and row of output row `row` of `[n * out_h]`.
 fn picture_row(window: &Window, row: usize) -> [usize; 2] {
     [row / window.out_h, row % window.out_h]
+}
+
+/// The row of the picture that row `row` of the padded picture is.
+fn unpadded_row(window: &Window, row: usize) -> Option<usize> {
+    row.checked_sub(window.pad_top).filter(|&row| row < window.in_h)
+}
+
+/// The rows of the padded picture that output row `[n, y]` is the first to need. `next` is the
+/// picture and the row that come next, from one output row to the following.
+fn new_rows(window: &Window, [n, y]: [usize; 2], next: &mut Option<[usize; 2]>) -> Range<usize> {
+    let first = y * window.stride[0];
+    let end = first + window.kernel_h;
+    let from = match *next {
+        Some([picture, row]) if picture == n && row >= first => row,
+        _ => first,
+    };
+    *next = Some([n, end]);
+    from..end
 }
 
 /// Pointers to the input pixels of each tap of output pixel `x` of row `[n, y]`; `padding`, which

@@ -6,7 +6,7 @@
 //! the window; measured, the copy costs 3-5 % of a 3x3 layer, where pixels at the edges that went
 //! tap by tap cost 20-40 % of one with 14 or 7 columns.
 
-use super::PIXELS;
+use super::{PIXELS, new_rows, unpadded_row};
 use crate::reference::depthwise_conv2d::DepthwiseShape;
 
 /// The last rows of a picture, as many as the window is high. `B` channels are a block.
@@ -46,16 +46,10 @@ impl<'a, T: Copy, const B: usize> Ring<'a, T, B> {
     /// The `K` lines of output row `y` of picture `n`, from top to bottom.
     #[inline(always)]
     pub fn rows<const K: usize>(&mut self, input: &[T], [n, y]: [usize; 2]) -> [&[T]; K] {
-        let first = y * self.shape.window.stride[0];
-        let end = first + self.shape.window.kernel_h;
-        let from = match self.next {
-            Some([picture, row]) if picture == n && row >= first => row,
-            _ => first,
-        };
-        for row in from..end {
+        for row in new_rows(&self.shape.window, [n, y], &mut self.next) {
             self.copy(input, n, row);
         }
-        self.next = Some([n, end]);
+        let first = y * self.shape.window.stride[0];
         let len = self.lines.len() / K;
         core::array::from_fn(|ky| &self.lines[(first + ky) % K * len..][..len])
     }
@@ -65,7 +59,7 @@ impl<'a, T: Copy, const B: usize> Ring<'a, T, B> {
         let (window, channels) = (&self.shape.window, self.shape.in_c);
         let len = self.lines.len() / window.kernel_h;
         let line = &mut self.lines[row % window.kernel_h * len..][..len];
-        let Some(row) = row.checked_sub(window.pad_top).filter(|&row| row < window.in_h) else {
+        let Some(row) = unpadded_row(window, row) else {
             line.fill(self.zero);
             return;
         };
