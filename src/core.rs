@@ -1,10 +1,11 @@
 //! The one class that JavaScript sees: a model and room for a picture.
 
 use achado_model::{Error, Result};
-use achado_vision::{Classifier, ClassifierOptions, ImageModel, Picture, PixelFormat};
+use achado_vision::{
+    Classifier, ClassifierOptions, ClassifierResult, ImageModel, Picture, PixelFormat,
+};
 use wasm_bindgen::prelude::*;
 
-use crate::object::array;
 use crate::runner::{self, Network};
 use crate::{answer, error, options};
 
@@ -87,25 +88,25 @@ impl Core {
         Ok(self.pixels.as_ptr().addr())
     }
 
-    /// What the picture shows whose pixels were written to [`Core::frame`].
+    /// What the picture shows whose pixels were written to [`Core::frame`], as [`answer::result`].
     ///
     /// # Errors
     /// Those of [`Classifier::classify`], and `INVALID_OPTION` for options of a wrong type.
-    #[wasm_bindgen(unchecked_return_type = "import('../../types.js').ClassifierResult")]
+    #[wasm_bindgen(unchecked_return_type = "Float64Array<ArrayBuffer>")]
     pub fn classify(
         &mut self,
         width: usize,
         height: usize,
         #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').FrameGeometry")]
         frame: &JsValue,
-    ) -> Result<JsValue, JsValue> {
+    ) -> Result<Vec<f64>, JsValue> {
         let mut run = || {
             let (smoothing, frame) = (options::smoothing(frame)?, options::frame_options(frame)?);
             let Self { task, pixels } = self;
             let picture = rgba(pixels, width, height);
             classifier(task)?.classify_smoothed(&picture, &frame, smoothing.as_ref(), &now_ms)
         };
-        run().map(|result| answer::result(&result)).map_err(error::thrown)
+        run().map(|result| numbers(&[result])).map_err(error::thrown)
     }
 
     /// How many pictures [`Core::stage`] takes; 1 where the model takes one at a time.
@@ -141,17 +142,17 @@ impl Core {
         run().map_err(error::thrown)
     }
 
-    /// What the pictures of the batch show.
+    /// What the pictures of the batch show, one after the other.
     ///
     /// # Errors
     /// Those of [`Classifier::classify_staged`].
     #[wasm_bindgen(
         js_name = classifyStaged,
-        unchecked_return_type = "import('../../types.js').ClassifierResult[]"
+        unchecked_return_type = "Float64Array<ArrayBuffer>"
     )]
-    pub fn classify_staged(&mut self) -> Result<JsValue, JsValue> {
+    pub fn classify_staged(&mut self) -> Result<Vec<f64>, JsValue> {
         let mut run = || classifier(&mut self.task)?.classify_staged(&now_ms);
-        run().map(|results| array(&results, answer::result)).map_err(error::thrown)
+        run().map(|results| numbers(&results)).map_err(error::thrown)
     }
 
     /// The picture whose pixels were written to [`Core::frame`] as a vector.
@@ -245,6 +246,16 @@ impl Core {
         answer::metadata(self.model().metadata())
     }
 
+    /// The names of the classes of each head; none where the model is for tensors alone.
+    #[must_use]
+    #[wasm_bindgen(unchecked_return_type = "import('../../results.js').JoinedNames[]")]
+    pub fn names(&self) -> JsValue {
+        match &self.task {
+            Task::Classifier(classifier) => answer::names(classifier.names()),
+            Task::Model(_) => answer::names(std::iter::empty()),
+        }
+    }
+
     /// Times each operator on the picture that was classified last.
     ///
     /// # Errors
@@ -277,6 +288,12 @@ fn classifier(task: &mut Task) -> Result<&mut Classifier<Network>> {
         Task::Classifier(classifier) => Ok(classifier),
         Task::Model(_) => Err(Error::invalid_input("the model was not opened as a classifier")),
     }
+}
+
+fn numbers(results: &[ClassifierResult]) -> Vec<f64> {
+    let mut numbers = Vec::new();
+    results.iter().for_each(|result| answer::result(result, &mut numbers));
+    numbers
 }
 
 fn rgba(pixels: &[u8], width: usize, height: usize) -> Picture<'_> {

@@ -1,8 +1,9 @@
 // The classifier that users hold: a model whose outputs are scores.
-import type { Frame, FrameGeometry } from "./engine.js";
+import type { Engine, Frame, FrameGeometry, ResultNumbers } from "./engine.js";
 import { LoadedModel } from "./image-model.js";
 import { checkOptions } from "./options.js";
 import { open, type Platform } from "./opening.js";
+import { readResults } from "./results.js";
 import { type FrameSource, frames } from "./stream.js";
 import type {
   ClassifierOptions,
@@ -75,9 +76,9 @@ class Classifier extends LoadedModel implements ImageClassifier {
     let used = false;
     try {
       for (const image of images) batch.push(await this.platform.toFrame(image));
-      return await this.queue(signal, (engine) => {
+      return await this.queue(signal, async (engine) => {
         used = true;
-        return engine.classifyBatch(batch, geometry);
+        return resultsOf(engine, await engine.classifyBatch(batch, geometry));
       });
     } finally {
       for (const frame of batch) if (!used && !("data" in frame)) frame.close();
@@ -89,9 +90,14 @@ class Classifier extends LoadedModel implements ImageClassifier {
     options: FrameOptions,
     smoothing?: FrameGeometry["smoothing"],
   ): Promise<ClassifierResult> {
-    return this.withFrame(image, options, (engine, frame, geometry, use) => {
+    return this.withFrame(image, options, async (engine, frame, geometry, use) => {
       use();
-      return engine.classify(frame, { ...geometry, smoothing });
+      const numbers = await engine.classify(frame, { ...geometry, smoothing });
+      return resultsOf(engine, numbers)[0] as ClassifierResult;
     });
   }
+}
+
+function resultsOf(engine: Engine, numbers: ResultNumbers): ClassifierResult[] {
+  return readResults(numbers, engine.metadata.heads, engine.names);
 }

@@ -1,9 +1,9 @@
 // What runs a model, in this thread or in a worker, and the messages between the two.
 import type { WireError } from "./errors.js";
 import type { Conversion } from "./onnx.js";
+import type { Names } from "./results.js";
 import type { WireTensor } from "./tensors.js";
 import type {
-  ClassifierResult,
   EmbedOptions,
   FrameOptions,
   ModelMetadata,
@@ -63,9 +63,17 @@ export interface WirePicture {
 /** What a core says about itself and its model when that is opened. */
 export type CoreFacts = Pick<Engine, "simd" | "batchSize" | "batchRefusal">;
 
+/** Classifications as the core gives them; {@link readResults} makes objects of them. */
+export type ResultNumbers = Float64Array<ArrayBuffer>;
+
+/** What a model says about itself when it is opened and when options change. */
+export type Description = Pick<Engine, "metadata" | "names">;
+
 /** A compiled model. It takes one call at a time. */
 export interface Engine {
   readonly metadata: ModelMetadata;
+  /** Of the classes of each head. */
+  readonly names: Names[];
   readonly simd: Runtime["simd"];
   readonly memoryBytes: number;
   /** How many pictures {@link Engine.classifyBatch} takes: 1 if the model takes one at a time. */
@@ -75,9 +83,9 @@ export interface Engine {
   /** What broke it for good, if something has. */
   readonly failure: Error | undefined;
   /** A bitmap is used up: it is closed or moved to the worker. */
-  classify(frame: Frame, geometry: FrameGeometry): Promise<ClassifierResult>;
+  classify(frame: Frame, geometry: FrameGeometry): Promise<ResultNumbers>;
   /** As many as {@link Engine.batchSize}, at once. */
-  classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ClassifierResult[]>;
+  classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ResultNumbers>;
   /** The tensors' buffers are used up, as is the picture. */
   run(tensors: WireTensor[], picture?: WirePicture): Promise<TensorData[]>;
   embed(
@@ -119,8 +127,8 @@ export interface Answers {
   /** With the model's bytes, which the core has copied. */
   open: CoreFacts & { model: Uint8Array<ArrayBuffer> };
   prepare: undefined;
-  classify: ClassifierResult;
-  classifyBatch: ClassifierResult[];
+  classify: ResultNumbers;
+  classifyBatch: ResultNumbers;
   run: TensorData[];
   embed: Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>;
   setOptions: undefined;
@@ -139,5 +147,5 @@ export type Response =
   | { id: number; phase: Phase; done: boolean }
   /** The first instance is there, and helpers of this generation may join. */
   | { id: number; generation: number }
-  | { id: number; value: unknown; memoryBytes: number; metadata?: ModelMetadata }
+  | { id: number; value: unknown; memoryBytes: number; description?: Description }
   | { id: number; error: WireError; crashed: boolean };

@@ -2,26 +2,22 @@
 import type {
   CoreFacts,
   CoreOptions,
+  Description,
   EmbedGeometry,
   Engine,
   Frame,
   FrameGeometry,
   Launch,
   Phase,
+  ResultNumbers,
   WirePicture,
 } from "./engine.js";
 import { AchadoError, fromCore } from "./errors.js";
 import { readBitmap } from "./pixels.js";
+import { type Names, splitNames } from "./results.js";
 import { maySleep } from "./threads.js";
 import { viewOf, type WireTensor } from "./tensors.js";
-import type {
-  ClassifierResult,
-  ModelMetadata,
-  OperatorProfile,
-  RawImage,
-  Runtime,
-  TensorData,
-} from "./types.js";
+import type { ModelMetadata, OperatorProfile, RawImage, Runtime, TensorData } from "./types.js";
 
 /** The glue of simd128.wasm; relaxed.wasm and tract.wasm have the same, which the build checks. */
 type SingleGlue = typeof import("./generated/simd128/achado.js");
@@ -60,6 +56,10 @@ function instantiate(glue: Glue, { module, memory }: Launch): WebAssembly.Memory
   return found;
 }
 
+function describe(core: Core): Description {
+  return { metadata: core.metadata(), names: core.names().map(splitNames) };
+}
+
 function pixelsOf(frame: Frame): RawImage {
   return "data" in frame ? frame : readBitmap(frame);
 }
@@ -71,7 +71,7 @@ export class LocalEngine implements Engine {
   readonly #memory: WebAssembly.Memory;
   readonly #onClose: (() => void) | undefined;
   readonly #batch: Omit<CoreFacts, "simd">;
-  #metadata: ModelMetadata;
+  #description: Description;
   #failure: AchadoError | undefined;
   #closed = false;
 
@@ -85,7 +85,7 @@ export class LocalEngine implements Engine {
     this.#glue = glue;
     this.#core = core;
     this.#memory = memory;
-    this.#metadata = core.metadata();
+    this.#description = describe(core);
     this.#batch = { batchSize: core.batchSize(), batchRefusal: core.batchRefusal() };
   }
 
@@ -130,7 +130,11 @@ export class LocalEngine implements Engine {
   }
 
   get metadata(): ModelMetadata {
-    return this.#metadata;
+    return this.#description.metadata;
+  }
+
+  get names(): Names[] {
+    return this.#description.names;
   }
 
   get simd(): Runtime["simd"] {
@@ -153,7 +157,7 @@ export class LocalEngine implements Engine {
     return this.#failure;
   }
 
-  async classify(frame: Frame, geometry: FrameGeometry): Promise<ClassifierResult> {
+  async classify(frame: Frame, geometry: FrameGeometry): Promise<ResultNumbers> {
     const pixels = pixelsOf(frame);
     return this.#call(() => {
       this.#write(pixels);
@@ -161,7 +165,7 @@ export class LocalEngine implements Engine {
     });
   }
 
-  async classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ClassifierResult[]> {
+  async classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ResultNumbers> {
     // All are used up, also where one cannot be read.
     const pictures = frames.map((frame) => {
       try {
@@ -172,14 +176,14 @@ export class LocalEngine implements Engine {
     });
     for (const picture of pictures) if ("error" in picture) throw picture.error;
     return this.#call(() => {
-      const results: ClassifierResult[] = [];
+      const parts: ResultNumbers[] = [];
       for (const [index, picture] of (pictures as RawImage[]).entries()) {
         this.#write(picture);
         this.#core.stage(picture.width, picture.height, geometry);
         const isFull = (index + 1) % this.batchSize === 0;
-        if (isFull || index + 1 === pictures.length) results.push(...this.#core.classifyStaged());
+        if (isFull || index + 1 === pictures.length) parts.push(this.#core.classifyStaged());
       }
-      return results;
+      return Float64Array.from(parts.flatMap((part) => [...part]));
     });
   }
 
@@ -195,7 +199,7 @@ export class LocalEngine implements Engine {
         this.#bytes(this.#core.inputPlace(index)).set(bytes);
       }
       this.#core.run();
-      return this.#metadata.outputs.map(({ dtype }, index) => {
+      return this.metadata.outputs.map(({ dtype }, index) => {
         // A copy, outside of wasm's memory, which the next run overwrites.
         const bytes = new Uint8Array(this.#bytes(this.#core.outputPlace(index)));
         return viewOf(dtype, bytes.buffer);
@@ -216,7 +220,7 @@ export class LocalEngine implements Engine {
 
   async setOptions(options: CoreOptions): Promise<void> {
     this.#call(() => this.#core.setOptions(options));
-    this.#metadata = this.#call(() => this.#core.metadata());
+    this.#description = this.#call(() => describe(this.#core));
   }
 
   async profile(runs: number): Promise<OperatorProfile[]> {

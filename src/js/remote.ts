@@ -3,6 +3,7 @@ import type {
   Answers,
   CoreFacts,
   CoreOptions,
+  Description,
   EmbedGeometry,
   Engine,
   Frame,
@@ -11,20 +12,16 @@ import type {
   Phase,
   Request,
   Response,
+  ResultNumbers,
   WirePicture,
 } from "./engine.js";
 import { AchadoError, fromWire } from "./errors.js";
 import type { Conversion } from "./onnx.js";
 import { inputError } from "./pixels.js";
+import type { Names } from "./results.js";
 import type { WireTensor } from "./tensors.js";
 import { Helpers, type Joined } from "./threads.js";
-import type {
-  ClassifierResult,
-  ModelMetadata,
-  OperatorProfile,
-  Runtime,
-  TensorData,
-} from "./types.js";
+import type { ModelMetadata, OperatorProfile, Runtime, TensorData } from "./types.js";
 
 /** Whether a view shows all of a buffer that can be sent as it is. */
 function isWhole(view: Uint8Array | Uint8ClampedArray): boolean {
@@ -70,7 +67,7 @@ export class RemoteEngine implements Engine {
   readonly #helpers: Helpers | undefined;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
-  #metadata: ModelMetadata | undefined;
+  #description: Description | undefined;
   #facts: CoreFacts = { simd: "simd128", batchSize: 1, batchRefusal: undefined };
   #memoryBytes = 0;
   #failure: Error | undefined;
@@ -139,8 +136,16 @@ export class RemoteEngine implements Engine {
   }
 
   get metadata(): ModelMetadata {
-    if (!this.#metadata) throw new Error("no model was opened");
-    return this.#metadata;
+    return this.#described.metadata;
+  }
+
+  get names(): Names[] {
+    return this.#described.names;
+  }
+
+  get #described(): Description {
+    if (!this.#description) throw new Error("no model was opened");
+    return this.#description;
   }
 
   get simd(): Runtime["simd"] {
@@ -163,12 +168,12 @@ export class RemoteEngine implements Engine {
     return this.#failure;
   }
 
-  classify(frame: Frame, geometry: FrameGeometry): Promise<ClassifierResult> {
+  classify(frame: Frame, geometry: FrameGeometry): Promise<ResultNumbers> {
     const { own, transfer } = sendable(frame);
     return this.#ask({ call: "classify", frame: own, geometry }, transfer);
   }
 
-  classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ClassifierResult[]> {
+  classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ResultNumbers> {
     const sent = frames.map(sendable);
     const transfer = sent.flatMap((one) => one.transfer);
     const own = sent.map((one) => one.own);
@@ -248,7 +253,7 @@ export class RemoteEngine implements Engine {
       return;
     }
     this.#memoryBytes = response.memoryBytes;
-    if (response.metadata) this.#metadata = response.metadata;
+    if (response.description) this.#description = response.description;
     pending.resolve(response.value);
   }
 }

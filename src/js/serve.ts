@@ -1,5 +1,5 @@
 // What a worker does: one engine, driven by messages.
-import type { Answers, Phase, Request, Response } from "./engine.js";
+import type { Answers, Description, Phase, Request, Response, ResultNumbers } from "./engine.js";
 import { fromCore, toWire } from "./errors.js";
 import type { TensorData } from "./types.js";
 import { type Glue, LocalEngine, type Primer, type ThreadedGlue } from "./local.js";
@@ -74,24 +74,33 @@ async function answer(glue: Glue, request: Request, convert?: Convert): Promise<
   }
 }
 
+function descriptionOf({ metadata, names }: LocalEngine): Description {
+  return { metadata, names };
+}
+
+/** What is moved with an answer, not copied once more. */
+function moved(request: Request, value: unknown): ArrayBufferView[] {
+  if (request.call === "open") return [request.model];
+  if (request.call === "run") return value as TensorData[];
+  const isResult = request.call === "classify" || request.call === "classifyBatch";
+  return isResult ? [value as ResultNumbers] : [];
+}
+
 /** Answers a request, whatever comes of it. */
 export async function serve(glue: Glue, request: Request, convert?: Convert): Promise<void> {
   const { id } = request;
   try {
     const value = await answer(glue, request, convert);
-    const metadata = request.call === "open" || request.call === "setOptions";
+    const described = request.call === "open" || request.call === "setOptions";
     const response: Response = {
       id,
       value,
       memoryBytes: engine?.memoryBytes ?? 0,
-      ...(metadata && engine && { metadata: engine.metadata }),
+      ...(described && engine && { description: descriptionOf(engine) }),
     };
-    // Outputs are moved, not copied once more, and so is a model that goes back.
-    const outputs = request.call === "run" ? (value as TensorData[]) : [];
-    const moved = request.call === "open" ? [request.model] : outputs;
     respond(
       response,
-      moved.map(({ buffer }) => buffer as ArrayBuffer),
+      moved(request, value).map(({ buffer }) => buffer as ArrayBuffer),
     );
   } catch (thrown) {
     const { error, crashed } = fromCore(thrown);

@@ -75,6 +75,23 @@ test("there is one thread, and a reason where more are asked for", async () => {
   }
 });
 
+test("labels are the caller's, whatever is in them", async (t) => {
+  const odd = ["", "\n", "a\0b", "\u{1f408}\u200d\u2b1b", "ação", "\t ", "goldfish"];
+  const labels = Array.from({ length: 1000 }, (_, index) => odd[index] ?? `class ${index}`);
+  const own = await createClassifier({ labels });
+  t.after(() => own.close());
+  const { top, classifications } = await own.classify(cat);
+  assert.equal(top.categoryName, "class 285");
+  const { categories } = classifications[0];
+  assert.equal(categories.length, 1000);
+  for (const { index, categoryName, displayName } of categories) {
+    assert.equal(categoryName, labels[index]);
+    assert.equal(displayName, "");
+  }
+  await own.setOptions({ labels: labels.toReversed() });
+  assert.equal((await own.classify(cat)).top.categoryName, labels[999 - 285]);
+});
+
 test("options: results, threshold, lists, preprocessing; set and taken back", async (t) => {
   const own = await createClassifier({ maxResults: 2 });
   t.after(() => own.close());
@@ -204,6 +221,42 @@ test("models by path, URL, bytes, Blob, Response and stream, with progress and i
     /another file/,
   );
   assert.equal(error.detail.found, integrity);
+});
+
+test("a model in pieces: by streams of bytes or of arrays, of any announced length", async () => {
+  const bytes = await readFile(defaultModel);
+  const pieces = (type) => {
+    let at = 0;
+    return new ReadableStream({
+      type,
+      pull(controller) {
+        const piece = new Uint8Array(bytes.subarray(at, at + 1_234_567));
+        at += piece.length;
+        if (piece.length > 0) return controller.enqueue(piece);
+        controller.close();
+        controller.byobRequest?.respond(0);
+      },
+    });
+  };
+  const announced = [undefined, 5, bytes.length - 1, bytes.length, bytes.length + 1];
+  for (const type of ["bytes", undefined]) {
+    for (const length of announced) {
+      const headers = length === undefined ? {} : { "Content-Length": String(length) };
+      const model = new Response(pieces(type), { headers });
+      const own = await createClassifier({ model, maxResults: 1 });
+      assert.equal((await own.classify(cat)).top.index, 285, `${type} ${length}`);
+      await own.close();
+    }
+    const broken = new ReadableStream({
+      type,
+      pull: (controller) => controller.error(new Error("the cable is out")),
+    });
+    await refused(
+      createClassifier({ model: broken }),
+      "MODEL_FETCH",
+      /broke off.*the cable is out/,
+    );
+  }
 });
 
 test("models that are none, or are not there", async () => {

@@ -6,6 +6,7 @@ use achado_model::{Error, Model, Result};
 use crate::classify::{Category, Classifications, Postprocessor};
 use crate::frame::FrameOptions;
 use crate::image_model::ImageModel;
+use crate::labels::Names;
 use crate::metadata::ModelMetadata;
 use crate::options::ClassifierOptions;
 use crate::picture::Picture;
@@ -199,6 +200,11 @@ impl<R: Runner> Classifier<R> {
     /// What the model says about itself.
     pub fn metadata(&self) -> &ModelMetadata {
         self.model.metadata()
+    }
+
+    /// The names of the classes of each of [`ModelMetadata::heads`].
+    pub fn names(&self) -> impl Iterator<Item = &Names> {
+        self.postprocessor.names()
     }
 
     /// The model below, for embeddings and tensors.

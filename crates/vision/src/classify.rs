@@ -8,6 +8,7 @@ use achado_model::{Metadata, Result, Tensor};
 
 use crate::ends::OutputEnd;
 use crate::heads::{Head, heads};
+use crate::labels::Names;
 use crate::metadata::HeadInfo;
 use crate::options::ClassifierOptions;
 use crate::smoothing::{Smoothed, Smoothing};
@@ -76,6 +77,11 @@ impl Postprocessor {
     /// The outputs that are scores.
     pub fn heads(&self) -> Vec<HeadInfo> {
         self.heads.iter().map(Head::info).collect()
+    }
+
+    /// The names of their classes, head by head.
+    pub fn names(&self) -> impl Iterator<Item = &Names> {
+        self.heads.iter().map(|head| &head.names)
     }
 
     /// The categories of every output; `bytes(i)` gives the elements of output `i`, little-endian.

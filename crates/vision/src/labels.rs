@@ -9,14 +9,16 @@ use crate::options::invalid;
 
 /// The names of an output's classes; each list is empty or has one name a class.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Names {
+pub struct Names {
+    /// Those that identify the classes.
     pub category: Vec<Arc<str>>,
+    /// Those in the caller's language.
     pub display: Vec<Arc<str>>,
 }
 
 impl Names {
     /// The caller's list.
-    pub fn from_caller(labels: &[String], classes: usize) -> Result<Self> {
+    pub(crate) fn from_caller(labels: &[String], classes: usize) -> Result<Self> {
         if labels.len() != classes {
             let found = labels.len();
             let hint = if labels.first().is_some_and(|first| is_background(first)) {
@@ -37,7 +39,7 @@ impl Names {
     }
 
     /// The metadata's lists: the one without a locale, and the one of `locale`.
-    pub fn from_metadata(
+    pub(crate) fn from_metadata(
         tensor: &TensorMetadata,
         classes: usize,
         locale: Option<&str>,

@@ -28,6 +28,7 @@ pub use embed::{EmbedOptions, Embedding};
 pub use ends::{OutputEnd, output_ends};
 pub use frame::{FrameOptions, Region};
 pub use image_model::{ImageModel, MAX_BATCH};
+pub use labels::Names;
 pub use metadata::{HeadInfo, ModelMetadata, TensorInfo};
 pub use options::{ClassifierOptions, ImageModelOptions, ScoreActivation, integer_option};
 pub use picture::{MAX_SIDE, Picture, PixelFormat};
