@@ -75,6 +75,10 @@ export async function open(
     const fallbacks: Fallback[] = [];
     const { fetch, createThreadedWorker } = platform;
     const plan = planThreads(options.threads, createThreadedWorker);
+    // A file of the caller's own shows what it is when it is there.
+    const known = options.wasm === undefined ? plan.threads > 1 : undefined;
+    // Before the downloads, which would delay it: a worker takes longest.
+    const early = known === undefined ? undefined : startWorker(known);
     const compiling = compileCore(
       options.wasm,
       plan.threads > 1,
@@ -83,9 +87,13 @@ export async function open(
       onProgress,
       fallbacks,
     );
-    // A file of the caller's own shows what it is when it is there.
-    const deciding =
-      options.wasm === undefined ? Promise.resolve(plan.threads > 1) : compiling.then(isThreaded);
+    const deciding = known === undefined ? compiling.then(isThreaded) : Promise.resolve(known);
+    const starting = early ?? deciding.then(startWorker);
+    // With threads the memory comes with the model.
+    Promise.all([compiling, deciding]).then(
+      ([module, threaded]) => threaded || remote?.prepare(module),
+      () => {},
+    );
     const [compiled, threadable, file, labels] = await Promise.all([
       compiling,
       deciding,
@@ -97,7 +105,7 @@ export async function open(
         options.onProgress,
       ),
       readLabels(options.labels, fetch, loading.signal),
-      deciding.then((threaded) => startWorker(threaded, compiling)),
+      starting,
     ]);
     const onnx = isOnnx(file.bytes);
     const model: Prepared = onnx ? await convert() : file;
@@ -109,7 +117,7 @@ export async function open(
     if (remote && tract) {
       remote.close(closed());
       remote = undefined;
-      await startWorker(false, undefined);
+      await startWorker(false);
     }
     const backend = tract ? "tract" : "wasm";
     // The converter has given an ONNX model its shapes.
@@ -148,25 +156,16 @@ export async function open(
       return made;
     }
 
-    async function startWorker(
-      threaded: boolean,
-      core: Promise<WebAssembly.Module> | undefined,
-    ): Promise<void> {
+    async function startWorker(threaded: boolean): Promise<void> {
       if (!(options.worker ?? platform.hasWindow)) return;
       const create = threaded ? createThreadedWorker : platform.createWorker;
       try {
         if (!create) throw new Error("there are no workers here");
-        remote = await RemoteEngine.start(create, threaded ? plan.threads - 1 : 0);
-        // The others may have failed meanwhile.
-        if (loading.signal.aborted) remote.close(closed());
-        // With threads the memory comes with the model.
-        else if (!threaded && core) {
-          core.then(
-            (module) => remote?.prepare(module),
-            () => {},
-          );
-        }
+        // At once, so that an abort reaches it.
+        remote = new RemoteEngine(create, threaded ? plan.threads - 1 : 0);
+        await remote.ready;
       } catch (cause) {
+        remote = undefined;
         const reason = cause instanceof Error ? cause.message : String(cause);
         fallbacks.push({ from: "worker", to: "main thread", reason: `no worker: ${reason}` });
       }
@@ -212,7 +211,8 @@ export async function open(
       noteBatch(engine);
       const reopen = async (now: CoreOptions) => {
         const create = threaded ? createThreadedWorker : platform.createWorker;
-        const engine = await RemoteEngine.start(create as () => Worker, wanted - 1);
+        const engine = new RemoteEngine(create as () => Worker, wanted - 1);
+        await engine.ready;
         const bytes = new Uint8Array(await restore());
         await engine.open(launch(), bytes, true, now, false, () => {});
         return engine;

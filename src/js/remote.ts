@@ -72,40 +72,41 @@ export class RemoteEngine implements Engine {
   #memoryBytes = 0;
   #failure: Error | undefined;
 
-  private constructor(worker: Worker, helpers: Helpers | undefined) {
-    this.#worker = worker;
-    this.#helpers = helpers;
-    worker.onmessage = ({ data }: MessageEvent<Response>) => this.#receive(data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      this.close(
-        new AchadoError("INTERNAL", `achado's worker failed, please report it: ${event.message}`),
-      );
-    };
-  }
+  /** When the worker's script runs; rejects with why it does not. */
+  readonly ready: Promise<void>;
+  #isReady = false;
+  #rejectReady: (error: Error) => void = () => {};
+  #resolveReady: () => void = () => {};
 
   /**
-   * Starts the worker's script and takes hold of it, and those of its helpers, if any.
+   * Starts the worker's script, and those of its helpers, if any.
    *
    * @throws {Error} why no worker can be had here
    */
-  static async start(create: () => Worker, helpers: number): Promise<RemoteEngine> {
-    const worker = create();
-    const team = helpers > 0 ? new Helpers(create, helpers) : undefined;
-    await new Promise<void>((resolve, reject) => {
-      worker.onmessage = () => resolve();
-      worker.onerror = (event) => {
-        event.preventDefault?.();
-        worker.terminate();
-        team?.terminate();
-        // Browsers hide why a worker's script did not load.
-        reject(new Error(event.message || "its script did not load"));
-      };
+  constructor(create: () => Worker, helpers: number) {
+    this.ready = new Promise<void>((resolve, reject) => {
+      this.#resolveReady = resolve;
+      this.#rejectReady = reject;
     });
-    return new RemoteEngine(worker, team);
+    // For those who close it before they wait.
+    this.ready.catch(() => {});
+    this.#worker = create();
+    this.#worker.onmessage = ({ data }: MessageEvent<Response>) => this.#receive(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault?.();
+      // Browsers hide why a worker's script did not load.
+      const { message = "" } = event;
+      const early = new Error(message || "its script did not load");
+      const crash = `achado's worker failed, please report it: ${message}`;
+      this.close(this.#isReady ? new AchadoError("INTERNAL", crash) : early);
+    };
+    this.#helpers = helpers > 0 ? new Helpers(create, helpers) : undefined;
   }
 
-  /** Gets the core ready while the model is on its way. What fails is told by {@link open}. */
+  /**
+   * Gets the core ready while the model is on its way, as soon as the script runs. What fails is
+   * told by {@link open}.
+   */
   prepare(module: WebAssembly.Module): void {
     this.#ask({ call: "prepare", module }).catch(() => {});
   }
@@ -215,6 +216,7 @@ export class RemoteEngine implements Engine {
 
   close(error: Error): void {
     this.#failure ??= error;
+    this.#rejectReady(error);
     this.#worker.terminate();
     this.#helpers?.terminate();
     for (const { reject } of this.#pending.values()) reject(error);
@@ -240,7 +242,10 @@ export class RemoteEngine implements Engine {
   }
 
   #receive(response: Response): void {
-    if ("ready" in response) return;
+    if ("ready" in response) {
+      this.#isReady = true;
+      return this.#resolveReady();
+    }
     const pending = this.#pending.get(response.id);
     if (!pending) return;
     if ("phase" in response) return pending.onPhase?.(response.phase, response.done);

@@ -26,7 +26,7 @@ pub struct AlignedVec<T> {
 impl<T: Pod> AlignedVec<T> {
     /// `len` zeros.
     pub fn zeroed(len: usize) -> Self {
-        let lines = vec![Line::zeroed(); (len * size_of::<T>()).div_ceil(LINE_BYTES)];
+        let lines = bytemuck::zeroed_vec((len * size_of::<T>()).div_ceil(LINE_BYTES));
         Self { lines, len, elements: core::marker::PhantomData }
     }
 
