@@ -23,6 +23,7 @@ export function summarise({ rows, macs }) {
         ? median(row.rounds.map((round, i) => round.median / time(own.rounds[i])))
         : undefined;
     const starts = row.starts.map((start) => start.ms);
+    const calls = row.starts.map((start) => start.ms - start.importMs);
     return {
       name: row.name,
       version: row.version,
@@ -37,6 +38,7 @@ export function summarise({ rows, macs }) {
       ratioToInference: own?.rounds[0].inference && ratio((round) => round.inference),
       loadMs: row.load.loadMs,
       startMs: starts.length ? median(starts) : undefined,
+      callMs: calls.length ? median(calls) : undefined,
       calm: row.rounds.filter(({ calibration }) => calibration <= DISTURBED * fastest).length,
       check: row.check,
       runtime: row.load.runtime,
@@ -62,7 +64,7 @@ export function printGroup(group) {
   const rows = summarise(group);
   console.log(`\n${group.model} ${group.dtype}, threads: ${group.threads}`);
   const heads = ["runtime", "version", "ms", "min", "network", "GMAC/s", "x achado", "x network"];
-  heads.push("x min", "load", "1st label", "top 1", "difference", "calm", "file");
+  heads.push("x min", "load", "1st label", "call", "top 1", "difference", "calm", "file");
   console.log(
     table(
       heads,
@@ -80,6 +82,7 @@ export function printGroup(group) {
           fixed(row.minRatio),
           fixed(row.loadMs, 0),
           fixed(row.startMs, 0),
+          fixed(row.callMs, 0),
           `${row.check.top1}/${row.check.of}`,
           row.check.largestDifference.toExponential(1),
           `${row.calm}/${group.rows[0].rounds.length}`,
@@ -98,8 +101,8 @@ ${host.cpu}, ${host.cores} cores; Chromium ${host.chromium}; medians of ${rounds
 ms: one classification, typed array or picture in, scores out; network: achado without preparing the
 picture; x: the peer's time over achado's, over that of achado's network, and of the fastest runs
 each; load: ms from the
-runtime's start to a loaded model; 1st label: ms from an empty cache to the first label; calm: rounds
-in which nothing else used the processor.`);
+runtime's start to a loaded model; 1st label: ms from an empty cache to the first label; call: of these,
+those after the runtime's import, from its first call on; calm: rounds in which nothing else used the processor.`);
   if (missing.length) {
     console.log(`${missing.length} files of the manifest are not there: ${missing[0]}, ...`);
   }
