@@ -3,6 +3,10 @@
 //! Browsers compile each function of a wasm file when it is first called, at once and badly, and
 //! compile those that have run for long anew, well and in the background. A small model of what
 //! networks are made of, opened and run while the real one is downloaded, gets both done early.
+//!
+//! Tried and lost: to write to as much memory as the model's bytes and weights will take, so that the
+//! system gives it early. Medians of 13 interleaved starts in Chromium: MobileNet V2 float 216 -> 234
+//! ms to the first label, V1 float 270 -> 254, V2 int8 147 -> 152.
 
 use achado_model::{
     Activation, Bytes, DataType, Model, Node, Operator, Padding, Quantization, Result, Tensor,
