@@ -157,7 +157,8 @@ export async function open(
     }
 
     async function startWorker(threaded: boolean): Promise<void> {
-      if (!(options.worker ?? platform.hasWindow)) return;
+      // What decides may take longer than what fails.
+      if (loading.signal.aborted || !(options.worker ?? platform.hasWindow)) return;
       const create = threaded ? createThreadedWorker : platform.createWorker;
       try {
         if (!create) throw new Error("there are no workers here");

@@ -263,6 +263,38 @@ function trappingWasm() {
   return Buffer.from(module.emitBinary());
 }
 
+test("no worker is left of a model that is not there, and none comes later", async (t) => {
+  const server = await startServer({ root: PACKAGE, mounts, overrides: { "/": html() } });
+  t.after(() => server.close());
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto(server.url);
+  const found = await page.evaluate(async (core) => {
+    const { achado, failure } = await import("/test/in-page.mjs");
+    const make = (options) =>
+      failure(achado.createClassifier({ model: "/nowhere.tflite", threads: 1, ...options }));
+    const early = await make({});
+    // Compiled, and so known to have no threads, when the model has failed.
+    const wasm = await (await fetch(core)).arrayBuffer();
+    const { compile } = WebAssembly;
+    let compiled;
+    WebAssembly.compile = async (bytes) => {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      compiled = compile(bytes);
+      return compiled;
+    };
+    const late = await make({ wasm });
+    const wasFirst = compiled === undefined;
+    while (!compiled) await new Promise((resolve) => setTimeout(resolve, 10));
+    await compiled;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return { codes: [early.code, late.code], wasFirst };
+  }, CORE);
+  assert.deepEqual(found, { codes: ["MODEL_FETCH", "MODEL_FETCH"], wasFirst: true });
+  assert.equal(page.workers().length, 0);
+});
+
 test("after a trap the call rejects with a code, and the next call has a new worker", async (t) => {
   const server = await startServer({ root: PACKAGE, mounts, overrides: { "/": html() } });
   t.after(() => server.close());
