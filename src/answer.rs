@@ -11,19 +11,22 @@ use wasm_bindgen::JsValue;
 
 use crate::object::{array, number, object};
 
-/// Appends a result as `js/results.ts` reads it: the times of preprocessing, inference and
-/// postprocessing; of each head the number of categories, and of each of these index and score.
+/// Results as `js/results.ts` reads them, one after the other: the times of preprocessing, inference
+/// and postprocessing; of each head the number of categories, and of each of these index and score.
 ///
 /// A thousand objects, each property of which is a call, took 3 ms of the 12 that a call of MobileNet
 /// V2 int8 takes in Chromium, and 10 of its first.
-pub fn result(result: &ClassifierResult, numbers: &mut Vec<f64>) {
-    let timings = &result.timings;
-    numbers.extend([timings.preprocess, timings.inference, timings.postprocess]);
-    for head in &result.classifications {
-        numbers.push(head.categories.len() as f64);
-        let category = |c: &Category| [c.index as f64, c.score.into()];
-        numbers.extend(head.categories.iter().flat_map(category));
+pub fn results(results: &[ClassifierResult]) -> Vec<f64> {
+    let mut numbers = Vec::new();
+    for ClassifierResult { timings, classifications, .. } in results {
+        numbers.extend([timings.preprocess, timings.inference, timings.postprocess]);
+        for head in classifications {
+            numbers.push(head.categories.len() as f64);
+            let category = |c: &Category| [c.index as f64, c.score.into()];
+            numbers.extend(head.categories.iter().flat_map(category));
+        }
     }
+    numbers
 }
 
 /// `JoinedNames[]` of `js/results.ts`.

@@ -1,9 +1,7 @@
 //! The one class that JavaScript sees: a model and room for a picture.
 
 use achado_model::{Error, Result};
-use achado_vision::{
-    Classifier, ClassifierOptions, ClassifierResult, ImageModel, Picture, PixelFormat,
-};
+use achado_vision::{Classifier, ClassifierOptions, ImageModel, Picture, PixelFormat};
 use wasm_bindgen::prelude::*;
 
 use crate::runner::{self, Network};
@@ -88,7 +86,7 @@ impl Core {
         Ok(self.pixels.as_ptr().addr())
     }
 
-    /// What the picture shows whose pixels were written to [`Core::frame`], as [`answer::result`].
+    /// What the picture shows whose pixels were written to [`Core::frame`], as [`answer::results`].
     ///
     /// # Errors
     /// Those of [`Classifier::classify`], and `INVALID_OPTION` for options of a wrong type.
@@ -106,7 +104,7 @@ impl Core {
             let picture = rgba(pixels, width, height);
             classifier(task)?.classify_smoothed(&picture, &frame, smoothing.as_ref(), &now_ms)
         };
-        run().map(|result| numbers(&[result])).map_err(error::thrown)
+        run().map(|result| answer::results(&[result])).map_err(error::thrown)
     }
 
     /// How many pictures [`Core::stage`] takes; 1 where the model takes one at a time.
@@ -152,7 +150,7 @@ impl Core {
     )]
     pub fn classify_staged(&mut self) -> Result<Vec<f64>, JsValue> {
         let mut run = || classifier(&mut self.task)?.classify_staged(&now_ms);
-        run().map(|results| numbers(&results)).map_err(error::thrown)
+        run().map(|results| answer::results(&results)).map_err(error::thrown)
     }
 
     /// The picture whose pixels were written to [`Core::frame`] as a vector.
@@ -288,12 +286,6 @@ fn classifier(task: &mut Task) -> Result<&mut Classifier<Network>> {
         Task::Classifier(classifier) => Ok(classifier),
         Task::Model(_) => Err(Error::invalid_input("the model was not opened as a classifier")),
     }
-}
-
-fn numbers(results: &[ClassifierResult]) -> Vec<f64> {
-    let mut numbers = Vec::new();
-    results.iter().for_each(|result| answer::result(result, &mut numbers));
-    numbers
 }
 
 fn rgba(pixels: &[u8], width: usize, height: usize) -> Picture<'_> {

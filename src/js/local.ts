@@ -71,7 +71,8 @@ export class LocalEngine implements Engine {
   readonly #memory: WebAssembly.Memory;
   readonly #onClose: (() => void) | undefined;
   readonly #batch: Omit<CoreFacts, "simd">;
-  #description: Description;
+  /** Sent to the page where this is a worker's. */
+  description: Description;
   #failure: AchadoError | undefined;
   #closed = false;
 
@@ -85,7 +86,7 @@ export class LocalEngine implements Engine {
     this.#glue = glue;
     this.#core = core;
     this.#memory = memory;
-    this.#description = describe(core);
+    this.description = describe(core);
     this.#batch = { batchSize: core.batchSize(), batchRefusal: core.batchRefusal() };
   }
 
@@ -130,11 +131,11 @@ export class LocalEngine implements Engine {
   }
 
   get metadata(): ModelMetadata {
-    return this.#description.metadata;
+    return this.description.metadata;
   }
 
   get names(): Names[] {
-    return this.#description.names;
+    return this.description.names;
   }
 
   get simd(): Runtime["simd"] {
@@ -220,7 +221,7 @@ export class LocalEngine implements Engine {
 
   async setOptions(options: CoreOptions): Promise<void> {
     this.#call(() => this.#core.setOptions(options));
-    this.#description = this.#call(() => describe(this.#core));
+    this.description = this.#call(() => describe(this.#core));
   }
 
   async profile(runs: number): Promise<OperatorProfile[]> {

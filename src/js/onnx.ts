@@ -96,7 +96,8 @@ async function convert(
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   // Without a worker it is done here, as everything else is then.
-  const worker = inWorker ? await startWorker(createWorker) : undefined;
+  const worker =
+    inWorker && createWorker && (await RemoteEngine.start(createWorker, 0).catch(() => undefined));
   if (!worker) {
     return convertHere(await import("./generated/onnx/achado.js"), module, onnx, conversion);
   }
@@ -108,19 +109,6 @@ async function convert(
   } finally {
     signal.removeEventListener("abort", stop);
     worker.close(new AchadoError("CLOSED", "the conversion is over"));
-  }
-}
-
-async function startWorker(
-  create: Surroundings["createWorker"],
-): Promise<RemoteEngine | undefined> {
-  if (!create) return undefined;
-  try {
-    const worker = new RemoteEngine(create, 0);
-    await worker.ready;
-    return worker;
-  } catch {
-    return undefined;
   }
 }
 

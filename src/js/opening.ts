@@ -212,8 +212,7 @@ export async function open(
       noteBatch(engine);
       const reopen = async (now: CoreOptions) => {
         const create = threaded ? createThreadedWorker : platform.createWorker;
-        const engine = new RemoteEngine(create as () => Worker, wanted - 1);
-        await engine.ready;
+        const engine = await RemoteEngine.start(create as () => Worker, wanted - 1);
         const bytes = new Uint8Array(await restore());
         await engine.open(launch(), bytes, true, now, false, () => {});
         return engine;

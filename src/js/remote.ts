@@ -74,9 +74,8 @@ export class RemoteEngine implements Engine {
 
   /** When the worker's script runs; rejects with why it does not. */
   readonly ready: Promise<void>;
-  #isReady = false;
-  #rejectReady: (error: Error) => void = () => {};
-  #resolveReady: () => void = () => {};
+  /** What settles {@link ready}, until the script runs. */
+  #starting: { resolve(): void; reject(error: Error): void } | undefined;
 
   /**
    * Starts the worker's script, and those of its helpers, if any.
@@ -85,8 +84,7 @@ export class RemoteEngine implements Engine {
    */
   constructor(create: () => Worker, helpers: number) {
     this.ready = new Promise<void>((resolve, reject) => {
-      this.#resolveReady = resolve;
-      this.#rejectReady = reject;
+      this.#starting = { resolve, reject };
     });
     // For those who close it before they wait.
     this.ready.catch(() => {});
@@ -98,9 +96,20 @@ export class RemoteEngine implements Engine {
       const { message = "" } = event;
       const early = new Error(message || "its script did not load");
       const crash = `achado's worker failed, please report it: ${message}`;
-      this.close(this.#isReady ? new AchadoError("INTERNAL", crash) : early);
+      this.close(this.#starting ? early : new AchadoError("INTERNAL", crash));
     };
     this.#helpers = helpers > 0 ? new Helpers(create, helpers) : undefined;
+  }
+
+  /**
+   * The same when its script runs.
+   *
+   * @throws {Error} why no worker can be had here
+   */
+  static async start(create: () => Worker, helpers: number): Promise<RemoteEngine> {
+    const engine = new RemoteEngine(create, helpers);
+    await engine.ready;
+    return engine;
   }
 
   /**
@@ -216,7 +225,7 @@ export class RemoteEngine implements Engine {
 
   close(error: Error): void {
     this.#failure ??= error;
-    this.#rejectReady(error);
+    this.#starting?.reject(error);
     this.#worker.terminate();
     this.#helpers?.terminate();
     for (const { reject } of this.#pending.values()) reject(error);
@@ -243,8 +252,9 @@ export class RemoteEngine implements Engine {
 
   #receive(response: Response): void {
     if ("ready" in response) {
-      this.#isReady = true;
-      return this.#resolveReady();
+      this.#starting?.resolve();
+      this.#starting = undefined;
+      return;
     }
     const pending = this.#pending.get(response.id);
     if (!pending) return;

@@ -1,5 +1,5 @@
 // What a worker does: one engine, driven by messages.
-import type { Answers, Description, Phase, Request, Response, ResultNumbers } from "./engine.js";
+import type { Answers, Phase, Request, Response, ResultNumbers } from "./engine.js";
 import { fromCore, toWire } from "./errors.js";
 import type { TensorData } from "./types.js";
 import { type Glue, LocalEngine, type Primer, type ThreadedGlue } from "./local.js";
@@ -74,10 +74,6 @@ async function answer(glue: Glue, request: Request, convert?: Convert): Promise<
   }
 }
 
-function descriptionOf({ metadata, names }: LocalEngine): Description {
-  return { metadata, names };
-}
-
 /** What is moved with an answer, not copied once more. */
 function moved(request: Request, value: unknown): ArrayBufferView[] {
   if (request.call === "open") return [request.model];
@@ -96,7 +92,7 @@ export async function serve(glue: Glue, request: Request, convert?: Convert): Pr
       id,
       value,
       memoryBytes: engine?.memoryBytes ?? 0,
-      ...(described && engine && { description: descriptionOf(engine) }),
+      ...(described && engine && { description: engine.description }),
     };
     respond(
       response,
