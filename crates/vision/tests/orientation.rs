@@ -226,3 +226,66 @@ fn the_border_of_contain_is_black_before_normalising() {
     let rows: Vec<f32> = values.chunks(12).map(|row| row.iter().sum::<f32>() / 12.0).collect();
     assert_eq!(rows, [-1.0, 1.0, 1.0, -1.0]);
 }
+
+#[test]
+fn pictures_of_the_tensors_size_are_not_resampled() {
+    let (mean, std) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
+    let (scale, zero_point) = (0.0187, 114);
+    let normalised =
+        Preprocess { mean: Some(mean.to_vec()), std: Some(std.to_vec()), ..Default::default() };
+    let mut random = Random(14);
+    for case in 0..120 {
+        let mut picture = Owned::random(&mut random);
+        // Longer than the pieces that columns are written in.
+        let (width, height) = (1 + random.below(90), 1 + random.below(90));
+        let bytes = width * height * picture.format.channels();
+        let pixels = (0..bytes).map(|_| random.byte()).collect();
+        picture = Owned { pixels, width, height, ..picture };
+        let (quarters, mirror) = (random.below(4), random.below(2) == 1);
+        let mut turned = picture.clone();
+        for _ in 0..quarters {
+            turned = turned.turned_clockwise();
+        }
+        if mirror {
+            turned = turned.mirrored();
+        }
+        let frame = FrameOptions { region: None, rotation_degrees: 90 * quarters as i32, mirror };
+        let resize = Some(random.pick(&[Resize::Bilinear, Resize::Nearest, Resize::Area]));
+        let bgr = random.below(2) == 1;
+        let channels = Some(if bgr { Channels::Bgr } else { Channels::Rgb });
+        let shape = [1, turned.height, turned.width, 3];
+        let colours: Vec<u8> = turned
+            .pixels
+            .chunks(turned.format.channels())
+            .flat_map(|pixel| {
+                let [a, b, c] = [0, 1, 2].map(|c| pixel[c.min(pixel.len() - 1)]);
+                if bgr { [c, b, a] } else { [a, b, c] }
+            })
+            .collect();
+        let of = |dtype, quantization, options: &Preprocess| {
+            let tensor = common::tensor(dtype, &shape, quantization);
+            let mut out = vec![0xaa; tensor.size_bytes()];
+            let options = Preprocess { resize, channels, ..options.clone() };
+            let mut preprocessor = Preprocessor::new(&tensor, None, &options).unwrap();
+            preprocessor.run(&picture.as_picture(), &frame, &mut out).unwrap();
+            out
+        };
+        let raw = of(DataType::UInt8, None, &Preprocess::default());
+        assert!(raw == colours, "case {case}: {width}x{height} {:?} {frame:?}", picture.format);
+        let signed = of(DataType::Int8, Some((1.0, -128)), &Preprocess::default());
+        assert!(signed.iter().zip(&colours).all(|(s, c)| *s == c ^ 128), "case {case}");
+        let reals: Vec<f32> = colours
+            .iter()
+            .enumerate()
+            .map(|(i, &x)| (f32::from(x) - mean[i % 3]) / std[i % 3])
+            .collect();
+        let floats = of(DataType::Float32, None, &normalised);
+        let floats = floats.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        assert!(floats.eq(reals.iter().copied()), "case {case}");
+        let quantised = of(DataType::UInt8, Some((scale, zero_point)), &normalised);
+        let expected = reals
+            .iter()
+            .map(|real| ((real / scale).round() + zero_point as f32).clamp(0.0, 255.0) as u8);
+        assert!(quantised.into_iter().eq(expected), "case {case}");
+    }
+}

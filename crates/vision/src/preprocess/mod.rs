@@ -1,5 +1,6 @@
 //! Pixels to tensor: region, rotation, mirror, fit, resize, normalise, quantise.
 
+mod elements;
 mod geometry;
 mod passes;
 pub(crate) mod resample;
@@ -282,85 +283,68 @@ impl Preprocessor {
         out: &mut [u8],
     ) {
         match &self.table {
-            Table::Bytes(table) => {
-                let table: &[[u8; 256]] = table;
-                self.fill_elements(rows, placement, scratch, out, |c, byte| {
-                    table[c][usize::from(byte)]
+            Table::Raw(flip) => {
+                self.fill_elements(rows, placement, scratch, out, |line, out| {
+                    elements::raw(*flip, line, out);
                 });
             }
-            Table::Floats(table) => {
+            Table::Bytes(table) => {
+                self.fill_elements(rows, placement, scratch, out, |line, out| {
+                    elements::looked_up(table, line, out);
+                });
+            }
+            Table::Floats(normalise) => {
                 let out = out.as_chunks_mut::<4>().0;
-                self.fill_elements(rows, placement, scratch, out, |c, byte| {
-                    table[c][usize::from(byte)]
+                self.fill_elements(rows, placement, scratch, out, |line, out| {
+                    elements::floats(normalise, line, out);
                 });
             }
         }
     }
 
-    /// `out` is `[height, width, depth]` elements of `E`; `element(channel, byte)` makes one.
-    fn fill_elements<const C: usize, E: Copy>(
+    /// `out` is `[height, width, depth]` elements of `E`; `convert` makes a line of them from a
+    /// line of the tensor's colours.
+    fn fill_elements<const C: usize, E: Copy + Default>(
         &self,
         rows: Rows<'_, C>,
         placement: Placement,
         scratch: &mut Scratch,
         out: &mut [E],
-        element: impl Fn(usize, u8) -> E,
+        convert: impl Fn(&[u8], &mut [E]),
     ) {
         let depth = self.depth;
         if placement.leaves_border(self.width, self.height) {
+            let mut black = [E::default(); 3];
+            let black = &mut black[..depth];
+            convert(&[0; 3][..depth], black);
             for pixel in out.chunks_exact_mut(depth) {
-                for (c, out) in pixel.iter_mut().enumerate() {
-                    *out = element(c, 0);
-                }
+                pixel.copy_from_slice(black);
             }
         }
         let [left, top, ..] = placement.target;
         // A line is a row of the tensor, or a column where the picture lies on its side.
         let transpose = placement.orientation.transpose;
-        let step = if transpose { self.width } else { 1 };
         let axes = (&self.x, &self.y);
+        let mut colours = std::mem::take(&mut scratch.colours);
         resample(rows, axes, placement.order, scratch, |line, pixels: &[u8]| {
-            let first = if transpose {
-                top * self.width + left + line
-            } else {
-                (top + line) * self.width + left
-            };
-            let pixels = pixels.as_chunks::<C>().0;
-            let targets = out[first * depth..].chunks_mut(step * depth);
-            write_line(self.channels, targets.zip(pixels), &element);
+            let colours = elements::colours::<C>(self.channels, pixels, &mut colours);
+            if !transpose {
+                let first = ((top + line) * self.width + left) * depth;
+                return convert(colours, &mut out[first..first + colours.len()]);
+            }
+            let first = top * self.width + left + line;
+            let mut targets = out[first * depth..].chunks_mut(self.width * depth);
+            // A multiple of all that `convert` goes by.
+            let mut column = [E::default(); 192];
+            for colours in colours.chunks(column.len()) {
+                let column = &mut column[..colours.len()];
+                convert(colours, column);
+                for (element, target) in column.chunks_exact(depth).zip(&mut targets) {
+                    target[..depth].copy_from_slice(element);
+                }
+            }
         });
-    }
-}
-
-/// Makes the elements of a line of pixels.
-// Not inlined: browsers compile hot functions anew, the small ones soon.
-#[inline(never)]
-fn write_line<'a, const C: usize, E: 'a>(
-    channels: Channels,
-    line: impl Iterator<Item = (&'a mut [E], &'a [u8; C])>,
-    element: &impl Fn(usize, u8) -> E,
-) {
-    let [first, second, third] = [0, 1, 2].map(|c| c.min(C - 1));
-    match channels {
-        Channels::Gray => {
-            for (target, pixel) in line {
-                target[0] = element(0, pixel[0]);
-            }
-        }
-        Channels::Rgb => {
-            for (target, pixel) in line {
-                target[0] = element(0, pixel[first]);
-                target[1] = element(1, pixel[second]);
-                target[2] = element(2, pixel[third]);
-            }
-        }
-        Channels::Bgr => {
-            for (target, pixel) in line {
-                target[0] = element(0, pixel[third]);
-                target[1] = element(1, pixel[second]);
-                target[2] = element(2, pixel[first]);
-            }
-        }
+        scratch.colours = colours;
     }
 }
 

@@ -5,7 +5,7 @@
 //! by line, so no resized picture is stored: a ring holds the few rows that a line needs.
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-use super::passes::SplitFour;
+use super::passes::Windows;
 use super::passes::{PRECISION_BITS, across_rows, along_row};
 
 /// How pixels are resampled.
@@ -41,14 +41,18 @@ pub(super) struct Span {
 #[derive(Debug, Default)]
 pub(crate) struct Axis {
     spans: Vec<Span>,
-    /// Each span's coefficients, with zeros up to a multiple of four.
+    /// Each span's coefficients.
     taps: Vec<i32>,
-    /// The same, four to an entry.
+    /// The same for vectors, if there is room for them.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-    fours: Vec<SplitFour>,
+    windows: Windows,
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    has_windows: bool,
     weights: Vec<f64>,
     max_count: usize,
     reversed: bool,
+    /// Whether pixels are taken as they are, one after the other.
+    shifts: bool,
 }
 
 /// What an axis is planned from: `from..to` of `size` source pixels becomes `resized` pixels, of
@@ -84,10 +88,15 @@ impl Axis {
             }
             Resize::Nearest => self.plan_nearest(range),
         }
+        let first = self.spans.first().map_or(0, |span| span.start);
+        let mut spans = self.spans.iter().zip(first..);
+        self.shifts = spans.all(|(&span, start)| span.start == start && self.taps(span) == [ONE]);
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         {
-            self.fours.clear();
-            self.fours.extend(self.taps.as_chunks().0.iter().map(SplitFour::new));
+            let mut windows = std::mem::take(&mut self.windows);
+            let spans = self.spans.iter().map(|&span| (span.start, self.taps(span)));
+            self.has_windows = windows.plan(spans, self.max_count, self.bounds());
+            self.windows = windows;
         }
     }
 
@@ -152,7 +161,6 @@ impl Axis {
         }
         self.max_count = self.max_count.max(count);
         self.spans.push(Span { start, count, first_tap });
-        self.taps.resize(first_tap + count.next_multiple_of(4), 0);
     }
 
     /// Output pixels.
@@ -177,11 +185,10 @@ impl Axis {
         &self.taps[span.first_tap..span.first_tap + span.count]
     }
 
-    /// The coefficients of a span in fours; those beyond it are 0.
+    /// The coefficients for vectors.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-    pub(super) fn fours(&self, span: Span) -> &[SplitFour] {
-        let first = span.first_tap / 4;
-        &self.fours[first..first + span.count.div_ceil(4)]
+    pub(super) fn windows(&self) -> Option<&Windows> {
+        self.has_windows.then_some(&self.windows)
     }
 
     /// Outputs in the order in which their source pixels ascend.
@@ -224,6 +231,8 @@ impl<'a, const C: usize> Rows<'a, C> {
 pub(crate) struct Scratch {
     rows: Vec<u8>,
     line: Vec<u8>,
+    /// The tensor's colours of a line.
+    pub colours: Vec<u8>,
 }
 
 /// Resamples `source`, handing `emit` one line of `x.len() * C` bytes for each output of `y`, with
@@ -236,9 +245,18 @@ pub(crate) fn resample<const C: usize>(
     mut emit: impl FnMut(usize, &[u8]),
 ) {
     let length = x.len() * C;
-    let Scratch { rows, line } = scratch;
+    let Scratch { rows, line, .. } = scratch;
     line.resize(length, 0);
     match order {
+        // Rows that stay as they are can come from the source at any time: 224x224 pixels as they
+        // are, 0.49 -> 0.03 ms in WebAssembly.
+        _ if x.shifts => {
+            let start = x.bounds().0 * C;
+            for (output, span) in y.source_order() {
+                let row = |tap: usize| &source.row(span.start + tap)[start..start + length];
+                emit(output, across(row, y.taps(span), line));
+            }
+        }
         Order::XFirst => {
             // A ring of source rows, already resampled along x.
             let slots = y.max_count;
@@ -258,8 +276,7 @@ pub(crate) fn resample<const C: usize>(
                     let slot = if slot < slots { slot } else { slot - slots };
                     &rows[slot * length..][..length]
                 };
-                across_rows(row, y.taps(span), line);
-                emit(output, line);
+                emit(output, across(row, y.taps(span), line));
             }
         }
         Order::YFirst => {
@@ -267,10 +284,18 @@ pub(crate) fn resample<const C: usize>(
             rows.resize((end - start) * C, 0);
             for (output, span) in y.source_order() {
                 let row = |tap: usize| &source.row(span.start + tap)[start * C..end * C];
-                across_rows(row, y.taps(span), rows);
-                along_row::<C>(rows, start, x, line);
+                along_row::<C>(across(row, y.taps(span), rows), start, x, line);
                 emit(output, line);
             }
         }
     }
+}
+
+/// The weighted sum of rows: in `line`, unless one row alone is all of it.
+fn across<'a>(row: impl Fn(usize) -> &'a [u8], taps: &[i32], line: &'a mut [u8]) -> &'a [u8] {
+    if taps == [ONE] {
+        return row(0);
+    }
+    across_rows(row, taps, line);
+    line
 }

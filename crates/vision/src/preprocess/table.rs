@@ -1,4 +1,4 @@
-//! From a pixel byte to the bytes of a tensor element, by a table of 256 entries a channel.
+//! From a pixel byte to a tensor element: what the tensor's type and the options make of it.
 
 use achado_model::{DataType, Error, ErrorCode, Result, Tensor};
 
@@ -16,19 +16,31 @@ impl Normalise<'_> {
     }
 }
 
-/// One table a channel.
+/// How bytes become elements.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Table {
-    /// uint8 and int8 tensors (int8 as its two's complement byte).
+    /// uint8 and int8 tensors that take the bytes as they are, with these bits flipped.
+    Raw(u8),
+    /// Other uint8 and int8 tensors (int8 as its two's complement byte): one table a channel.
     Bytes(Vec<[u8; 256]>),
-    /// float32 tensors, little-endian.
-    Floats(Vec<[[u8; 4]; 256]>),
+    /// float32 tensors.
+    Floats(Box<Floats>),
+}
+
+/// `(x - mean) / std` for blocks of elements: 12 of them end with a pixel, be its channels 1 or 3.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Floats {
+    pub mean: [f32; 12],
+    pub std: [f32; 12],
 }
 
 /// Normalisations that models are trained with, as `(mean, std)`: 0..1, 0..255, -1..1, (x-127)/128,
 /// -128..127. An int8 input without metadata is taken as raw pixels if its scale fits one of them.
 const USUAL: [(f32, f32); 6] =
     [(0.0, 255.0), (0.0, 1.0), (127.5, 127.5), (127.0, 128.0), (128.0, 128.0), (128.0, 1.0)];
+
+/// From uint8 to int8.
+const TOP_BIT: u8 = 128;
 
 impl Table {
     /// The table of an input tensor.
@@ -58,7 +70,7 @@ impl Table {
                 Self::floats(channels, normalise)
             }
             DataType::UInt8 => match caller {
-                None => Ok(Self::identity(channels, 0)),
+                None => Ok(Self::Raw(0)),
                 Some(normalise) => Self::quantised(tensor, channels, normalise, 0.0),
             },
             DataType::Int8 => match (caller, metadata) {
@@ -68,7 +80,7 @@ impl Table {
                     let raw = (0..channels)
                         .all(|channel| is_raw(normalise.channel(channel), scale, zero_point));
                     if raw {
-                        Ok(Self::identity(channels, 128))
+                        Ok(Self::Raw(TOP_BIT))
                     } else {
                         Self::quantised(tensor, channels, normalise, -128.0)
                     }
@@ -76,7 +88,7 @@ impl Table {
                 (None, None) => {
                     let (scale, zero_point) = scale_of(tensor)?;
                     if USUAL.iter().any(|&usual| is_raw(usual, scale, zero_point)) {
-                        Ok(Self::identity(channels, 128))
+                        Ok(Self::Raw(TOP_BIT))
                     } else {
                         Err(missing(tensor))
                     }
@@ -90,23 +102,13 @@ impl Table {
         }
     }
 
-    /// Bytes as they are, with `flip` for the top bit: uint8 to int8.
-    fn identity(channels: usize, flip: u8) -> Self {
-        let mut table = [0; 256];
-        for (entry, x) in table.iter_mut().zip(0..=u8::MAX) {
-            *entry = x ^ flip;
-        }
-        Self::Bytes(vec![table; channels])
-    }
-
     fn floats(channels: usize, normalise: Normalise<'_>) -> Result<Self> {
-        let mut tables = vec![[[0; 4]; 256]; channels];
-        for (channel, table) in tables.iter_mut().enumerate() {
-            for (entry, real) in table.iter_mut().zip(reals(normalise.channel(channel))?) {
-                *entry = real.to_le_bytes();
-            }
+        for channel in 0..channels {
+            reals(normalise.channel(channel))?;
         }
-        Ok(Self::Floats(tables))
+        let values = std::array::from_fn(|i| normalise.channel(i % channels));
+        let [mean, std] = [values.map(|(mean, _)| mean), values.map(|(_, std)| std)];
+        Ok(Self::Floats(Box::new(Floats { mean, std })))
     }
 
     /// `low` is the type's least value.
@@ -125,7 +127,10 @@ impl Table {
                 *entry = quantised.clamp(low, low + 255.0) as i16 as u8;
             }
         }
-        Ok(Self::Bytes(tables))
+        let flip = tables[0][0];
+        let raw: [u8; 256] = std::array::from_fn(|x| x as u8 ^ flip);
+        let is_raw = tables.iter().all(|table| *table == raw);
+        Ok(if is_raw { Self::Raw(flip) } else { Self::Bytes(tables) })
     }
 }
 
@@ -190,6 +195,7 @@ fn missing(tensor: &Tensor) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preprocess::elements;
     use crate::testing::tensor;
 
     const PM1: Normalise<'_> = Normalise { mean: &[127.5], std: &[127.5] };
@@ -197,7 +203,7 @@ mod tests {
     fn bytes(table: &Table) -> &[[u8; 256]] {
         match table {
             Table::Bytes(tables) => tables,
-            Table::Floats(_) => panic!("expected bytes"),
+            _ => panic!("expected bytes"),
         }
     }
 
@@ -206,19 +212,24 @@ mod tests {
         let input = tensor(DataType::Float32, &[1, 2, 2, 3], None);
         let normalise =
             Normalise { mean: &[123.675, 116.28, 103.53], std: &[58.395, 57.12, 57.375] };
-        let Table::Floats(tables) = Table::new(&input, 3, Some(normalise), None).unwrap() else {
+        let Table::Floats(floats) = Table::new(&input, 3, Some(normalise), None).unwrap() else {
             panic!("expected floats");
         };
-        assert_eq!(f32::from_le_bytes(tables[0][0]), -123.675f32 / 58.395);
-        assert_eq!(f32::from_le_bytes(tables[1][255]), (255.0f32 - 116.28) / 57.12);
-        assert_eq!(f32::from_le_bytes(tables[2][10]), (10.0f32 - 103.53) / 57.375);
+        let mut out = [[0; 4]; 15];
+        elements::floats(&floats, &[0, 255, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 255, 10], &mut out);
+        let out = out.map(f32::from_le_bytes);
+        assert_eq!(out[0], -123.675f32 / 58.395);
+        assert_eq!(out[1], (255.0f32 - 116.28) / 57.12);
+        assert_eq!(out[2], (10.0f32 - 103.53) / 57.375);
+        assert_eq!(out[11], (9.0f32 - 103.53) / 57.375);
+        assert_eq!(out[12..], out[..3]);
     }
 
     #[test]
     fn uint8_is_raw_unless_the_caller_says_otherwise() {
         let input = tensor(DataType::UInt8, &[1, 2, 2, 3], Some((1.0 / 128.0, 128)));
         let raw = Table::new(&input, 3, None, Some(PM1)).unwrap();
-        assert_eq!(raw, Table::identity(3, 0));
+        assert_eq!(raw, Table::Raw(0));
         let caller = Table::new(&input, 3, Some(PM1), None).unwrap();
         // x = 64: -63.5 / 127.5 * 128 = -63.749 -> -64 + 128.
         assert_eq!(bytes(&caller)[0][64], 64);
@@ -231,9 +242,10 @@ mod tests {
 
     #[test]
     fn int8_is_raw_where_scale_and_normalisation_say_so() {
-        let raw = Table::identity(3, 128);
-        assert_eq!(bytes(&raw)[0][0], (-128i8) as u8);
-        assert_eq!(bytes(&raw)[0][200], 72);
+        let raw = Table::Raw(TOP_BIT);
+        let mut out = [0; 3];
+        elements::raw(TOP_BIT, &[0, 200, 255], &mut out);
+        assert_eq!(out.map(|byte| byte as i8), [-128, 72, 127]);
         for (scale, zero_point) in
             [(1.0 / 255.0, -128), (1.0, -128), (2.0 / 255.0, -1), (1.0 / 128.0, 0), (1.0, 0)]
         {
