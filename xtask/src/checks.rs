@@ -3,18 +3,22 @@
 use anyhow::Result;
 
 use crate::shell::{aside, cargo, node, run, say};
-use crate::suites::{self, Needs};
-use crate::{tools, wasm};
+use crate::{suites, tools, wasm};
 
 /// A check and the words for it in the list of those that failed.
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: &[Check] = &[
+const FORMATS: &[Check] = &[
     ("Rust's format (cargo fmt --all)", || run(cargo().args(["fmt", "--all", "--check"]))),
     ("format of the rest (npx prettier --write .)", || {
         let prettier = "node_modules/prettier/bin/prettier.cjs";
         run(node().args([prettier, "--check", "--log-level", "warn", "."]))
     }),
+];
+
+/// After the tests: lints have work for all processors, while many tests and much of a build have
+/// work for one. Those go together.
+const LINTS: &[Check] = &[
     ("clippy", || {
         let arguments = ["clippy", "--locked", "--workspace", "--all-targets"];
         run(cargo().args(arguments).args(["--", "-D", "warnings"]))
@@ -26,9 +30,8 @@ const CHECKS: &[Check] = &[
     }),
 ];
 
-/// Commands of this program that run beside the checks and what needs no package: much of a build
-/// has work for one processor only. Cargo locks a folder for each profile, so that neither side
-/// waits for the other.
+/// Commands of this program that run beside the tests that need no package. Cargo locks a folder for
+/// each profile, so that neither side waits for the other.
 const ASIDE: &[&str] = &[BUILD, "size"];
 const BUILD: &str = "build";
 
@@ -39,13 +42,13 @@ pub fn ready() -> Result<bool> {
     // First, since both sides need them.
     failed.extend(failure(&("tools", || {
         tools::node_modules()?;
-        tools::wasm_target()?;
-        tools::rust_src()
+        tools::wasm_tools().map(drop)
     })));
     say(&format!("{}: beside what follows, told when done", ASIDE.join(", ")));
     let package = aside(ASIDE)?;
-    failed.extend(CHECKS.iter().filter_map(failure));
-    let mut rows = suites::run(|suite| suite.needs == Needs::Cargo, None);
+    failed.extend(FORMATS.iter().filter_map(failure));
+    let mut rows = suites::run(|suite| !suite.needs_package, None);
+    failed.extend(LINTS.iter().filter_map(failure));
 
     let failed_aside = package.tell();
     let built = match failed_aside.contains(&BUILD) {
@@ -53,7 +56,7 @@ pub fn ready() -> Result<bool> {
         true => Err("see above".to_owned()),
     };
     failed.extend(failed_aside);
-    rows.extend(suites::run(|suite| suite.needs != Needs::Cargo, Some(built)));
+    rows.extend(suites::run(|suite| suite.needs_package, Some(built)));
     if !failed.is_empty() {
         // Before the tests' sum, which stays the last line.
         println!("\nnot ready: {}", failed.join("; "));

@@ -14,19 +14,8 @@ use crate::{bundle, tools, wasm};
 pub struct Suite {
     name: &'static str,
     what: &'static str,
-    pub needs: Needs,
+    pub needs_package: bool,
     run: fn() -> Result<Outcome>,
-}
-
-/// What must be there before a suite runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// Rust alone.
-    Cargo,
-    /// The programs of [`tools::wasm_tools`], which a build of the package installs, too.
-    WasmTools,
-    /// The built package.
-    Package,
 }
 
 /// A suite's name, what came of it, and its seconds.
@@ -41,36 +30,36 @@ pub struct Outcome {
 }
 
 const SUITES: &[Suite] = &[
-    Suite { name: "native", what: "cargo test", needs: Needs::Cargo, run: native },
+    Suite { name: "native", what: "cargo test", needs_package: false, run: native },
     Suite {
         name: "wasm-node",
         what: "wasm-bindgen-test under Node, for each core binary's features that it has",
-        needs: Needs::WasmTools,
+        needs_package: false,
         run: wasm_node,
     },
     Suite {
         name: "wasm-chromium",
         what: "wasm-bindgen-test in headless Chromium, likewise",
-        needs: Needs::WasmTools,
+        needs_package: false,
         run: wasm_chromium,
     },
-    Suite { name: "types", what: "tsc on each project", needs: Needs::Package, run: types },
+    Suite { name: "types", what: "tsc on each project", needs_package: true, run: types },
     Suite {
         name: "node",
         what: "the package and its command line in Node (tests/node)",
-        needs: Needs::Package,
+        needs_package: true,
         run: || node_tests("tests/node"),
     },
     Suite {
         name: "packaging",
         what: "the packed package in projects of its users (tests/packaging)",
-        needs: Needs::Package,
+        needs_package: true,
         run: || node_tests("tests/packaging"),
     },
     Suite {
         name: "browser",
         what: "the page in headless Chromium by Playwright (tests/browser)",
-        needs: Needs::Package,
+        needs_package: true,
         run: || node_tests("tests/browser"),
     },
 ];
@@ -103,7 +92,7 @@ pub fn run(chosen: impl Fn(&Suite) -> bool, mut built: Option<Result<(), String>
     let mut rows = Vec::new();
     for suite in SUITES.iter().filter(|suite| chosen(suite)) {
         let start = Instant::now();
-        let ready = if suite.needs == Needs::Package {
+        let ready = if suite.needs_package {
             built
                 .get_or_insert_with(|| {
                     bundle::build(bundle::Options::default()).map_err(|error| format!("{error:#}"))
