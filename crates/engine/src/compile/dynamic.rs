@@ -44,9 +44,14 @@ const SUB: Operator = Operator::Sub { activation: Activation::None };
 pub(crate) fn find(model: &mut Model, folded: &mut [bool]) -> Vec<Option<Product>> {
     let mut products: Vec<Option<Product>> = model.nodes.iter().map(|_| None).collect();
     // Few models have any, and the rest is spared the work.
-    if !model.nodes.iter().any(|node| node.operator == Operator::Round) {
-        return products;
+    if model.nodes.iter().any(|node| matches!(node.operator, Operator::Round)) {
+        find_some(model, folded, &mut products);
     }
+    products
+}
+
+#[inline(never)]
+fn find_some(model: &mut Model, folded: &mut [bool], products: &mut [Option<Product>]) {
     let mut graph = Graph::new(model, folded);
     for index in 0..products.len() {
         // A product that took a later place is there already.
@@ -58,7 +63,6 @@ pub(crate) fn find(model: &mut Model, folded: &mut [bool]) -> Vec<Option<Product
             products[place] = Some(product);
         }
     }
-    products
 }
 
 struct Graph<'a> {

@@ -16,6 +16,7 @@ pub(crate) fn is_known(node: &NodeRef) -> bool {
 }
 
 /// The results of an operator that [`is_known`].
+#[inline(never)]
 pub(crate) fn evaluate(node: &NodeRef, options: &SessionOptions) -> Result<Vec<Bytes>> {
     let input = || node.input(0);
     let integers = |values: &[usize]| -> Result<Vec<Bytes>> {
@@ -73,6 +74,7 @@ fn run(node: &NodeRef, options: &SessionOptions) -> Result<Vec<Bytes>> {
 
 /// The elements of a float constant as float32: float16 is widened; int8 and uint8 (weights of
 /// models that compute in float) are dequantised, per tensor or per channel.
+#[inline(never)]
 pub(crate) fn constant_floats(node: &NodeRef, tensor: &Tensor) -> Result<Vec<f32>> {
     let Some(data) = &tensor.data else {
         return Err(node.unsupported(format!("tensor {:?} must be a constant", tensor.name)));

@@ -19,10 +19,17 @@ pub(crate) fn fuse(model: &mut Model, folded: &mut [bool]) -> Result<()> {
         if graph.folded[index] {
             continue;
         }
-        graph.pad(index);
-        graph.requantise(index);
+        // What few models have stands alone, as in `lower`: browsers compile what is called.
+        match graph.model.nodes[index].operator {
+            Operator::Pad => drop(graph.pad(index)),
+            Operator::Dequantize => drop(graph.requantise(index)),
+            _ => {}
+        }
         // A result may be scaled, shifted and clamped, in this order.
-        while graph.scale(index)? || graph.clamp(index) {}
+        while match graph.scaling(index) {
+            Some(scaling) => graph.scale(index, scaling)?,
+            None => graph.clamp(index),
+        } {}
     }
     Ok(())
 }
@@ -47,13 +54,14 @@ impl<'a> Graph<'a> {
     }
 
     /// A PAD with zeros becomes the padding of the one convolution that reads it.
+    #[inline(never)]
     fn pad(&mut self, index: usize) -> Option<()> {
         let node = &self.model.nodes[index];
         let (&[Some(input), Some(paddings)], &[output]) = (&node.inputs[..], &node.outputs[..])
         else {
             return None;
         };
-        if node.operator != Operator::Pad || !self.same_numbers(input, output) {
+        if !self.same_numbers(input, output) {
             return None;
         }
         let paddings = self.model.tensor(paddings).constant_integers()?;
@@ -90,7 +98,8 @@ impl<'a> Graph<'a> {
         Some(())
     }
 
-    /// QUANTIZE to what a DEQUANTIZE came from gives the very same numbers.
+    /// QUANTIZE to what this DEQUANTIZE came from gives the very same numbers.
+    #[inline(never)]
     fn requantise(&mut self, index: usize) -> Option<()> {
         let node = &self.model.nodes[index];
         let (&[Some(input)], &[real]) = (&node.inputs[..], &node.outputs[..]) else { return None };
@@ -98,7 +107,7 @@ impl<'a> Graph<'a> {
             self.model.tensor(input).dtype,
             DataType::Int8 | DataType::UInt8 | DataType::Int16
         );
-        if node.operator != Operator::Dequantize || !is_quantised {
+        if !is_quantised {
             return None;
         }
         let reader = self.readers.only(real)?;
@@ -146,8 +155,8 @@ impl<'a> Graph<'a> {
     }
 
     /// MUL, ADD or SUB of a constant for each channel goes into float weights and bias.
-    fn scale(&mut self, index: usize) -> Result<bool> {
-        let Some(scaling) = self.scaling(index) else { return Ok(false) };
+    #[inline(never)]
+    fn scale(&mut self, index: usize, scaling: Scaling) -> Result<bool> {
         let Scaling { reader, constant, channels, .. } = scaling;
         let node = NodeRef { model: self.model, index, node: &self.model.nodes[index] };
         let (weights, bias) = (node.input(1)?, node.optional_input(2));

@@ -4,20 +4,28 @@
 use super::Channels;
 use super::table::Floats;
 
-/// The tensor's colours of a line of pixels of `C` bytes, in `out` unless they are these already.
-pub(super) fn colours<'a, const C: usize>(
+/// Colours that a loop takes at a time, at most: whole pixels, and whole blocks of [`Floats`].
+pub(super) const BLOCK: usize = 192;
+
+/// The tensor's colours of a line of pixels of so many bytes, in `out` unless they are these already.
+pub(super) fn colours<'a>(
     channels: Channels,
+    pixel_bytes: usize,
     pixels: &'a [u8],
     out: &'a mut Vec<u8>,
 ) -> &'a [u8] {
-    match (channels, C) {
-        (Channels::Gray, 1) | (Channels::Rgb, 3) => return pixels,
-        _ => {}
+    let order = match (channels, pixel_bytes) {
+        (Channels::Gray, _) | (Channels::Rgb, 3) => return pixels,
+        (Channels::Bgr, _) => [2, 1, 0],
+        _ => [0, 1, 2],
+    };
+    out.resize(pixels.len() / pixel_bytes * 3, 0);
+    let out_pixels = out.as_chunks_mut().0;
+    match pixel_bytes {
+        1 => pick::<1>(order, pixels.as_chunks().0, out_pixels),
+        3 => pick::<3>(order, pixels.as_chunks().0, out_pixels),
+        _ => pick::<4>(order, pixels.as_chunks().0, out_pixels),
     }
-    let pixels = pixels.as_chunks::<C>().0;
-    out.resize(pixels.len() * 3, 0);
-    let blue_first = channels == Channels::Bgr;
-    pick(if blue_first { [2, 1, 0] } else { [0, 1, 2] }, pixels, out.as_chunks_mut().0);
     out
 }
 
@@ -57,10 +65,10 @@ pub(super) fn looked_up(tables: &[[u8; 256]], line: &[u8], out: &mut [u8]) {
 
 /// Normalised, little-endian.
 #[inline(never)]
-pub(super) fn floats(Floats { mean, std }: &Floats, line: &[u8], out: &mut [[u8; 4]]) {
+pub(super) fn floats(Floats { mean, std }: &Floats, line: &[u8], out: &mut [u8]) {
     let normalise = |i: usize, byte: u8| ((f32::from(byte) - mean[i]) / std[i]).to_le_bytes();
     let (blocks, rest) = line.as_chunks::<12>();
-    let (out_blocks, out_rest) = out.as_chunks_mut::<12>();
+    let (out_blocks, out_rest) = out.as_chunks_mut().0.as_chunks_mut::<12>();
     for (block, out) in blocks.iter().zip(out_blocks) {
         for (i, (&byte, out)) in block.iter().zip(out).enumerate() {
             *out = normalise(i, byte);

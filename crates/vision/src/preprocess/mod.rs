@@ -215,39 +215,29 @@ impl Preprocessor {
         picture.validate()?;
         frame.validate()?;
         let placement = self.plan(picture.width, picture.height, frame);
-        let element_bytes = if matches!(self.table, Table::Floats(_)) { 4 } else { 1 };
-        assert_eq!(out.len(), self.width * self.height * self.depth * element_bytes, "tensor size");
+        let elements = self.width * self.height * self.depth;
+        assert_eq!(out.len(), elements * self.table.element_bytes(), "tensor size");
 
+        let Picture { pixels, width, format, .. } = *picture;
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut gray = std::mem::take(&mut self.gray);
-        match picture.format {
-            PixelFormat::Gray8 => {
-                let rows = Rows::<1> { pixels: picture.pixels, width: picture.width, first_row: 0 };
-                self.fill(rows, placement, &mut scratch, out);
+        if self.channels == Channels::Gray && format != PixelFormat::Gray8 {
+            let (first_row, end_row) = self.y.bounds();
+            let stride = width * format.channels();
+            let pixels = &pixels[first_row * stride..end_row * stride];
+            let mut gray = std::mem::take(&mut self.gray);
+            gray.clear();
+            match format {
+                PixelFormat::Rgba8 => gray.extend(pixels.as_chunks::<4>().0.iter().map(luma)),
+                _ => gray.extend(pixels.as_chunks::<3>().0.iter().map(luma)),
             }
-            _ if self.channels == Channels::Gray => {
-                let (first_row, end_row) = self.y.bounds();
-                let stride = picture.width * picture.format.channels();
-                let pixels = &picture.pixels[first_row * stride..end_row * stride];
-                gray.clear();
-                match picture.format {
-                    PixelFormat::Rgba8 => gray.extend(pixels.as_chunks::<4>().0.iter().map(luma)),
-                    _ => gray.extend(pixels.as_chunks::<3>().0.iter().map(luma)),
-                }
-                let rows = Rows::<1> { pixels: &gray, width: picture.width, first_row };
-                self.fill(rows, placement, &mut scratch, out);
-            }
-            PixelFormat::Rgba8 => {
-                let rows = Rows::<4> { pixels: picture.pixels, width: picture.width, first_row: 0 };
-                self.fill(rows, placement, &mut scratch, out);
-            }
-            PixelFormat::Rgb8 => {
-                let rows = Rows::<3> { pixels: picture.pixels, width: picture.width, first_row: 0 };
-                self.fill(rows, placement, &mut scratch, out);
-            }
+            let rows = Rows { pixels: &gray, width, channels: 1, first_row };
+            self.fill(rows, placement, &mut scratch, out);
+            self.gray = gray;
+        } else {
+            let rows = Rows { pixels, width, channels: format.channels(), first_row: 0 };
+            self.fill(rows, placement, &mut scratch, out);
         }
         self.scratch = scratch;
-        self.gray = gray;
         Ok(())
     }
 
@@ -275,49 +265,14 @@ impl Preprocessor {
         placement
     }
 
-    fn fill<const C: usize>(
-        &self,
-        rows: Rows<'_, C>,
-        placement: Placement,
-        scratch: &mut Scratch,
-        out: &mut [u8],
-    ) {
-        match &self.table {
-            Table::Raw(flip) => {
-                self.fill_elements(rows, placement, scratch, out, |line, out| {
-                    elements::raw(*flip, line, out);
-                });
-            }
-            Table::Bytes(table) => {
-                self.fill_elements(rows, placement, scratch, out, |line, out| {
-                    elements::looked_up(table, line, out);
-                });
-            }
-            Table::Floats(normalise) => {
-                let out = out.as_chunks_mut::<4>().0;
-                self.fill_elements(rows, placement, scratch, out, |line, out| {
-                    elements::floats(normalise, line, out);
-                });
-            }
-        }
-    }
-
-    /// `out` is `[height, width, depth]` elements of `E`; `convert` makes a line of them from a
-    /// line of the tensor's colours.
-    fn fill_elements<const C: usize, E: Copy + Default>(
-        &self,
-        rows: Rows<'_, C>,
-        placement: Placement,
-        scratch: &mut Scratch,
-        out: &mut [E],
-        convert: impl Fn(&[u8], &mut [E]),
-    ) {
-        let depth = self.depth;
+    /// `out` is `[height, width, depth]` elements.
+    fn fill(&self, rows: Rows<'_>, placement: Placement, scratch: &mut Scratch, out: &mut [u8]) {
+        let pixel_bytes = self.depth * self.table.element_bytes();
         if placement.leaves_border(self.width, self.height) {
-            let mut black = [E::default(); 3];
-            let black = &mut black[..depth];
-            convert(&[0; 3][..depth], black);
-            for pixel in out.chunks_exact_mut(depth) {
+            let mut black = [0; 3 * 4];
+            let black = &mut black[..pixel_bytes];
+            self.table.convert(&[0; 3][..self.depth], black);
+            for pixel in out.chunks_exact_mut(pixel_bytes) {
                 pixel.copy_from_slice(black);
             }
         }
@@ -326,21 +281,21 @@ impl Preprocessor {
         let transpose = placement.orientation.transpose;
         let axes = (&self.x, &self.y);
         let mut colours = std::mem::take(&mut scratch.colours);
-        resample(rows, axes, placement.order, scratch, |line, pixels: &[u8]| {
-            let colours = elements::colours::<C>(self.channels, pixels, &mut colours);
+        resample(rows, axes, placement.order, scratch, &mut |line, pixels| {
+            let colours = elements::colours(self.channels, rows.channels, pixels, &mut colours);
             if !transpose {
-                let first = ((top + line) * self.width + left) * depth;
-                return convert(colours, &mut out[first..first + colours.len()]);
+                let first = ((top + line) * self.width + left) * pixel_bytes;
+                let bytes = colours.len() * self.table.element_bytes();
+                return self.table.convert(colours, &mut out[first..first + bytes]);
             }
             let first = top * self.width + left + line;
-            let mut targets = out[first * depth..].chunks_mut(self.width * depth);
-            // A multiple of all that `convert` goes by.
-            let mut column = [E::default(); 192];
-            for colours in colours.chunks(column.len()) {
-                let column = &mut column[..colours.len()];
-                convert(colours, column);
-                for (element, target) in column.chunks_exact(depth).zip(&mut targets) {
-                    target[..depth].copy_from_slice(element);
+            let mut targets = out[first * pixel_bytes..].chunks_mut(self.width * pixel_bytes);
+            let mut column = [0; elements::BLOCK * 4];
+            for colours in colours.chunks(elements::BLOCK) {
+                let column = &mut column[..colours.len() * self.table.element_bytes()];
+                self.table.convert(colours, column);
+                for (pixel, target) in column.chunks_exact(pixel_bytes).zip(&mut targets) {
+                    target[..pixel_bytes].copy_from_slice(pixel);
                 }
             }
         });

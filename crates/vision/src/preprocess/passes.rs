@@ -11,10 +11,42 @@ fn clip8(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).min(255) as u8
 }
 
-/// Resamples one row along x. `row` begins with source pixel `origin`.
+/// Lines of bytes that stand one after the other, or in a ring.
+#[derive(Clone, Copy)]
+pub(super) struct Lines<'a> {
+    pub bytes: &'a [u8],
+    /// Bytes from line to line.
+    pub stride: usize,
+    /// The part of each that is meant.
+    pub start: usize,
+    pub length: usize,
+    /// The line that counts as 0.
+    pub first: usize,
+    /// Lines before the first follows the last.
+    pub count: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub fn line(&self, i: usize) -> &'a [u8] {
+        // A division here would cost as much as the sums.
+        let line = self.first + i;
+        let line = if line < self.count { line } else { line - self.count };
+        &self.bytes[line * self.stride + self.start..][..self.length]
+    }
+}
+
+/// Resamples one row of pixels of so many bytes along x. `row` begins with source pixel `origin`.
+pub(super) fn along_row(channels: usize, row: &[u8], origin: usize, axis: &Axis, out: &mut [u8]) {
+    match channels {
+        1 => along_row_of::<1>(row, origin, axis, out),
+        3 => along_row_of::<3>(row, origin, axis, out),
+        _ => along_row_of::<4>(row, origin, axis, out),
+    }
+}
+
 // Not inlined, as its like: browsers compile hot functions anew, the small ones soon.
 #[inline(never)]
-pub(super) fn along_row<const C: usize>(row: &[u8], origin: usize, axis: &Axis, out: &mut [u8]) {
+fn along_row_of<const C: usize>(row: &[u8], origin: usize, axis: &Axis, out: &mut [u8]) {
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     if C == 4
         && let Some(windows) = axis.windows()
@@ -34,17 +66,17 @@ pub(super) fn along_row<const C: usize>(row: &[u8], origin: usize, axis: &Axis, 
     }
 }
 
-/// The weighted sum of rows, column by column; `row(i)` has `taps[i]`. Sums stay in registers for
-/// a block of columns while the rows pass by.
+/// The weighted sum of lines, column by column. Sums stay in registers for a block of columns while
+/// the lines pass by.
 #[inline(never)]
-pub(super) fn across_rows<'a>(row: impl Fn(usize) -> &'a [u8], taps: &[i32], out: &mut [u8]) {
+pub(super) fn across_rows(lines: Lines<'_>, taps: &[i32], out: &mut [u8]) {
     // As many as registers hold.
     const BLOCK: usize = 32;
     let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
     for (block, out) in blocks.iter_mut().enumerate() {
         let mut sums = [HALF; BLOCK];
         for (i, &tap) in taps.iter().enumerate() {
-            let bytes = &row(i)[block * BLOCK..][..BLOCK];
+            let bytes = &lines.line(i)[block * BLOCK..][..BLOCK];
             for (sum, &byte) in sums.iter_mut().zip(bytes) {
                 *sum += i32::from(byte) * tap;
             }
@@ -54,7 +86,7 @@ pub(super) fn across_rows<'a>(row: impl Fn(usize) -> &'a [u8], taps: &[i32], out
     let start = blocks.len() * BLOCK;
     for (column, out) in rest.iter_mut().enumerate() {
         let products =
-            taps.iter().enumerate().map(|(i, tap)| i32::from(row(i)[start + column]) * tap);
+            taps.iter().enumerate().map(|(i, tap)| i32::from(lines.line(i)[start + column]) * tap);
         *out = clip8(HALF + products.sum::<i32>());
     }
 }

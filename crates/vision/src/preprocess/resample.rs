@@ -6,7 +6,7 @@
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use super::passes::Windows;
-use super::passes::{PRECISION_BITS, across_rows, along_row};
+use super::passes::{Lines, PRECISION_BITS, across_rows, along_row};
 
 /// How pixels are resampled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -211,18 +211,28 @@ pub(crate) enum Order {
     YFirst,
 }
 
-/// Rows of `C` bytes a pixel; `first_row` is the source row that `pixels` begins with.
+/// A picture's rows; `first_row` is the source row that `pixels` begins with.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a, const C: usize> {
+pub(crate) struct Rows<'a> {
     pub pixels: &'a [u8],
     pub width: usize,
+    /// Bytes a pixel: 1, 3 or 4.
+    pub channels: usize,
     pub first_row: usize,
 }
 
-impl<'a, const C: usize> Rows<'a, C> {
-    fn row(&self, y: usize) -> &'a [u8] {
-        let start = (y - self.first_row) * self.width * C;
-        &self.pixels[start..start + self.width * C]
+impl<'a> Rows<'a> {
+    /// The pixels `columns` of the rows from `y` on.
+    fn lines(&self, y: usize, columns: (usize, usize)) -> Lines<'a> {
+        let (start, end) = (columns.0 * self.channels, columns.1 * self.channels);
+        Lines {
+            bytes: self.pixels,
+            stride: self.width * self.channels,
+            start,
+            length: end - start,
+            first: y - self.first_row,
+            count: usize::MAX,
+        }
     }
 }
 
@@ -235,26 +245,26 @@ pub(crate) struct Scratch {
     pub colours: Vec<u8>,
 }
 
-/// Resamples `source`, handing `emit` one line of `x.len() * C` bytes for each output of `y`, with
+/// Resamples `source`, handing `emit` one line of `x.len()` pixels for each output of `y`, with
 /// that output's index.
-pub(crate) fn resample<const C: usize>(
-    source: Rows<'_, C>,
+pub(crate) fn resample(
+    source: Rows<'_>,
     (x, y): (&Axis, &Axis),
     order: Order,
     scratch: &mut Scratch,
-    mut emit: impl FnMut(usize, &[u8]),
+    emit: &mut dyn FnMut(usize, &[u8]),
 ) {
-    let length = x.len() * C;
+    let channels = source.channels;
+    let length = x.len() * channels;
     let Scratch { rows, line, .. } = scratch;
     line.resize(length, 0);
     match order {
         // Rows that stay as they are can come from the source at any time: 224x224 pixels as they
         // are, 0.49 -> 0.03 ms in WebAssembly.
         _ if x.shifts => {
-            let start = x.bounds().0 * C;
             for (output, span) in y.source_order() {
-                let row = |tap: usize| &source.row(span.start + tap)[start..start + length];
-                emit(output, across(row, y.taps(span), line));
+                let lines = source.lines(span.start, x.bounds());
+                emit(output, across(lines, y.taps(span), line));
             }
         }
         Order::XFirst => {
@@ -266,36 +276,33 @@ pub(crate) fn resample<const C: usize>(
                 next = next.max(span.start);
                 while next < span.start + span.count {
                     let slot = next % slots * length;
-                    along_row::<C>(source.row(next), 0, x, &mut rows[slot..slot + length]);
+                    let row = source.lines(next, (0, source.width)).line(0);
+                    along_row(channels, row, 0, x, &mut rows[slot..slot + length]);
                     next += 1;
                 }
                 let first = span.start % slots;
-                let row = |tap: usize| {
-                    // A division here would cost as much as the sums.
-                    let slot = first + tap;
-                    let slot = if slot < slots { slot } else { slot - slots };
-                    &rows[slot * length..][..length]
-                };
-                emit(output, across(row, y.taps(span), line));
+                let (stride, start, count) = (length, 0, slots);
+                let lines = Lines { bytes: rows, stride, start, length, first, count };
+                emit(output, across(lines, y.taps(span), line));
             }
         }
         Order::YFirst => {
             let (start, end) = x.bounds();
-            rows.resize((end - start) * C, 0);
+            rows.resize((end - start) * channels, 0);
             for (output, span) in y.source_order() {
-                let row = |tap: usize| &source.row(span.start + tap)[start * C..end * C];
-                along_row::<C>(across(row, y.taps(span), rows), start, x, line);
+                let lines = source.lines(span.start, (start, end));
+                along_row(channels, across(lines, y.taps(span), rows), start, x, line);
                 emit(output, line);
             }
         }
     }
 }
 
-/// The weighted sum of rows: in `line`, unless one row alone is all of it.
-fn across<'a>(row: impl Fn(usize) -> &'a [u8], taps: &[i32], line: &'a mut [u8]) -> &'a [u8] {
+/// The weighted sum of lines: in `sum`, unless one line alone is all of it.
+fn across<'a>(lines: Lines<'a>, taps: &[i32], sum: &'a mut [u8]) -> &'a [u8] {
     if taps == [ONE] {
-        return row(0);
+        return lines.line(0);
     }
-    across_rows(row, taps, line);
-    line
+    across_rows(lines, taps, sum);
+    sum
 }

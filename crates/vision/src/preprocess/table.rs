@@ -2,6 +2,8 @@
 
 use achado_model::{DataType, Error, ErrorCode, Result, Tensor};
 
+use super::elements;
+
 /// `(x - mean) / std` in the tensor's channel order, one or one a channel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Normalise<'a> {
@@ -111,6 +113,20 @@ impl Table {
         Ok(Self::Floats(Box::new(Floats { mean, std })))
     }
 
+    /// Bytes of an element.
+    pub fn element_bytes(&self) -> usize {
+        if matches!(self, Self::Floats(_)) { 4 } else { 1 }
+    }
+
+    /// Makes elements of the bytes of whole pixels; `out` has room for as many.
+    pub fn convert(&self, colours: &[u8], out: &mut [u8]) {
+        match self {
+            Self::Raw(flip) => elements::raw(*flip, colours, out),
+            Self::Bytes(tables) => elements::looked_up(tables, colours, out),
+            Self::Floats(floats) => elements::floats(floats, colours, out),
+        }
+    }
+
     /// `low` is the type's least value.
     fn quantised(
         tensor: &Tensor,
@@ -195,7 +211,6 @@ fn missing(tensor: &Tensor) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preprocess::elements;
     use crate::testing::tensor;
 
     const PM1: Normalise<'_> = Normalise { mean: &[127.5], std: &[127.5] };
@@ -212,11 +227,10 @@ mod tests {
         let input = tensor(DataType::Float32, &[1, 2, 2, 3], None);
         let normalise =
             Normalise { mean: &[123.675, 116.28, 103.53], std: &[58.395, 57.12, 57.375] };
-        let Table::Floats(floats) = Table::new(&input, 3, Some(normalise), None).unwrap() else {
-            panic!("expected floats");
-        };
+        let table = Table::new(&input, 3, Some(normalise), None).unwrap();
         let mut out = [[0; 4]; 15];
-        elements::floats(&floats, &[0, 255, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 255, 10], &mut out);
+        let pixels = [0, 255, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 255, 10];
+        table.convert(&pixels, out.as_flattened_mut());
         let out = out.map(f32::from_le_bytes);
         assert_eq!(out[0], -123.675f32 / 58.395);
         assert_eq!(out[1], (255.0f32 - 116.28) / 57.12);
@@ -244,7 +258,7 @@ mod tests {
     fn int8_is_raw_where_scale_and_normalisation_say_so() {
         let raw = Table::Raw(TOP_BIT);
         let mut out = [0; 3];
-        elements::raw(TOP_BIT, &[0, 200, 255], &mut out);
+        raw.convert(&[0, 200, 255], &mut out);
         assert_eq!(out.map(|byte| byte as i8), [-128, 72, 127]);
         for (scale, zero_point) in
             [(1.0 / 255.0, -128), (1.0, -128), (2.0 / 255.0, -1), (1.0 / 128.0, 0), (1.0, 0)]
