@@ -46,6 +46,17 @@ export function chromiumPath() {
   );
 }
 
+/** The flags that Chromium is always started with. */
+export const FLAGS = [
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  // Chromium's sandbox refuses to run as root, which is what CI containers are.
+  ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+];
+
 /**
  * Starts headless Chromium.
  *
@@ -56,16 +67,7 @@ export function chromiumPath() {
  * @returns {Promise<import("playwright-core").Browser>}
  */
 export async function launch({ camera, args = [] } = {}) {
-  const flags = [
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    ...args,
-  ];
-  // Chromium's sandbox refuses to run as root, which is what CI containers are.
-  if (process.getuid?.() === 0) flags.push("--no-sandbox");
+  const flags = [...FLAGS, ...args];
   if (camera) {
     flags.push(
       "--use-fake-device-for-media-stream",

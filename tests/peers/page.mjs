@@ -163,3 +163,10 @@ export async function start({ adapter, options, model, inputs }) {
   const { label, importedAt } = await run(model, pixels, options);
   return { label, ms: now() - begin, importMs: importedAt - begin, calibration: before };
 }
+
+/** The same in a page that nobody drives: waits, and tells the server what came of it. */
+export async function startAlone({ task, settleMs, tell }) {
+  await new Promise((resolve) => setTimeout(resolve, settleMs));
+  const found = await start(task).catch((error) => ({ error: String(error) }));
+  await fetch(tell, { method: "POST", body: JSON.stringify(found) });
+}

@@ -6,11 +6,11 @@
 // the machine does meanwhile touches both sides alike.
 import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { ISOLATED, launch, PACKAGE, REPOSITORY, startServer } from "../browser/support.mjs";
+import { alone, listener } from "./alone.mjs";
 import { findModels } from "./models.mjs";
 import { DISTURBED, printGroup, printNotes } from "./report.mjs";
 import { RUNTIMES } from "./runtimes.mjs";
@@ -74,9 +74,11 @@ const groups = groupsOf(artifacts);
 if (!groups.length) throw new Error(`${folder} has no model for ${names} with these options`);
 
 await bundle();
+const stories = listener();
 const server = await startServer({
   root: new URL("tests/peers/", REPOSITORY),
   headers: { ...ISOLATED, "Cross-Origin-Resource-Policy": "same-origin" },
+  overrides: { "/told": stories.answer },
   mounts: {
     "/achado/": PACKAGE,
     "/adapters/": new URL("target/peers/", REPOSITORY),
@@ -157,6 +159,18 @@ function bundle() {
   });
 }
 
+/** What a page is to do. */
+function taskOf({ runtime, artifact, options }) {
+  return { adapter: `/adapters/${runtime.name}.js`, options, model: artifact.url, inputs };
+}
+
+/** From nothing to the first label, once. */
+function start(cell) {
+  const story = { task: taskOf(cell), settleMs: SETTLE_MS, tell: "/told" };
+  const url = `${server.url}/start.html#${encodeURIComponent(JSON.stringify(story))}`;
+  return alone(url, stories, cell.runtime.chromium);
+}
+
 /** A fresh Chromium with an empty cache, and a way to call page.mjs in it. */
 async function open({ runtime, artifact, options }) {
   const browser = await launch({ args: runtime.chromium });
@@ -168,7 +182,7 @@ async function open({ runtime, artifact, options }) {
         async ([name, argument]) => (await import("/adapters/page.js"))[name](argument),
         [name, argument],
       );
-    const task = { adapter: `/adapters/${runtime.name}.js`, options, model: artifact.url, inputs };
+    const task = taskOf({ runtime, artifact, options });
     return { call, task, version: browser.version(), close: () => browser.close() };
   } catch (error) {
     await browser.close();
@@ -217,13 +231,7 @@ async function measure({ cells, ...group }) {
     for (const index of shuffled([...cells.keys()])) {
       if (!cells[index].runtime.starts) continue;
       await attempt(rows[index], async () => {
-        const opened = await open(cells[index]);
-        try {
-          await setTimeout(SETTLE_MS);
-          rows[index].starts.push(await opened.call("start", opened.task));
-        } finally {
-          await opened.close();
-        }
+        rows[index].starts.push(await start(cells[index]));
       });
     }
   }
