@@ -30,6 +30,27 @@ impl<T: Pod> AlignedVec<T> {
         Self { lines, len, elements: core::marker::PhantomData }
     }
 
+    /// No elements, and room for `len`.
+    pub fn with_capacity(len: usize) -> Self {
+        let lines = Vec::with_capacity((len * size_of::<T>()).div_ceil(LINE_BYTES));
+        Self { lines, len: 0, elements: core::marker::PhantomData }
+    }
+
+    /// Adds zeros, until there are `len` elements. Who adds them little by little, and writes each
+    /// part at once, touches memory once: as much as a model weighs is in no cache any more when it
+    /// has been zeroed.
+    pub fn grow(&mut self, len: usize) {
+        let more = (len * size_of::<T>()).div_ceil(LINE_BYTES).saturating_sub(self.lines.len());
+        self.lines.reserve_exact(more);
+        // SAFETY: there is room for as many lines, and zeros are lines. One fill, where `resize`
+        // goes line by line.
+        unsafe {
+            self.lines.spare_capacity_mut().as_mut_ptr().write_bytes(0, more);
+            self.lines.set_len(self.lines.len() + more);
+        }
+        self.len = self.len.max(len);
+    }
+
     /// The size in memory.
     pub fn size_bytes(&self) -> usize {
         self.lines.len() * LINE_BYTES

@@ -143,7 +143,7 @@ impl PackedBytes {
         let weight_zero_point = weights.zero_point - middle;
         let quads = segments.quads() * segments.count;
         let k = segments.count * segments.len;
-        let mut panels = AlignedVec::zeroed(columns.next_multiple_of(PANEL) * quads * 4);
+        let mut panels = AlignedVec::with_capacity(columns.next_multiple_of(PANEL) * quads * 4);
         let mut epilogue = Epilogue::new::<T>(columns, requant);
         let (values, flip_weights): (&[i8], _) =
             (bytemuck::cast_slice(weights.values), middle as i8);
@@ -157,6 +157,7 @@ impl PackedBytes {
                 column if column < columns => &values[column * k..][..k],
                 _ => &absent,
             });
+            panels.grow((first / PANEL + 1) * quads * QUAD_B);
             let panel = first / PANEL * quads * QUAD_B + first % PANEL * 4;
             let panel = &mut panels[panel..];
             let sums = pack_quads::<Native>(block, &segments, &order, flip_weights, panel);

@@ -64,7 +64,7 @@ impl PackedWeights {
         range: (f32, f32),
     ) -> Self {
         let padded = columns.next_multiple_of(PANEL);
-        let mut panels = AlignedVec::zeroed(padded * k);
+        let mut panels = AlignedVec::with_capacity(padded * k);
         let mut packed_bias = AlignedVec::zeroed(padded);
         if let Some(bias) = bias {
             packed_bias[..columns].copy_from_slice(&bias[..columns]);
@@ -76,6 +76,7 @@ impl PackedWeights {
                 column if column < columns => &weights[column * k..][..k],
                 _ => &absent,
             });
+            panels.grow((first / PANEL + 1) * k * PANEL);
             let panel = &mut panels[first / PANEL * k * PANEL..][..k * PANEL];
             pack_floats::<Native>(block, &mut panel[first % PANEL..]);
         }

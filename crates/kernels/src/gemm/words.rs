@@ -47,7 +47,7 @@ impl PackedWords {
         let &Operands { columns, weights, input_zero_point } = operands;
         let pairs = segments.pairs() * segments.count;
         let k = segments.count * segments.len;
-        let mut panels = AlignedVec::zeroed(columns.next_multiple_of(PANEL) * pairs * 2);
+        let mut panels = AlignedVec::with_capacity(columns.next_multiple_of(PANEL) * pairs * 2);
         let mut epilogue = Epilogue::new::<T>(columns, requant);
         let values: &[i8] = bytemuck::cast_slice(weights.values);
         // Weights become signed bytes.
@@ -60,6 +60,7 @@ impl PackedWords {
                 column if column < columns => &values[column * k..][..k],
                 _ => &absent,
             });
+            panels.grow((first / PANEL + 1) * pairs * PAIR_B);
             let panel = first / PANEL * pairs * PAIR_B + first % PANEL * 2;
             let panel = &mut panels[panel..];
             let sums = pack_pairs::<Native>(block, &segments, flip, zero_point, panel);
