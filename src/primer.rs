@@ -4,6 +4,10 @@
 use achado_engine::Primer as Steps;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+/// A small network, as a file. A test of the engine writes it.
+#[cfg(not(feature = "tract"))]
+const FILE: &[u8] = include_bytes!("primer.tflite");
+
 /// tract is loaded when its model is there: there is nothing to do before.
 #[cfg(feature = "tract")]
 #[derive(Default)]
@@ -15,6 +19,9 @@ impl Steps {
         None
     }
 }
+
+#[cfg(feature = "tract")]
+const FILE: &[u8] = &[];
 
 /// Gets the browser to compile what any model needs, while there is none yet.
 #[derive(Default)]
@@ -33,5 +40,11 @@ impl Primer {
     /// Does a little; `false` where nothing is left to do. Nothing depends on it.
     pub fn step(&mut self) -> bool {
         self.0.step().unwrap_or(false)
+    }
+
+    /// A small model, to be opened as any other.
+    #[must_use]
+    pub fn model(&self) -> Vec<u8> {
+        FILE.to_vec()
     }
 }

@@ -28,9 +28,6 @@ export type Glue = SingleGlue | ThreadedGlue;
 
 type Core = InstanceType<Glue["Core"]>;
 
-/** Gets ready what any model needs, a step at a time. */
-export type Primer = InstanceType<SingleGlue["Primer"]>;
-
 /** The instances of this thread by their glue; the memory is shared by all models here. */
 const instances = new Map<Glue, WebAssembly.Memory>();
 
@@ -124,10 +121,25 @@ export class LocalEngine implements Engine {
     }
   }
 
-  /** Instantiates a core without threads before there is a model for it. */
-  static prepare(glue: SingleGlue, module: WebAssembly.Module): Primer {
-    instantiate(glue, { module, threads: 1, memory: undefined });
-    return new glue.Primer();
+  /**
+   * Instantiates a core without threads before there is a model for it, and gets ready what any model
+   * needs: what is compiled when it is first called has been called by then.
+   */
+  static *prepare(glue: SingleGlue, module: WebAssembly.Module): Generator<undefined> {
+    const launch = { module, threads: 1, memory: undefined };
+    instantiate(glue, launch);
+    const primer = new glue.Primer();
+    try {
+      // Kernels first: a browser compiles them anew meanwhile.
+      primer.step();
+      yield;
+      const options = { task: "classifier" } as const;
+      LocalEngine.open(glue, launch, primer.model(), options, true, () => {}).#core.free();
+      do yield;
+      while (primer.step());
+    } finally {
+      primer.free();
+    }
   }
 
   get metadata(): ModelMetadata {

@@ -2,7 +2,7 @@
 import type { Answers, Phase, Request, Response, ResultNumbers } from "./engine.js";
 import { fromCore, toWire } from "./errors.js";
 import type { TensorData } from "./types.js";
-import { type Glue, LocalEngine, type Primer, type ThreadedGlue } from "./local.js";
+import { type Glue, LocalEngine, type ThreadedGlue } from "./local.js";
 import type { Conversion } from "./onnx.js";
 
 /** `self` is typed as a window; a worker's postMessage takes a message alone. */
@@ -18,12 +18,20 @@ let engine: LocalEngine | undefined;
 let isWanted = false;
 
 /** Takes steps in tasks of their own, so that requests come in between, until one wants a model. */
-function prime(primer: Primer): void {
+function prime(steps: Generator<undefined>): void {
   const { port1, port2 } = new MessageChannel();
   const next = () => port2.postMessage(undefined);
+  const isDone = () => {
+    try {
+      return steps.next().done;
+    } catch {
+      // It fails again when a model is opened, and is told then.
+      return true;
+    }
+  };
   port1.onmessage = () => {
-    if (!isWanted && primer.step()) return next();
-    primer.free();
+    if (!isWanted && !isDone()) return next();
+    steps.return(undefined);
     port1.close();
   };
   next();

@@ -67,7 +67,8 @@ impl Primer {
             return Ok(true);
         }
         let Some(session) = &mut self.session else {
-            self.session = Some(Session::new(network(dtype), &SessionOptions::default())?);
+            let network = network(dtype, CHANNELS);
+            self.session = Some(Session::new(network, &SessionOptions::default())?);
             return Ok(true);
         };
         session.run()?;
@@ -122,7 +123,7 @@ fn multiply(dtype: DataType) {
 }
 
 /// A network of one type with weights of zero: the beginning, a block and the end of a MobileNet.
-fn network(dtype: DataType) -> Model {
+fn network(dtype: DataType, channels: usize) -> Model {
     let mut network = Network { model: Model::default(), dtype };
     let input = network.tensor(&[1, SIDE, SIDE, 3]);
     network.model.inputs.push(input);
@@ -131,16 +132,16 @@ fn network(dtype: DataType) -> Model {
     let conv = Operator::Conv2d { stride, dilation, padding, activation };
     let depthwise =
         Operator::DepthwiseConv2d { stride, dilation, padding, depth_multiplier: 1, activation };
-    let picture = [1, SIDE, SIDE, CHANNELS];
-    let first = network.weighted(conv.clone(), input, &[CHANNELS, 3, 3, 3], &picture);
-    let middle = network.weighted(depthwise, first, &[1, 3, 3, CHANNELS], &picture);
-    let last = network.weighted(conv, middle, &[CHANNELS, 1, 1, CHANNELS], &picture);
+    let picture = [1, SIDE, SIDE, channels];
+    let first = network.weighted(conv.clone(), input, &[channels, 3, 3, 3], &picture);
+    let middle = network.weighted(depthwise, first, &[1, 3, 3, channels], &picture);
+    let last = network.weighted(conv, middle, &[channels, 1, 1, channels], &picture);
     let add = Operator::Add { activation: Activation::None };
     let sum = network.node(add, &[first, last], &picture);
     let axes = network.constant(DataType::Int32, &[2], [1i32, 2].map(i32::to_le_bytes).concat());
-    let mean = network.node(Operator::Mean { keep_dims: false }, &[sum, axes], &[1, CHANNELS]);
+    let mean = network.node(Operator::Mean { keep_dims: false }, &[sum, axes], &[1, channels]);
     let fully = Operator::FullyConnected { activation: Activation::None, keep_num_dims: false };
-    let logits = network.weighted(fully, mean, &[CLASSES, CHANNELS], &[1, CLASSES]);
+    let logits = network.weighted(fully, mean, &[CLASSES, channels], &[1, CLASSES]);
     let scores = network.node(Operator::Softmax { beta: 1.0 }, &[logits], &[1, CLASSES]);
     if let Some(quantization) = &mut network.model.tensors[scores.0].quantization {
         // The only one that SOFTMAX has.
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn networks_are_valid_and_steps_come_to_an_end() {
         for dtype in TYPES {
-            network(dtype).validate().unwrap();
+            network(dtype, CHANNELS).validate().unwrap();
         }
         let mut primer = Primer::default();
         let mut steps = 1;
@@ -220,9 +221,21 @@ mod tests {
     #[test]
     fn no_operator_takes_the_naive_loop() {
         for dtype in TYPES {
-            let mut session = Session::new(network(dtype), &SessionOptions::default()).unwrap();
+            let network = network(dtype, CHANNELS);
+            let mut session = Session::new(network, &SessionOptions::default()).unwrap();
             let profile = session.profile(1, &|| 0.0).unwrap();
             assert!(profile.iter().all(|step| step.kernel != "reference"), "{profile:?}");
         }
+    }
+
+    /// The file that the wasm files hold, which is opened early as users' models are.
+    #[test]
+    fn the_file_is_a_network() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/primer.tflite");
+        let bytes = achado_model::tflite::write(&network(DataType::Int8, 8)).unwrap();
+        if std::env::var_os("ACHADO_WRITE_FIXTURES").is_some() {
+            std::fs::write(file, &bytes).unwrap();
+        }
+        assert!(std::fs::read(file).unwrap() == bytes, "{file} is not what is written here");
     }
 }
