@@ -7,7 +7,7 @@ use achado_kernels::aligned::AlignedVec;
 use achado_kernels::order::order;
 use achado_model::{Error, ErrorCode, Model, Result, Tensor};
 
-use crate::compile::{Place, Plan, PlannedStep, compile, compile_settled};
+use crate::compile::{Found, Place, Plan, PlannedStep, compile, compile_settled};
 use crate::pool::Pool;
 use crate::step::{MAX_OPERANDS, Operands};
 
@@ -63,7 +63,8 @@ pub struct OperatorProfile {
 }
 
 impl Session {
-    /// Compiles `model`. The model is consumed: its bytes are released once the weights are packed.
+    /// Compiles `model`. The model is consumed: its bytes are released once the weights are packed, or
+    /// float weights are packed where they are in it, if nobody else has its bytes.
     ///
     /// # Errors
     /// `MODEL_FORMAT` where shapes do not fit each other, `UNSUPPORTED_OPERATOR` and
@@ -78,7 +79,8 @@ impl Session {
     pub(crate) fn settled(model: Model, options: &SessionOptions) -> Result<Self> {
         let pool = Pool::new(1);
         let folded = vec![false; model.nodes.len()];
-        let plan = compile_settled(&model, &folded, &[], options, pool.threads())?;
+        let found = Found { folded: &folded, products: &[], packed: &[] };
+        let plan = compile_settled(&model, &found, options, pool.threads())?;
         Ok(Self::with_plan(plan, pool))
     }
 

@@ -91,6 +91,12 @@ impl FullyConnectedFloat {
         Self { in_c, out_c, weights }
     }
 
+    /// The same of weights that are packed.
+    pub fn with_packed([in_c, out_c]: [usize; 2], weights: float::PackedWeights) -> Self {
+        assert_eq!(weights.k(), in_c);
+        Self { in_c, out_c, weights }
+    }
+
     /// The weights' size in memory.
     pub fn size_bytes(&self) -> usize {
         self.weights.size_bytes()

@@ -37,6 +37,7 @@ pub mod requant;
 pub mod requant_vector;
 pub mod resize;
 pub mod shape;
+pub mod shared;
 pub mod simd;
 pub mod softmax;
 pub mod strided_copy;

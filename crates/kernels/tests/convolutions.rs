@@ -2,16 +2,20 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
 use achado_kernels::depthwise_conv2d::{DepthwiseFloat, DepthwiseQuantized};
 use achado_kernels::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
 use achado_kernels::gemm::bytes::ByteDot;
+use achado_kernels::gemm::float::{PackedWeights, pack_in_place};
 use achado_kernels::reference::conv2d::{Conv2dShape, conv2d_f32, conv2d_quantized};
 use achado_kernels::reference::depthwise_conv2d::{
     DepthwiseShape, depthwise_conv2d_f32, depthwise_conv2d_quantized,
 };
 use achado_kernels::reference::fully_connected::{fully_connected_f32, fully_connected_quantized};
 use achado_kernels::reference::{FloatWeights, QuantizedWeights};
+use achado_kernels::shared::Shared;
 use achado_kernels::simd::{Element, Simd};
 use common::{Random, scratch};
 #[cfg(target_arch = "wasm32")]
@@ -131,9 +135,29 @@ fn conv2d_of_float_is_near_the_reference() {
                 fast.run::<S>(&input, pixels, out, &mut scratch);
             }
             assert_near(&expected, &found, &(S::NAME, seed, shape));
+
+            if groups == 1 {
+                let packed = Conv2dFloat::with_packed(shape, packed_in_place(out_c, k, &weights));
+                let mut again = vec![0.0; expected.len()];
+                packed.run::<S>(&input, 0..window.out_pixels(), &mut again, &mut scratch);
+                assert_near(&expected, &again, &(S::NAME, seed, shape));
+            }
         }
     }
     each_level!(body);
+}
+
+/// The weights in the memory in which they come, between others.
+fn packed_in_place(columns: usize, k: usize, weights: &FloatWeights) -> PackedWeights {
+    let [min, max] = weights.activation;
+    let mut file = vec![7.0f32; 3];
+    file.extend(weights.values);
+    file.push(7.0);
+    pack_in_place(k, &mut file[3..3 + columns * k]);
+    let bytes: Vec<u8> = file.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let end = bytes.len() - 4;
+    let weights_in_file = Shared::new(Arc::new(bytes), 12..end).expect("floats");
+    PackedWeights::in_place(columns, k, weights_in_file, weights.bias, (min, max))
 }
 
 fn depthwise_shape(random: &mut Random) -> DepthwiseShape {
@@ -304,6 +328,12 @@ fn fully_connected_of_float_is_near_the_reference() {
                 let out = &mut found[rows.start * out_c..rows.end * out_c];
                 fast.run::<S>(&input, rows, out);
             }
+            assert_near(&expected, &found, &(S::NAME, seed, batch, in_c, out_c));
+
+            let packed = packed_in_place(out_c, in_c, &weights);
+            let packed = FullyConnectedFloat::with_packed([in_c, out_c], packed);
+            found.fill(0.0);
+            packed.run::<S>(&input, 0..batch, &mut found);
             assert_near(&expected, &found, &(S::NAME, seed, batch, in_c, out_c));
         }
     }

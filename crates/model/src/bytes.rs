@@ -19,6 +19,16 @@ impl Bytes {
         (start <= end && end <= self.range.end)
             .then(|| Self { owner: Arc::clone(&self.owner), range: start..end })
     }
+
+    /// The buffer and the range.
+    pub fn into_parts(self) -> (Arc<Vec<u8>>, Range<usize>) {
+        (self.owner, self.range)
+    }
+
+    /// A range of a shared buffer, or `None` if it is out of bounds.
+    pub fn of(owner: Arc<Vec<u8>>, range: Range<usize>) -> Option<Self> {
+        owner.get(range.clone()).is_some().then_some(Self { owner, range })
+    }
 }
 
 impl From<Vec<u8>> for Bytes {

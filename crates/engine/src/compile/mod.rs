@@ -1,12 +1,14 @@
 //! From a model to a plan: one file a pass.
 //!
 //! [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
-//! [`dynamic`] finds products of integers among operators on floats, [`lower`] turns each into packed steps, [`arena`] gives every tensor its place.
+//! [`dynamic`] finds products of integers among operators on floats,
+//! [`in_place`] packs float weights where they are, [`lower`] turns each into packed steps, [`arena`] gives every tensor its place.
 
 mod arena;
 mod dynamic;
 mod fold;
 mod fuse;
+mod in_place;
 mod infer;
 mod lower;
 mod node;
@@ -71,19 +73,30 @@ pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize
     let mut folded = shapes::settle(&mut model, options)?;
     fuse::fuse(&mut model, &mut folded)?;
     let products = dynamic::find(&mut model, &mut folded);
-    compile_settled(&model, &folded, &products, options, threads)
+    let packed = in_place::pack(&mut model, &folded, &products);
+    let found = Found { folded: &folded, products: &products, packed: &packed };
+    compile_settled(&model, &found, options, threads)
 }
 
-/// Compiles a model in which all shapes are known, but for the nodes that are `folded`. `products`
-/// are the nodes that [`dynamic`] found; it may be shorter than the nodes.
+/// What is known of the nodes and tensors of a model before it is lowered.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    /// By node: whether its results are constants.
+    pub folded: &'a [bool],
+    /// By node, or none: products of integers among operators on floats.
+    pub products: &'a [Option<Product>],
+    /// By tensor, or none: whether these weights are packed where they are.
+    pub packed: &'a [bool],
+}
+
+/// Compiles a model in which all shapes are known, but for the nodes that are folded.
 pub(crate) fn compile_settled(
     model: &Model,
-    folded: &[bool],
-    products: &[Option<Product>],
+    found: &Found,
     options: &SessionOptions,
     threads: usize,
 ) -> Result<Plan> {
-    let mut lowered = lower::lower(model, folded, products, options)?;
+    let mut lowered = lower::lower(model, found, options)?;
     let layout = arena::plan(model, &lowered, options)?;
     let scratch_bytes =
         lowered.steps.iter().map(|step| step.step.scratch_bytes()).max().unwrap_or(0);

@@ -37,8 +37,7 @@ pub struct Conv2dFloat {
 impl Conv2dFloat {
     /// Packs weights `[out_c, kernel_h, kernel_w, in_c / groups]`.
     pub fn new(shape: Conv2dShape, weights: &FloatWeights) -> Self {
-        let (window, group_in) = (&shape.window, shape.in_c / shape.groups);
-        let k = window.kernel_h * window.kernel_w * group_in;
+        let k = row_len(&shape);
         let group_out = shape.out_c / shape.groups;
         let groups = (0..shape.groups)
             .map(|group| {
@@ -52,7 +51,18 @@ impl Conv2dFloat {
                 )
             })
             .collect();
-        let block_rows = block_rows(k * size_of::<f32>(), window.out_pixels());
+        Self::with_groups(shape, groups)
+    }
+
+    /// The same of weights that are packed, for one group.
+    pub fn with_packed(shape: Conv2dShape, weights: PackedWeights) -> Self {
+        assert!(shape.groups == 1 && weights.k() == row_len(&shape));
+        Self::with_groups(shape, vec![weights])
+    }
+
+    fn with_groups(shape: Conv2dShape, groups: Vec<PackedWeights>) -> Self {
+        let window = &shape.window;
+        let block_rows = block_rows(row_len(&shape) * size_of::<f32>(), window.out_pixels());
         let rows = if is_pointwise(&shape) {
             Rows::Pointwise
         } else if shape.groups == 1
@@ -180,6 +190,11 @@ impl Conv2dFloat {
         let top = n * window.in_h + y * window.stride[0] - window.pad_top;
         (top * window.in_w + x * window.stride[1] - window.pad_left) * in_c
     }
+}
+
+/// Elements of a window that make a row of a group's matrix.
+fn row_len(shape: &Conv2dShape) -> usize {
+    shape.window.kernel_h * shape.window.kernel_w * (shape.in_c / shape.groups)
 }
 
 /// The columns of output pixels whose windows do not leave the picture to the left or right.

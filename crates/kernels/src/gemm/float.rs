@@ -6,15 +6,20 @@
 //! C  out              [rows][out], clamped to the activation's range in the store
 //! ```
 //!
+//! Weights may be packed where they are, in the memory of the model's file ([`pack_in_place`]): a panel
+//! has the elements of its columns in another order. To pack them elsewhere takes memory that the
+//! system has to give first, which takes as long as the packing.
+//!
 //! Tried and lost: Strassen's algorithm (one level, Winograd's form, sums of weights packed, sums
 //! of products in the stores) on pointwise layers of 128 channels and more. It saves an eighth of
 //! the multiplications, and 5 % of the time of 196 rows by 512 x 512: tiles half as deep and the
 //! sums take the rest. MobileNet V1 gained 3 %, for 75 % more memory and twice the error.
 
-use super::ahead::{Ahead, next_panel};
+use super::ahead::Ahead;
 use super::packing::{BLOCK, pack_floats};
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
+use crate::shared::Shared;
 use crate::simd::{Native, Simd};
 
 /// Panels that a row without a tile is multiplied by at once: one at a time each sum would wait for
@@ -49,9 +54,58 @@ impl Runs {
 pub struct PackedWeights {
     columns: usize,
     k: usize,
-    panels: AlignedVec<f32>,
+    panels: Panels,
     bias: AlignedVec<f32>,
     range: (f32, f32),
+}
+
+/// Panels of 8 columns, `[k][8]` each.
+#[derive(Clone)]
+enum Panels {
+    /// In memory of their own.
+    Own(AlignedVec<f32>),
+    /// Where the weights were, but for the last panel if its columns are fewer than 8.
+    InPlace(Shared<f32>, AlignedVec<f32>),
+}
+
+impl Panels {
+    /// A panel of `len` elements; `None` behind the last.
+    #[inline(always)]
+    fn get(&self, panel: usize, len: usize) -> Option<&[f32]> {
+        let range = panel * len..(panel + 1) * len;
+        match self {
+            Self::Own(panels) => panels.get(range),
+            Self::InPlace(whole, last) => {
+                let last = (panel == whole.len() / len).then_some(&**last);
+                whole.get(range).or(last.filter(|last| last.len() == len))
+            }
+        }
+    }
+}
+
+/// Packs weights `[columns][k]` where they are, each 8 columns to a panel; what is left of them stays
+/// as it is.
+pub fn pack_in_place(k: usize, weights: &mut [f32]) {
+    if weights.len() < k * PANEL {
+        return;
+    }
+    let mut columns = vec![0.0; k * PANEL];
+    for panel in weights.chunks_exact_mut(k * PANEL) {
+        columns.copy_from_slice(panel);
+        pack(k, &columns, panel);
+    }
+}
+
+/// Packs at most 8 columns into a panel of zeros, or all 8 into any.
+fn pack(k: usize, weights: &[f32], panel: &mut [f32]) {
+    // Columns that are not there weigh nothing.
+    let absent = vec![0.0; if weights.len() < panel.len() { k } else { 0 }];
+    for first in (0..weights.len() / k).step_by(BLOCK) {
+        let block = core::array::from_fn(|i| {
+            weights.get((first + i) * k..(first + i + 1) * k).unwrap_or(&absent)
+        });
+        pack_floats::<Native>(block, &mut panel[first..]);
+    }
 }
 
 impl PackedWeights {
@@ -63,22 +117,40 @@ impl PackedWeights {
         bias: Option<&[f32]>,
         range: (f32, f32),
     ) -> Self {
-        let padded = columns.next_multiple_of(PANEL);
-        let mut panels = AlignedVec::with_capacity(padded * k);
-        let mut packed_bias = AlignedVec::zeroed(padded);
+        let mut panels = AlignedVec::with_capacity(columns.next_multiple_of(PANEL) * k);
+        for columns in weights[..columns * k].chunks(k * PANEL) {
+            let packed = panels.len();
+            panels.grow(packed + k * PANEL);
+            pack(k, columns, &mut panels[packed..]);
+        }
+        Self::with_panels(columns, k, Panels::Own(panels), bias, range)
+    }
+
+    /// The same of weights `[columns][k]` that [`pack_in_place`] has packed.
+    pub fn in_place(
+        columns: usize,
+        k: usize,
+        weights: Shared<f32>,
+        bias: Option<&[f32]>,
+        range: (f32, f32),
+    ) -> Self {
+        assert_eq!(weights.len(), columns * k);
+        let rest = &weights[columns / PANEL * PANEL * k..];
+        let mut last = AlignedVec::zeroed(if rest.is_empty() { 0 } else { k * PANEL });
+        pack(k, rest, &mut last);
+        Self::with_panels(columns, k, Panels::InPlace(weights, last), bias, range)
+    }
+
+    fn with_panels(
+        columns: usize,
+        k: usize,
+        panels: Panels,
+        bias: Option<&[f32]>,
+        range: (f32, f32),
+    ) -> Self {
+        let mut packed_bias = AlignedVec::zeroed(columns.next_multiple_of(PANEL));
         if let Some(bias) = bias {
             packed_bias[..columns].copy_from_slice(&bias[..columns]);
-        }
-        // Columns that are not there weigh nothing.
-        let absent = vec![0.0; k];
-        for first in (0..columns).step_by(BLOCK) {
-            let block = core::array::from_fn(|i| match first + i {
-                column if column < columns => &weights[column * k..][..k],
-                _ => &absent,
-            });
-            panels.grow((first / PANEL + 1) * k * PANEL);
-            let panel = &mut panels[first / PANEL * k * PANEL..][..k * PANEL];
-            pack_floats::<Native>(block, &mut panel[first % PANEL..]);
         }
         Self { columns, k, panels, bias: packed_bias, range }
     }
@@ -90,7 +162,11 @@ impl PackedWeights {
 
     /// The size in memory.
     pub fn size_bytes(&self) -> usize {
-        self.panels.size_bytes() + self.bias.size_bytes()
+        let panels = match &self.panels {
+            Panels::Own(panels) => panels.size_bytes(),
+            Panels::InPlace(weights, last) => size_of_val(&**weights) + last.size_bytes(),
+        };
+        panels + self.bias.size_bytes()
     }
 
     /// `rows` rows times the weights, into `out[row * stride + column]`; the `k` elements of row `r`
@@ -156,12 +232,14 @@ impl PackedWeights {
     ) {
         let epilogue = self.epilogue::<S>(panel);
         let tiles = rows / TILE_ROWS;
-        let mut ahead = Ahead::new(next_panel(&self.panels, self.k * PANEL, panel), tiles);
+        let weights = self.weights(panel);
+        let next = self.panels.get(panel + 1, self.k * PANEL).unwrap_or_default();
+        let mut ahead = Ahead::new(next, tiles);
         for _ in 0..tiles {
             let rows: [_; TILE_ROWS] = core::array::from_fn(|r| a.wrapping_add(r * a_stride));
             // SAFETY: each row has its runs, the panel `k * 8` weights; `out` is the caller's.
             unsafe {
-                let sums = madd_tile::<S>(rows, self.weights(panel), runs, epilogue.bias);
+                let sums = madd_tile::<S>(rows, weights, runs, epilogue.bias);
                 for (r, sums) in sums.into_iter().enumerate() {
                     epilogue.store(sums, out.add(r * stride + panel * PANEL));
                 }
@@ -209,7 +287,7 @@ impl PackedWeights {
     /// `[k][8 columns]` of a panel.
     #[inline(always)]
     fn weights(&self, panel: usize) -> *const f32 {
-        self.panels[panel * self.k * PANEL..][..self.k * PANEL].as_ptr()
+        self.panels.get(panel, self.k * PANEL).expect("it is one of the panels").as_ptr()
     }
 
     #[inline(always)]

@@ -86,7 +86,10 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         }
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
-            let kernel = Conv2dFloat::new(shape, &parts.weights());
+            let kernel = match parts.packed(builder, node, out_c)? {
+                Some(packed) => Conv2dFloat::with_packed(shape, packed),
+                None => Conv2dFloat::new(shape, &parts.weights()),
+            };
             let is_pointwise = [window.kernel_h, window.kernel_w] == [1, 1];
             let grid_len = if is_pointwise { in_c } else { window.in_h * window.in_w * in_c };
             let inputs = [dynamic_range(builder, node, snap, grid_len)?];
@@ -329,7 +332,10 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
         }
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
-            let kernel = FullyConnectedFloat::new(sizes, &parts.weights());
+            let kernel = match parts.packed(builder, node, out_c)? {
+                Some(packed) => FullyConnectedFloat::with_packed(sizes, packed),
+                None => FullyConnectedFloat::new(sizes, &parts.weights()),
+            };
             let inputs = [dynamic_range(builder, node, snap, in_c)?];
             let packed = Packed::<_, f32>::new(kernel);
             builder.push(node, Rows { packed, out_c, macs }, &inputs, &outputs);

@@ -22,9 +22,8 @@ use achado_kernels::simd::Native;
 use achado_model::{Model, Operator, Result, Tensor, TensorId};
 
 use super::arena::Layout;
-use super::dynamic::Product;
 use super::node::NodeRef;
-use super::{Place, out_of_memory};
+use super::{Found, Place, out_of_memory};
 use crate::session::SessionOptions;
 use crate::step::{MAX_OPERANDS, Operands, Simple, Step};
 
@@ -83,6 +82,8 @@ impl Lowered {
 /// Collects the steps of the operators.
 pub(crate) struct Builder<'a> {
     model: &'a Model,
+    /// By tensor, or none: whether these weights are packed where they are.
+    packed: &'a [bool],
     lowered: Lowered,
     /// What this machine's relaxed dot products compute.
     byte_dot: Option<ByteDot>,
@@ -177,15 +178,12 @@ impl Builder<'_> {
 }
 
 /// Lowers all nodes but those whose results are constants.
-pub(crate) fn lower(
-    model: &Model,
-    folded: &[bool],
-    products: &[Option<Product>],
-    options: &SessionOptions,
-) -> Result<Lowered> {
+pub(crate) fn lower(model: &Model, found: &Found, options: &SessionOptions) -> Result<Lowered> {
+    let &Found { folded, products, packed } = found;
     let tensors = model.tensors.len();
     let mut builder = Builder {
         model,
+        packed,
         lowered: Lowered {
             steps: Vec::with_capacity(model.nodes.len()),
             constants: Vec::new(),

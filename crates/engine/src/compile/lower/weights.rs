@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use achado_kernels::gemm::float::PackedWeights;
 use achado_kernels::reference::{FloatWeights, QuantizedWeights};
 use achado_kernels::requant::{Quantized, Requantize};
+use achado_kernels::shared::Shared;
 use achado_kernels::simd::Element;
 use achado_model::{Activation, DataType, Result, Tensor, TensorId};
 
@@ -140,6 +142,23 @@ impl<'a> FloatParts<'a> {
     pub fn into_owned(self) -> FloatParts<'static> {
         let Self { values, bias, activation } = self;
         FloatParts { values: Cow::Owned(values.into_owned()), bias, activation }
+    }
+
+    /// The same as a matrix of `columns`, where it is packed in place.
+    pub fn packed(
+        &self,
+        builder: &Builder,
+        node: &NodeRef,
+        columns: usize,
+    ) -> Result<Option<PackedWeights>> {
+        let id = node.input_id(1)?;
+        let is_packed = builder.packed.get(id.0).is_some_and(|&is_packed| is_packed);
+        let Some(data) = node.input(1)?.data.clone().filter(|_| is_packed) else { return Ok(None) };
+        let (file, range) = data.into_parts();
+        let weights = Shared::new(file, range).expect("it was floats when it was packed");
+        let (k, [low, high]) = (weights.len() / columns, self.activation);
+        let bias = self.bias.as_deref();
+        Ok(Some(PackedWeights::in_place(columns, k, weights, bias, (low, high))))
     }
 
     pub fn weights(&self) -> FloatWeights<'_> {

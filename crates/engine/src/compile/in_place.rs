@@ -1,0 +1,127 @@
+//! Packs float weights in the memory of the model's file: they are most of it, and a copy of them
+//! would be as much again.
+//!
+//! The last the file's bytes are needed for is packing. So what is packed stays there for as long as
+//! the plan lives, where the float weights are at least half of the file.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use achado_kernels::gemm::float::pack_in_place;
+use achado_kernels::order::order;
+use achado_model::{Bytes, DataType, Model, Node, Operator, TensorId};
+
+use super::dynamic::Product;
+
+/// Weights that their operator alone reads.
+struct Weights {
+    tensor: TensorId,
+    /// Elements of a column of the matrix.
+    k: usize,
+}
+
+/// Packs what can be packed in place; says of each tensor whether it is.
+pub(super) fn pack(model: &mut Model, folded: &[bool], products: &[Option<Product>]) -> Vec<bool> {
+    let mut packed = vec![false; model.tensors.len()];
+    let weights = float_weights(model, folded, products);
+    let largest = weights.iter().max_by_key(|weights| model.tensor(weights.tensor).elements());
+    let Some(data) = largest.and_then(|weights| model.tensor(weights.tensor).data.clone()) else {
+        return packed;
+    };
+    let (mut file, _) = data.into_parts();
+
+    // All that points into the file lets go of it, so that it has one owner.
+    let mut parts: Vec<Option<Range<usize>>> = Vec::with_capacity(model.tensors.len());
+    for tensor in &mut model.tensors {
+        parts.push(match tensor.data.take().map(Bytes::into_parts) {
+            Some((owner, range)) if Arc::ptr_eq(&owner, &file) => Some(range),
+            other => {
+                tensor.data = other.and_then(|(owner, range)| Bytes::of(owner, range));
+                None
+            }
+        });
+    }
+    let alone = alone(&parts);
+    let range =
+        |weights: &Weights| parts[weights.tensor.0].clone().filter(|_| alone[weights.tensor.0]);
+    let bytes: usize = weights.iter().filter_map(range).map(|range| range.len()).sum();
+    if bytes >= file.len() / 2
+        && let Some(file) = Arc::get_mut(&mut file)
+    {
+        for weights in &weights {
+            let bytes = range(weights).and_then(|range| file.get_mut(range));
+            let floats = bytes.and_then(|bytes| bytemuck::try_cast_slice_mut(bytes).ok());
+            if let Some(floats) = floats {
+                pack_in_place(weights.k, floats);
+                packed[weights.tensor.0] = true;
+            }
+        }
+    }
+    for (tensor, part) in model.tensors.iter_mut().zip(parts) {
+        if let Some(range) = part {
+            tensor.data = Bytes::of(Arc::clone(&file), range);
+        }
+    }
+    packed
+}
+
+/// The float weights of products of matrices that nothing else reads.
+fn float_weights(model: &Model, folded: &[bool], products: &[Option<Product>]) -> Vec<Weights> {
+    let mut reads = vec![0usize; model.tensors.len()];
+    let inputs = model.nodes.iter().flat_map(|node| node.inputs.iter().flatten());
+    for id in inputs.chain(&model.outputs) {
+        reads[id.0] += 1;
+    }
+    let is_plain = |index: usize| !folded[index] && !matches!(products.get(index), Some(Some(_)));
+    let nodes = model.nodes.iter().enumerate().filter(|(index, _)| is_plain(*index));
+    nodes
+        .filter_map(|(_, node)| weights_of(model, node))
+        .filter(|weights| reads[weights.tensor.0] == 1)
+        .collect()
+}
+
+fn weights_of(model: &Model, node: &Node) -> Option<Weights> {
+    let &[Some(input), Some(tensor), ..] = &node.inputs[..] else { return None };
+    let (input, weights) = (model.tensor(input), model.tensor(tensor));
+    let operands = [input, weights, model.tensor(*node.outputs.first()?)];
+    let is_product = match &node.operator {
+        // Of one group.
+        Operator::Conv2d { .. } => {
+            weights.shape.len() == 4 && input.shape.last() == weights.shape.last()
+        }
+        Operator::FullyConnected { .. } => weights.shape.len() == 2,
+        _ => false,
+    };
+    let is_float = operands.iter().all(|tensor| tensor.dtype == DataType::Float32);
+    let k = weights.shape.iter().skip(1).product();
+    let is_empty = weights.elements() == 0;
+    (is_product && is_float && !is_empty && weights.is_constant()).then_some(Weights { tensor, k })
+}
+
+/// Which of the ranges share no byte with another.
+fn alone(parts: &[Option<Range<usize>>]) -> Vec<bool> {
+    let mut alone = vec![false; parts.len()];
+    let start = |at: usize| parts[at].as_ref().map_or(usize::MAX, |range| range.start);
+    let sorted = order(parts.len(), &|a, b| start(a).cmp(&start(b)));
+    let mut end = 0;
+    for (place, &at) in sorted.iter().enumerate() {
+        let Some(range) = &parts[at] else { break };
+        let next = sorted.get(place + 1).map_or(usize::MAX, |&next| start(next));
+        alone[at] = range.start >= end && range.end <= next;
+        end = end.max(range.end);
+    }
+    alone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_are_alone_and_those_that_overlap_are_not() {
+        let parts = [Some(8..16), None, Some(0..8), Some(20..30), Some(16..21), Some(22..23)];
+        assert_eq!(alone(&parts), [true, false, true, false, false, false]);
+        assert_eq!(alone(&[Some(4..8), Some(4..8)]), [false, false]);
+        assert!(alone(&[]).is_empty());
+    }
+}

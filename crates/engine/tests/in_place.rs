@@ -1,0 +1,114 @@
+//! Float weights that are packed in the memory of the model's file: the same numbers, in half of the
+//! memory.
+
+mod graph;
+
+use std::sync::{Mutex, MutexGuard};
+
+use achado_engine::{Session, SessionOptions};
+use achado_model::{Activation, Bytes, DataType, Model, Operator, Padding, TensorId, tflite};
+use graph::{Graph, floats, set};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// The allocator counts for the whole process, so tests take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+const IN: usize = 192;
+const MIDDLE: usize = 1001;
+const OUT: usize = 7;
+
+fn numbers(count: usize) -> Vec<f32> {
+    (0..count).map(|i| (i * 7919 % 251) as f32 / 125.0 - 1.0).collect()
+}
+
+/// A pointwise CONV_2D and two FULLY_CONNECTED, of which the last has fewer columns than a panel.
+/// `ties` lets the first also read the weights of the second.
+fn file(ties: bool) -> Vec<u8> {
+    let mut graph = Graph::default();
+    let picture = graph.input("picture", DataType::Float32, &[1, 1, 5, IN]);
+    let filter = graph.floats("filter", &[MIDDLE, 1, 1, IN], &numbers(MIDDLE * IN));
+    let activation = Activation::None;
+    let (stride, dilation, padding) = ([1; 2], [1; 2], Padding::Valid);
+    let convolution = Operator::Conv2d { stride, dilation, padding, activation };
+    let features = graph.node(convolution, "features", DataType::Float32, &[picture, filter]);
+    let fully = || Operator::FullyConnected { activation, keep_num_dims: true };
+    let square = graph.floats("square", &[MIDDLE, MIDDLE], &numbers(MIDDLE * MIDDLE));
+    let mut hidden = graph.node(fully(), "hidden", DataType::Float32, &[features, square]);
+    if ties {
+        hidden = graph.node(fully(), "again", DataType::Float32, &[hidden, square]);
+    }
+    let last = graph.floats("last", &[OUT, MIDDLE], &numbers(OUT * MIDDLE));
+    let scores = graph.node(fully(), "scores", DataType::Float32, &[hidden, last]);
+    graph.0.outputs.push(scores);
+    for (id, channels) in [(features, MIDDLE), (hidden, MIDDLE), (scores, OUT)] {
+        graph.0.tensors[id.0].shape = vec![1, 1, 5, channels];
+    }
+    if ties {
+        graph.0.tensors[hidden.0 - 1].shape = vec![1, 1, 5, MIDDLE];
+    }
+    tflite::write(&graph.0).expect("a file")
+}
+
+fn run(model: Model) -> (Vec<f32>, usize) {
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    let mut session = Session::new(model, &SessionOptions::default()).expect("a session");
+    let taken = ALLOCATOR.peak_usage() - before;
+    set(&mut session, 0, &numbers(5 * IN));
+    session.run().expect("a run");
+    (floats(&session), taken)
+}
+
+#[test]
+fn weights_of_a_file_that_nobody_else_has_are_packed_where_they_are() {
+    let _turn = turn();
+    let file = file(false);
+    let len = file.len();
+    let bytes = Bytes::from(file);
+    let (copied, taken) = run(tflite::read(bytes.clone()).expect("a model"));
+    assert!(taken > len, "{taken} bytes taken of a file of {len}");
+    let (in_place, taken) = run(tflite::read(bytes).expect("a model"));
+    assert!(taken < len / 4, "{taken} bytes taken of a file of {len}");
+    assert_eq!(copied, in_place);
+    assert!(copied.iter().any(|&score| score != 0.0));
+}
+
+#[test]
+fn weights_that_two_operators_read_are_not_packed_twice() {
+    let _turn = turn();
+    let bytes = Bytes::from(file(true));
+    let (copied, _) = run(tflite::read(bytes.clone()).expect("a model"));
+    let (in_place, _) = run(tflite::read(bytes).expect("a model"));
+    assert_eq!(copied, in_place);
+}
+
+#[test]
+fn tensors_that_share_bytes_are_not_packed() {
+    let _turn = turn();
+    let read = |bytes| {
+        let mut model: Model = tflite::read(bytes).expect("a model");
+        // A second name for some of the weights, read by nobody but the last operator.
+        let square = model.nodes[1].inputs[1].expect("weights");
+        let last = model.nodes[2].inputs[1].expect("weights");
+        share(&mut model, last, square);
+        model
+    };
+    let bytes = Bytes::from(file(false));
+    let (copied, _) = run(read(bytes.clone()));
+    let (in_place, _) = run(read(bytes));
+    assert_eq!(copied, in_place);
+}
+
+/// Gives `one` the first bytes of `other`.
+fn share(model: &mut Model, one: TensorId, other: TensorId) {
+    let len = model.tensor(one).size_bytes();
+    model.tensors[one.0].data =
+        model.tensor(other).data.as_ref().and_then(|data| data.slice(0..len));
+}
