@@ -346,6 +346,35 @@ impl<D: Dot> Product for By<'_, D> {
         let (extra, constant) = (weights.extra.halves(panel), D::constant::<S>());
         let mut ahead = Ahead::new(next_panel(&weights.panels, quads * QUAD_B, panel), tiles);
         let (mut a, mut out) = (packed, out);
+        let mut tiles = tiles;
+        let mut sums = [epilogue.bias; SIX];
+        while D::IS_ONE_INSTRUCTION && PLAIN && R == TILE_ROWS && quads >= MIN_SIX && tiles >= THREE
+        {
+            let next = a.wrapping_add(tile_bytes);
+            let last = next.wrapping_add(tile_bytes);
+            let half = QUAD_A / 2;
+            // Rows 0 to 5, then 6 to 11.
+            for pairs in [
+                [a, a.wrapping_add(half), next],
+                [next.wrapping_add(half), last, last.wrapping_add(half)],
+            ] {
+                // SAFETY: two rows each of three tiles that there are; rows are the caller's.
+                unsafe {
+                    six_rows::<S, D>(pairs, b, quads, &epilogue.bias, &mut sums);
+                    if weights.weight_zero_point != 0 {
+                        for (r, sums) in sums.iter_mut().enumerate() {
+                            add_row::<S>(sums, pairs[r / 2].add(quads * QUAD_A + r % 2 * 4));
+                        }
+                    }
+                    epilogue.store::<SIX, PLAIN>(sums, out, stride);
+                }
+                out = out.wrapping_add(SIX * stride);
+            }
+            for _ in 0..THREE {
+                ahead.read();
+            }
+            (a, tiles) = (last.wrapping_add(tile_bytes), tiles - THREE);
+        }
         for _ in 0..tiles {
             // SAFETY: a tile holds `quads` groups of 16 bytes and four sums of 4, `b` groups of
             // 32; rows are the caller's.
@@ -353,8 +382,7 @@ impl<D: Dot> Product for By<'_, D> {
                 let mut sums = [epilogue.bias; R];
                 if weights.weight_zero_point != 0 {
                     for (r, sums) in sums.iter_mut().enumerate() {
-                        let row = S::load32_splat(a.add(quads * QUAD_A + r * 4));
-                        *sums = sums.map(|sum| S::i32x4_add(sum, row));
+                        add_row::<S>(sums, a.add(quads * QUAD_A + r * 4));
                     }
                 }
                 byte_tile::<S, D, R>(a, b, quads, constant, &mut sums);
@@ -372,6 +400,67 @@ impl<D: Dot> Product for By<'_, D> {
             (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(TILE_ROWS * stride));
         }
     }
+}
+
+/// Six rows by 8 columns, which begin with a panel's `bias`. Each of `a` is where two neighbouring rows
+/// of a tile begin.
+///
+/// An exact product takes x86 5 cycles and two begin in each, so that the 8 sums of a tile wait for one
+/// another. Three tiles of 4 rows are two of 6, with 12 sums: all of MobileNet V1 9.97 -> 8.78 ms, V2
+/// 6.80 -> 6.52, EfficientNet-Lite0 8.83 -> 8.36 (the least of interleaved runs, classifiers of both
+/// builds in one page, Chromium 156 with AVX-VNNI). The shipped build keeps to this order of instructions (xtask/src/wasm.rs): 15 vectors are alive, which is all that V8 has. So
+/// the sums leave by memory: requantised and stored here, they made all of it slower than 4 rows are.
+///
+/// # Safety
+/// Each of `a` is readable as two rows of a tile of `quads` are, `b` for `quads * 32`, `sums` writable
+/// for 12 vectors.
+#[inline(never)]
+unsafe fn six_rows<S: Simd, D: Dot>(
+    [mut a0, mut a1, mut a2]: [*const u8; 3],
+    mut b: *const i8,
+    quads: usize,
+    bias: &[S::V; 2],
+    sums: *mut [[S::V; 2]; SIX],
+) {
+    let constant = S::i32x4_splat(0);
+    let mut found = [*bias; SIX];
+    for _ in 0..quads {
+        // SAFETY: the caller's; each round reads one quad and steps over it.
+        unsafe {
+            let columns = [S::load(b), S::load(b.add(QUAD_HALF))];
+            let rows = [a0, a0.add(4), a1, a1.add(4), a2, a2.add(4)];
+            for (sums, row) in found.iter_mut().zip(rows) {
+                let x = S::load32_splat(row);
+                for (sum, weights) in sums.iter_mut().zip(columns) {
+                    *sum = D::add::<S>(weights, x, *sum, constant);
+                }
+            }
+            (a0, a1, a2) = (a0.add(QUAD_A), a1.add(QUAD_A), a2.add(QUAD_A));
+            b = b.add(QUAD_B);
+        }
+    }
+    // SAFETY: the caller's.
+    unsafe { sums.write(found) };
+}
+
+/// Rows that are multiplied together where a product is one instruction.
+const SIX: usize = 6;
+
+/// Quads of k from which on that pays for the way by memory.
+const MIN_SIX: usize = 12;
+
+/// Tiles that are multiplied together.
+const THREE: usize = 3;
+
+/// Adds what a row's sum gives to all of its columns.
+///
+/// # Safety
+/// `row` is readable for 4 bytes.
+#[inline(always)]
+unsafe fn add_row<S: Simd>(sums: &mut [S::V; 2], row: *const u8) {
+    // SAFETY: the caller's.
+    let row = unsafe { S::load32_splat(row) };
+    *sums = sums.map(|sum| S::i32x4_add(sum, row));
 }
 
 /// From `16 - n` on, a mask of the first `n` bytes of a run.
@@ -475,10 +564,6 @@ impl Dot for PairSums {
 }
 
 /// `R` rows by 8 columns over `quads` quads of k.
-///
-/// An exact product takes x86 5 cycles and two begin in each, so that 8 sums wait for one another;
-/// but V8 makes 10 or 12 of them slower: MobileNet V2 took 6.9 ms with 4 rows and 8.1 with 5, 5.8 and
-/// 6.7 with 6 (both in one page, taking turns; Chromium 156 with AVX-VNNI).
 ///
 /// Measured with pair sums: 45-49 GMAC/s, where
 /// `i32x4_relaxed_dot_i8x16_i7x16_add`, five instructions of V8 without VNNI, makes 36-38.

@@ -15,12 +15,22 @@
 //! the multiplications, and 5 % of the time of 196 rows by 512 x 512: tiles half as deep and the
 //! sums take the rest. MobileNet V1 gained 3 %, for 75 % more memory and twice the error.
 
+use super::PANEL;
 use super::ahead::Ahead;
 use super::packing::{BLOCK, pack_floats};
-use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::shared::Shared;
 use crate::simd::{Native, Simd};
+
+/// Rows of a tile.
+const ROWS: usize = 4;
+
+/// The same where a product and its sum are one instruction, which needs no register between: 12 sums,
+/// the weights of 8 columns and one element of a row are 15 vectors. The shipped build keeps to that
+/// order of instructions (xtask/src/wasm.rs). All of MobileNet V1 32.1 -> 30.0 ms, V2 18.8 -> 17.6,
+/// EfficientNet-Lite0 23.5 -> 22.2 (the least of interleaved runs, classifiers of both builds in one
+/// page, Chromium 156).
+const RELAXED_ROWS: usize = 6;
 
 /// Panels that a row without a tile is multiplied by at once: one at a time each sum would wait for
 /// the last, so that the 49th pixel of 7x7 took as long as a tile of four.
@@ -187,7 +197,8 @@ impl PackedWeights {
         assert!((rows - 1) * a_stride + runs.span() <= a.len());
         assert!((rows - 1) * stride + self.columns <= out.len());
         let (a, out) = (a.as_ptr(), out.as_mut_ptr());
-        let full = rows / TILE_ROWS * TILE_ROWS;
+        let tile_rows = if S::HAS_BYTE_DOT { RELAXED_ROWS } else { ROWS };
+        let full = rows / tile_rows * tile_rows;
         let panels = self.columns.div_ceil(PANEL);
         for first in (0..panels).step_by(ROW_PANELS) {
             let end = panels.min(first + ROW_PANELS);
@@ -195,7 +206,13 @@ impl PackedWeights {
             unsafe {
                 if full > 0 {
                     for panel in first..end {
-                        self.panel::<S>(a, a_stride, runs, panel, full, out, stride);
+                        if S::HAS_BYTE_DOT {
+                            self.panel::<S, RELAXED_ROWS>(
+                                a, a_stride, runs, panel, full, out, stride,
+                            );
+                        } else {
+                            self.panel::<S, ROWS>(a, a_stride, runs, panel, full, out, stride);
+                        }
                     }
                 }
                 // While their weights are in the cache.
@@ -220,7 +237,7 @@ impl PackedWeights {
     // Not inlined: V8 allocates registers better in small functions.
     #[allow(clippy::too_many_arguments, reason = "pointers and strides of two matrices")]
     #[inline(never)]
-    unsafe fn panel<S: Simd>(
+    unsafe fn panel<S: Simd, const R: usize>(
         &self,
         mut a: *const f32,
         a_stride: usize,
@@ -231,22 +248,22 @@ impl PackedWeights {
         stride: usize,
     ) {
         let epilogue = self.epilogue::<S>(panel);
-        let tiles = rows / TILE_ROWS;
+        let tiles = rows / R;
         let weights = self.weights(panel);
         let next = self.panels.get(panel + 1, self.k * PANEL).unwrap_or_default();
         let mut ahead = Ahead::new(next, tiles);
         for _ in 0..tiles {
-            let rows: [_; TILE_ROWS] = core::array::from_fn(|r| a.wrapping_add(r * a_stride));
+            let rows: [_; R] = core::array::from_fn(|r| a.wrapping_add(r * a_stride));
             // SAFETY: each row has its runs, the panel `k * 8` weights; `out` is the caller's.
             unsafe {
-                let sums = madd_tile::<S>(rows, weights, runs, epilogue.bias);
+                let sums = madd_tile::<S, R>(rows, weights, runs, epilogue.bias);
                 for (r, sums) in sums.into_iter().enumerate() {
                     epilogue.store(sums, out.add(r * stride + panel * PANEL));
                 }
             }
             ahead.read();
-            a = a.wrapping_add(TILE_ROWS * a_stride);
-            out = out.wrapping_add(TILE_ROWS * stride);
+            a = a.wrapping_add(R * a_stride);
+            out = out.wrapping_add(R * stride);
         }
     }
 
@@ -334,18 +351,18 @@ impl<S: Simd> Epilogue<S> {
     }
 }
 
-/// A tile of 4 rows by 8 columns: measured 20-23 GMAC/s with relaxed madd, 14-16 with mul and add.
+/// A tile of `R` rows by 8 columns.
 ///
 /// # Safety
 /// Each row of `a` is readable for its runs, `b` for `k * 8`.
 #[inline(always)]
-unsafe fn madd_tile<S: Simd>(
-    mut a: [*const f32; TILE_ROWS],
+unsafe fn madd_tile<S: Simd, const R: usize>(
+    mut a: [*const f32; R],
     mut b: *const f32,
     runs: Runs,
     bias: [S::V; 2],
-) -> [[S::V; 2]; TILE_ROWS] {
-    let mut sums = [bias; TILE_ROWS];
+) -> [[S::V; 2]; R] {
+    let mut sums = [bias; R];
     for _ in 0..runs.count {
         for at in 0..runs.len {
             // SAFETY: the caller's; each round reads one row of 8 columns and steps over it.

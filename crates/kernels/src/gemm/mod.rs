@@ -1,7 +1,9 @@
 //! Matrix products in tiles of 4 rows by 8 columns: rows are pixels, columns output channels.
 //!
-//! A tile of 4 x 8 holds 8 accumulators and leaves room for 4 operands in x86's 16 registers; any
-//! larger tile spills in V8 (measured: 10-28 GMAC/s where 4 x 8 makes 35-38).
+//! A tile of 4 x 8 holds 8 accumulators and leaves room for 4 operands in x86's 16 registers. With
+//! instructions in LLVM's order any larger tile spills in V8 (i16 pairs: 10-28 GMAC/s where 4 x 8 makes
+//! 35-38). Relaxed builds keep to the written order (xtask/src/wasm.rs); there 6 rows are multiplied
+//! together where one instruction is a product and its sum: [`float`] and, of bytes, [`bytes`].
 
 mod ahead;
 pub mod bytes;

@@ -140,6 +140,9 @@ impl Epilogue {
     }
 }
 
+/// Rows that are stored together, at most.
+const MOST_ROWS: usize = 6;
+
 /// Biases and scales of a panel, in registers.
 pub(crate) struct PanelEpilogue<S: Simd> {
     pub bias: [S::V; 2],
@@ -161,7 +164,7 @@ impl<S: Simd> PanelEpilogue<S> {
         out: *mut u8,
         stride: usize,
     ) {
-        let mut rest = [0u8; TILE_ROWS * PANEL];
+        let mut rest = [0u8; MOST_ROWS * PANEL];
         let is_whole = self.columns == PANEL;
         let (to, to_stride) = if is_whole { (out, stride) } else { (rest.as_mut_ptr(), PANEL) };
         let values = sums.map(|[low, high]| {
@@ -199,7 +202,7 @@ impl<S: Simd> PanelEpilogue<S> {
 // Not inlined: whole panels, nearly all, would pay for its registers.
 #[inline(never)]
 unsafe fn copy_columns<const R: usize>(
-    rows: &[u8; TILE_ROWS * PANEL],
+    rows: &[u8; MOST_ROWS * PANEL],
     columns: usize,
     out: *mut u8,
     stride: usize,

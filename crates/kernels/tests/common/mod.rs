@@ -143,7 +143,7 @@ impl Random {
     pub fn conv2d_shape(&mut self) -> Conv2dShape {
         let kernel = self.pick(&[[1, 1], [1, 1], [3, 3], [2, 3], [5, 1]]);
         let groups = self.pick(&[1, 1, 1, 2]);
-        let in_c = self.pick(&[1, 3, 4, 7, 8, 9, 16, 19, 40]) * groups;
+        let in_c = self.pick(&[1, 3, 4, 7, 8, 9, 16, 19, 40, 72]) * groups;
         let out_c = self.pick(&[1, 3, 7, 8, 9, 16, 21, 43]) * groups;
         Conv2dShape { window: self.window(kernel), in_c, out_c, groups }
     }
