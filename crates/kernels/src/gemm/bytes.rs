@@ -125,7 +125,8 @@ pub struct PackedBytes {
 /// advantage: a step of four columns costs about 20 instructions, and 128 products cost 33 here
 /// and 50 in the i16 kernel. Measured, i16 over pair sums, on layers of MobileNet V1, V2 and
 /// EfficientNet-Lite0: at a share of 0.34 0.95 of the time, at 0.29 to 0.30 0.98 to 1.01, at 0.26
-/// 1.06, at 0.20 1.08.
+/// 1.06, at 0.20 1.08. That was with shuffles in both kernels; with loads in their place, the three
+/// networks took with 0.20 the time that they take with 0.29, within 2 %.
 const MAX_EXTRA_SHARE: f64 = 0.29;
 
 impl PackedBytes {
@@ -512,11 +513,8 @@ fn pair(
 
 /// A step of the inner loop.
 pub(super) trait Dot {
-    /// Whether one instruction is all. Then it keeps two of x86's three vector ports busy, and
-    /// shuffles would get in its way: four elements of a row are spread by a load of their own
-    /// (`cargo xtask bench --only relaxed` with AVX-VNNI: 56 against 48 GMAC/s for 32 -> 64
-    /// channels, 73 against 70 for 512 -> 512). And it is fast enough to wait for weights, which
-    /// are read ahead.
+    /// Whether one instruction is all. Then it is fast enough to wait for weights, which are read
+    /// ahead, and so slow to answer that more than 8 sums are needed.
     const IS_ONE_INSTRUCTION: bool;
 
     /// What each step needs, made once for all tiles.
@@ -565,7 +563,13 @@ impl Dot for PairSums {
 
 /// `R` rows by 8 columns over `quads` quads of k.
 ///
-/// Measured with pair sums: 45-49 GMAC/s, where
+/// Four elements of a row are spread by a load of their own: multiplications and additions keep x86's
+/// three vector ports busy, and a shuffle takes one of them. MobileNet V1 without VNNI 20.4 -> 18.6 ms,
+/// V2 13.7 -> 12.4, EfficientNet-Lite0 17.1 -> 15.8 (the least of interleaved runs, classifiers of both
+/// builds in one page, Chromium 156). While each address took an addition of its own the two were
+/// equal: see `ADDRESSES` in xtask/src/wasm.rs.
+///
+/// Measured with pair sums and shuffles: 45-49 GMAC/s, where
 /// `i32x4_relaxed_dot_i8x16_i7x16_add`, five instructions of V8 without VNNI, makes 36-38.
 ///
 /// # Safety
@@ -580,18 +584,12 @@ unsafe fn byte_tile<S: Simd, D: Dot, const R: usize>(
 ) {
     for _ in 0..quads {
         // SAFETY: the caller's; each round reads one quad and steps over it.
-        let columns = unsafe { [S::load(b), S::load(b.add(16))] };
-        // SAFETY: the caller's.
-        let rows = if D::IS_ONE_INSTRUCTION { columns[0] } else { unsafe { S::load(a) } };
+        let columns = unsafe { [S::load(b), S::load(b.add(QUAD_HALF))] };
         macro_rules! row {
             ($r:literal) => {
                 if $r < R {
-                    let x = if D::IS_ONE_INSTRUCTION {
-                        // SAFETY: one of the four rows of the quad.
-                        unsafe { S::load32_splat(a.add($r * 4)) }
-                    } else {
-                        S::i32x4_splat_lane::<$r>(rows)
-                    };
+                    // SAFETY: one of the four rows of the quad.
+                    let x = unsafe { S::load32_splat(a.add($r * 4)) };
                     for (sum, weights) in sums[$r].iter_mut().zip(columns) {
                         *sum = D::add::<S>(weights, x, *sum, constant);
                     }

@@ -109,14 +109,15 @@ impl HalfExtra<'_> {
     ) {
         let mut weights = self.weights.as_ptr();
         for &quad in self.quads {
-            // SAFETY: the caller's; there are 16 weights for each quad.
-            let (rows, columns) =
-                unsafe { (S::load(a.add(quad as usize * QUAD_A)), S::load(weights)) };
+            // SAFETY: there are 16 weights for each quad.
+            let columns = unsafe { S::load(weights) };
+            let a = a.wrapping_add(quad as usize * QUAD_A);
             weights = weights.wrapping_add(QUAD_HALF);
             macro_rules! row {
                 ($r:literal) => {
                     if $r < R {
-                        let x = S::i32x4_splat_lane::<$r>(rows);
+                        // SAFETY: the caller's; one of the four rows of the quad.
+                        let x = unsafe { S::load32_splat(a.wrapping_add($r * 4)) };
                         sums[$r][HALF] = PairSums::add::<S>(columns, x, sums[$r][HALF], ones);
                     }
                 };

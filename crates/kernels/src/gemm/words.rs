@@ -173,8 +173,12 @@ impl Product for PackedWords {
 
 /// The loop that everything else is there for: `R` rows by 8 columns over `pairs` k-pairs.
 ///
-/// One 16-byte load brings a pair of all four rows, shuffles spread it: measured 35-38 GMAC/s,
-/// where four loads of 4 bytes make 30-36. Unrolled by hand 2x or 4x V8 spills: 25-31.
+/// A pair of each row is spread by a load of its own: multiplications and additions keep x86's three
+/// vector ports busy, and a shuffle takes one of them. MobileNet V1 25.2 -> 22.0 ms, V2 16.2 -> 14.1,
+/// EfficientNet-Lite0 20.5 -> 18.1 (simd128.wasm, the least of interleaved runs, classifiers of both
+/// builds in one page, Chromium 156). While each address took an addition of its own, one load for
+/// four rows and shuffles were better: 35-38 GMAC/s to 30-36 (see `ADDRESSES` in xtask/src/wasm.rs).
+/// Unrolled by hand 2x or 4x V8 spilled: 25-31.
 ///
 /// # Safety
 /// `a` is readable for `pairs * 8` elements, `b` for `pairs * 16`.
@@ -188,11 +192,12 @@ pub(super) unsafe fn dot_tile<S: Simd, const R: usize>(
     let mut sums = [bias; R];
     for _ in 0..pairs {
         // SAFETY: the caller's; each round reads one pair and steps over it.
-        let (rows, columns) = unsafe { (S::load(a), [S::load(b), S::load(b.add(8))]) };
+        let columns = unsafe { [S::load(b), S::load(b.add(8))] };
         macro_rules! row {
             ($r:literal) => {
                 if $r < R {
-                    let x = S::i32x4_splat_lane::<$r>(rows);
+                    // SAFETY: the pair of one of the four rows.
+                    let x = unsafe { S::load32_splat(a.add($r * 2)) };
                     for (sum, y) in sums[$r].iter_mut().zip(columns) {
                         *sum = S::i32x4_add(*sum, S::i32x4_dot_i16x8(x, y));
                     }

@@ -96,8 +96,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn and(a: Self::V, b: Self::V) -> Self::V;
     /// `a ^ b`.
     fn xor(a: Self::V, b: Self::V) -> Self::V;
-    /// 32-bit lane `LANE` in all four.
-    fn i32x4_splat_lane<const LANE: usize>(a: Self::V) -> Self::V;
     /// `a0 b0 a1 b1` of 32-bit lanes.
     fn i32x4_interleave_low(a: Self::V, b: Self::V) -> Self::V;
     /// `a2 b2 a3 b3` of 32-bit lanes.

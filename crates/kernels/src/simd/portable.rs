@@ -121,10 +121,6 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         V(zip(a.0, b.0, |x, y| x ^ y))
     }
     #[inline(always)]
-    fn i32x4_splat_lane<const LANE: usize>(a: V) -> V {
-        from_i32s([i32s(a)[LANE]; 4])
-    }
-    #[inline(always)]
     fn i32x4_interleave_low(a: V, b: V) -> V {
         from_i32s(interleave(i32s(a), i32s(b), 0))
     }

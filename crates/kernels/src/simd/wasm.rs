@@ -78,10 +78,6 @@ macro_rules! level {
                 f32x4_splat(x)
             }
             #[inline(always)]
-            fn i32x4_splat_lane<const LANE: usize>(a: v128) -> v128 {
-                i32x4_shuffle::<LANE, LANE, LANE, LANE>(a, a)
-            }
-            #[inline(always)]
             fn i32x4_interleave_low(a: v128, b: v128) -> v128 {
                 i32x4_shuffle::<0, 4, 1, 5>(a, b)
             }
