@@ -2,8 +2,8 @@
 //!
 //! A tile of 4 x 8 holds 8 accumulators and leaves room for 4 operands in x86's 16 registers. With
 //! instructions in LLVM's order any larger tile spills in V8 (i16 pairs: 10-28 GMAC/s where 4 x 8 makes
-//! 35-38). Relaxed builds keep to the written order (xtask/src/wasm.rs); there 6 rows are multiplied
-//! together where one instruction is a product and its sum: [`float`] and, of bytes, [`bytes`].
+//! 35-38). Relaxed builds keep to the written order (xtask/src/wasm.rs); there 5 rows of floats, and 6
+//! of bytes, are multiplied together where one instruction is a product and its sum.
 
 mod ahead;
 pub mod bytes;
