@@ -348,14 +348,17 @@ impl<D: Dot> Product for By<'_, D> {
         let mut ahead = Ahead::new(next_panel(&weights.panels, quads * QUAD_B, panel), tiles);
         let (mut a, mut out) = (packed, out);
         let mut tiles = tiles;
-        if D::IS_ONE_INSTRUCTION && PLAIN && R == TILE_ROWS && quads >= MIN_SIX {
-            let mut sums = [epilogue.bias; SIX];
-            // From two rows of a tile to the next two: within it, then to the next tile.
-            let (mut near, mut far) = (QUAD_A / 2, tile_bytes - QUAD_A / 2);
-            for _ in 0..tiles / THREE * 2 {
-                let next = a.wrapping_add(near);
-                let pairs = [a, next, next.wrapping_add(far)];
-                // SAFETY: two rows each of tiles that there are; rows are the caller's.
+        let mut sums = [epilogue.bias; SIX];
+        while D::IS_ONE_INSTRUCTION && R == TILE_ROWS && quads >= MIN_SIX && tiles >= THREE {
+            let next = a.wrapping_add(tile_bytes);
+            let last = next.wrapping_add(tile_bytes);
+            let half = QUAD_A / 2;
+            // Rows 0 to 5, then 6 to 11.
+            for pairs in [
+                [a, a.wrapping_add(half), next],
+                [next.wrapping_add(half), last, last.wrapping_add(half)],
+            ] {
+                // SAFETY: two rows each of three tiles that there are; rows are the caller's.
                 unsafe {
                     six_rows::<S, D>(pairs, b, quads, &epilogue.bias, &mut sums);
                     if weights.weight_zero_point != 0 {
@@ -365,12 +368,12 @@ impl<D: Dot> Product for By<'_, D> {
                     }
                     epilogue.store::<SIX, PLAIN>(sums, out, stride);
                 }
-                ahead.read();
-                ahead.read();
-                (a, out) = (pairs[2].wrapping_add(near), out.wrapping_add(SIX * stride));
-                (near, far) = (far, near);
+                out = out.wrapping_add(SIX * stride);
             }
-            tiles %= THREE;
+            for _ in 0..THREE {
+                ahead.read();
+            }
+            (a, tiles) = (last.wrapping_add(tile_bytes), tiles - THREE);
         }
         for _ in 0..tiles {
             // SAFETY: a tile holds `quads` groups of 16 bytes and four sums of 4, `b` groups of
