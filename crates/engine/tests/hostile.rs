@@ -1,21 +1,16 @@
 //! Whatever the bytes are, the way from a file to its outputs ends: in an error, or in a model that
 //! runs. No panic, no hang, no memory beyond the budget.
 
+mod peak;
+
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use achado_engine::{Session, SessionOptions};
 use achado_model::limits::{READ_BUDGET_BASE_BYTES, READ_BUDGET_PER_BYTE};
 use achado_model::{Bytes, Result, tflite};
-use peak_alloc::PeakAlloc;
-
-#[global_allocator]
-static ALLOCATOR: PeakAlloc = PeakAlloc;
-
-/// The allocator counts for the whole process, so tests take turns.
-static TURN: Mutex<()> = Mutex::new(());
+use peak::{peak_of, turn};
 
 /// What a session of these tests may hold.
 const MEMORY_BYTES: usize = 64 << 20;
@@ -27,22 +22,15 @@ const COMPILE_BYTES_PER_BYTE: usize = 40;
 /// No file of these tests may take longer to read, compile and run, also on a busy machine.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
-fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
 /// Reads, compiles and, if `runs`, runs; checks the time and the peak of what was allocated.
 fn try_file(file: &[u8], runs: bool) -> Result<()> {
     let budget = READ_BUDGET_BASE_BYTES
         + (READ_BUDGET_PER_BYTE + COMPILE_BYTES_PER_BYTE) * file.len()
         + MEMORY_BYTES;
     let bytes = Bytes::from(file.to_vec());
-    let before = ALLOCATOR.current_usage();
-    ALLOCATOR.reset_peak_usage();
     let start = Instant::now();
-    let result = use_model(bytes, runs);
+    let (result, peak) = peak_of(|| use_model(bytes, runs));
     let elapsed = start.elapsed();
-    let peak = ALLOCATOR.peak_usage().saturating_sub(before);
     assert!(peak <= budget, "{peak} bytes allocated, the budget is {budget}");
     assert!(elapsed < TIME_LIMIT, "it took {elapsed:?}");
     result

@@ -1,24 +1,12 @@
-//! Float weights that are packed in the memory of the model's file: the same numbers, in half of the
-//! memory.
+//! Float weights that are packed in the memory of the model's file: the same numbers, in less memory.
 
 mod graph;
-
-use std::sync::{Mutex, MutexGuard};
+mod peak;
 
 use achado_engine::{Session, SessionOptions};
 use achado_model::{Activation, Bytes, DataType, Model, Operator, Padding, TensorId, tflite};
 use graph::{Graph, floats, set};
-use peak_alloc::PeakAlloc;
-
-#[global_allocator]
-static ALLOCATOR: PeakAlloc = PeakAlloc;
-
-/// The allocator counts for the whole process, so tests take turns.
-static TURN: Mutex<()> = Mutex::new(());
-
-fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
+use peak::{peak_of, turn};
 
 const IN: usize = 192;
 const MIDDLE: usize = 1001;
@@ -29,7 +17,7 @@ fn numbers(count: usize) -> Vec<f32> {
 }
 
 /// A pointwise CONV_2D and two FULLY_CONNECTED, of which the last has fewer columns than a panel.
-/// `ties` lets the first also read the weights of the second.
+/// `ties` puts a third in between that reads the weights of the first, too.
 fn file(ties: bool) -> Vec<u8> {
     let mut graph = Graph::default();
     let picture = graph.input("picture", DataType::Float32, &[1, 1, 5, IN]);
@@ -57,10 +45,8 @@ fn file(ties: bool) -> Vec<u8> {
 }
 
 fn run(model: Model) -> (Vec<f32>, usize) {
-    let before = ALLOCATOR.current_usage();
-    ALLOCATOR.reset_peak_usage();
-    let mut session = Session::new(model, &SessionOptions::default()).expect("a session");
-    let taken = ALLOCATOR.peak_usage() - before;
+    let (session, taken) = peak_of(|| Session::new(model, &SessionOptions::default()));
+    let mut session = session.expect("a session");
     set(&mut session, 0, &numbers(5 * IN));
     session.run().expect("a run");
     (floats(&session), taken)

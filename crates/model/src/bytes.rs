@@ -20,6 +20,11 @@ impl Bytes {
             .then(|| Self { owner: Arc::clone(&self.owner), range: start..end })
     }
 
+    /// Whether they lie in this buffer.
+    pub fn is_of(&self, owner: &Arc<Vec<u8>>) -> bool {
+        Arc::ptr_eq(&self.owner, owner)
+    }
+
     /// The buffer and the range.
     pub fn into_parts(self) -> (Arc<Vec<u8>>, Range<usize>) {
         (self.owner, self.range)

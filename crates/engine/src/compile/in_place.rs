@@ -31,16 +31,13 @@ pub(super) fn pack(model: &mut Model, folded: &[bool], products: &[Option<Produc
     let (mut file, _) = data.into_parts();
 
     // All that points into the file lets go of it, so that it has one owner.
-    let mut parts: Vec<Option<Range<usize>>> = Vec::with_capacity(model.tensors.len());
-    for tensor in &mut model.tensors {
-        parts.push(match tensor.data.take().map(Bytes::into_parts) {
-            Some((owner, range)) if Arc::ptr_eq(&owner, &file) => Some(range),
-            other => {
-                tensor.data = other.and_then(|(owner, range)| Bytes::of(owner, range));
-                None
-            }
-        });
-    }
+    let tensors = model.tensors.iter_mut();
+    let parts: Vec<Option<Range<usize>>> = tensors
+        .map(|tensor| {
+            let part = tensor.data.take_if(|data| data.is_of(&file))?;
+            Some(part.into_parts().1)
+        })
+        .collect();
     let alone = alone(&parts);
     let range =
         |weights: &Weights| parts[weights.tensor.0].clone().filter(|_| alone[weights.tensor.0]);

@@ -1,8 +1,9 @@
 //! From a model to a plan: one file a pass.
 //!
 //! [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
-//! [`dynamic`] finds products of integers among operators on floats,
-//! [`in_place`] packs float weights where they are, [`lower`] turns each into packed steps, [`arena`] gives every tensor its place.
+//! [`dynamic`] finds products of integers among operators on floats, [`in_place`] packs float weights
+//! where they are, [`lower`] turns each operator into packed steps, [`arena`] gives every tensor its
+//! place.
 
 mod arena;
 mod dynamic;
@@ -79,7 +80,6 @@ pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize
 }
 
 /// What is known of the nodes and tensors of a model before it is lowered.
-#[derive(Clone, Copy)]
 pub(crate) struct Found<'a> {
     /// By node: whether its results are constants.
     pub folded: &'a [bool],

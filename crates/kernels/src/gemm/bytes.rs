@@ -17,7 +17,7 @@ use super::excess::Extra;
 use super::packing::{BLOCK, pack_quads};
 use super::pairing::{Offences, RUN};
 use super::quantized::{Operands, Segments};
-use super::tile::{Epilogue, Product, multiply, transpose};
+use super::tile::{Epilogue, MOST_ROWS, Product, multiply, transpose};
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
@@ -408,8 +408,10 @@ impl<D: Dot> Product for By<'_, D> {
 /// An exact product takes x86 5 cycles and two begin in each, so that the 8 sums of a tile wait for one
 /// another. Three tiles of 4 rows are two of 6, with 12 sums: all of MobileNet V1 9.97 -> 8.78 ms, V2
 /// 6.80 -> 6.52, EfficientNet-Lite0 8.83 -> 8.36 (the least of interleaved runs, classifiers of both
-/// builds in one page, Chromium 156 with AVX-VNNI). The shipped build keeps to this order of instructions (xtask/src/wasm.rs): 15 vectors are alive, which is all that V8 has. So
-/// the sums leave by memory: requantised and stored here, they made all of it slower than 4 rows are.
+/// builds in one page, Chromium 156 with AVX-VNNI). The shipped build keeps to this order of
+/// instructions (xtask/src/wasm.rs): 15 vectors are alive, which is all that V8 has. So the sums leave
+/// by memory: requantised and stored here, they made all of it slower than 4 rows are. Only for results
+/// that are not clamped, which saves no size, it made MobileNet V1 slower, too: 8.9 -> 12.9 ms.
 ///
 /// # Safety
 /// Each of `a` is readable as two rows of a tile of `quads` are, `b` for `quads * 32`, `sums` writable
@@ -444,7 +446,7 @@ unsafe fn six_rows<S: Simd, D: Dot>(
 }
 
 /// Rows that are multiplied together where a product is one instruction.
-const SIX: usize = 6;
+const SIX: usize = MOST_ROWS;
 
 /// Quads of k from which on that pays for the way by memory.
 const MIN_SIX: usize = 12;

@@ -141,7 +141,7 @@ impl Epilogue {
 }
 
 /// Rows that are stored together, at most.
-const MOST_ROWS: usize = 6;
+pub(super) const MOST_ROWS: usize = 6;
 
 /// Biases and scales of a panel, in registers.
 pub(crate) struct PanelEpilogue<S: Simd> {
@@ -164,6 +164,7 @@ impl<S: Simd> PanelEpilogue<S> {
         out: *mut u8,
         stride: usize,
     ) {
+        const { assert!(R <= MOST_ROWS) };
         let mut rest = [0u8; MOST_ROWS * PANEL];
         let is_whole = self.columns == PANEL;
         let (to, to_stride) = if is_whole { (out, stride) } else { (rest.as_mut_ptr(), PANEL) };
