@@ -14,8 +14,7 @@ use core::marker::PhantomData;
 
 use super::ahead::{Ahead, next_panel};
 use super::excess::Extra;
-use super::packing::{BLOCK, pack_quads};
-use super::pairing::{Offences, RUN};
+use super::packing::{BLOCK, RUN, pack_quads};
 use super::quantized::{Operands, Segments};
 use super::tile::{Epilogue, MOST_ROWS, Product, multiply, transpose};
 use super::{PANEL, TILE_ROWS};
@@ -99,10 +98,6 @@ impl Segments {
     fn quads(&self) -> usize {
         self.len.div_ceil(4)
     }
-
-    fn runs(&self) -> usize {
-        self.len.div_ceil(RUN)
-    }
 }
 
 /// Weights of bytes, biases and scales of a quantised matrix product.
@@ -111,8 +106,6 @@ pub struct PackedBytes {
     dot: ByteDot,
     segments: Segments,
     panels: AlignedVec<i8>,
-    /// For each run of 16 elements of a segment, which element goes where.
-    order: AlignedVec<u8>,
     extra: Extra,
     epilogue: Epilogue,
     /// The zero point of the weights, whose product with the sum of each row is subtracted.
@@ -121,13 +114,12 @@ pub struct PackedBytes {
     flip: i8,
 }
 
-/// Above this share of half-panel quads with a step of their own, the pair-sum kernel has lost its
-/// advantage: a step of four columns costs about 20 instructions, and 128 products cost 33 here
-/// and 50 in the i16 kernel. Measured, i16 over pair sums, on layers of MobileNet V1, V2 and
-/// EfficientNet-Lite0: at a share of 0.34 0.95 of the time, at 0.29 to 0.30 0.98 to 1.01, at 0.26
-/// 1.06, at 0.20 1.08. That was with shuffles in both kernels; with loads in their place, the three
-/// networks took with 0.20 the time that they take with 0.29, within 2 %.
-const MAX_EXTRA_SHARE: f64 = 0.29;
+/// Above this share of steps of excess weights, of those of half a panel, the pair-sum kernel has lost
+/// its advantage: such a step costs about 31 instructions, and 128 products cost 33 here and 50 in
+/// the i16 kernel. Between 0.18 and 0.24 MobileNet V1, V2 and EfficientNet-Lite0 took the same time
+/// within 1 %; with 0.29 V2 took 1 % more (AMD EPYC of family 26, whose ports for products are as busy
+/// in both kernels; others gain more by fewer instructions).
+const MAX_EXTRA_SHARE: f64 = 0.2;
 
 impl PackedBytes {
     /// Packs the weights; `None` where the i16 kernel wins.
@@ -148,7 +140,6 @@ impl PackedBytes {
         let mut epilogue = Epilogue::new::<T>(columns, requant);
         let (values, flip_weights): (&[i8], _) =
             (bytemuck::cast_slice(weights.values), middle as i8);
-        let order = pair(dot, columns, &segments, values, flip_weights);
         // Columns that are not there weigh nothing.
         let absent = vec![flip_weights; k];
         // sum((a - za) * (w - zw)) = sum(a * w) - za * sum(w) - zw * sum(a) + k * za * zw
@@ -161,7 +152,7 @@ impl PackedBytes {
             panels.grow((first / PANEL + 1) * quads * QUAD_B);
             let panel = first / PANEL * quads * QUAD_B + first % PANEL * 4;
             let panel = &mut panels[panel..];
-            let sums = pack_quads::<Native>(block, &segments, &order, flip_weights, panel);
+            let sums = pack_quads::<Native>(block, &segments, flip_weights, panel);
             for (column, sum) in (first..columns).zip(sums) {
                 epilogue.bias[column] = weights
                     .bias
@@ -179,7 +170,7 @@ impl PackedBytes {
         if extra.steps() as f64 > MAX_EXTRA_SHARE * halves as f64 {
             return None;
         }
-        Some(Self { dot, segments, panels, order, extra, epilogue, weight_zero_point, flip })
+        Some(Self { dot, segments, panels, extra, epilogue, weight_zero_point, flip })
     }
 
     /// Bytes of a packed tile of 4 rows: its quads, then four sums where weights have a zero point.
@@ -193,10 +184,7 @@ impl PackedBytes {
 
     /// The size in memory.
     pub fn size_bytes(&self) -> usize {
-        self.panels.size_bytes()
-            + self.order.size_bytes()
-            + self.extra.size_bytes()
-            + self.epilogue.size_bytes()
+        self.panels.size_bytes() + self.extra.size_bytes() + self.epilogue.size_bytes()
     }
 
     /// The name of the kernel, for profiles.
@@ -222,16 +210,12 @@ impl PackedBytes {
         let len = self.segments.len;
         let to = &mut tile[segment * self.segments.quads() * QUAD_A..];
         let to = to[..self.segments.quads() * QUAD_A].as_mut_ptr();
-        let order = &self.order[segment * self.segments.runs() * RUN..];
-        let order = order[..self.segments.runs() * RUN].as_ptr();
         let flip = S::i8x16_splat(self.flip);
         let mut at = 0;
         while at + RUN <= len {
             // SAFETY: 16 elements from `at` are within `len`; 4 quads of `to` belong to them.
             unsafe {
-                let order = S::load(order.add(at));
-                let bytes =
-                    rows.map(|row| S::xor(S::i8x16_swizzle(S::load(row.add(at)), order), flip));
+                let bytes = rows.map(|row| S::xor(S::load(row.add(at)), flip));
                 for (quad, v) in transpose::<S>(bytes).into_iter().enumerate() {
                     S::store(to.add(at * TILE_ROWS + quad * QUAD_A), v);
                 }
@@ -240,11 +224,10 @@ impl PackedBytes {
         }
         let rest = len - at;
         if rest > 0 {
-            // SAFETY: `rest` elements from `at` are within `len`, 16 within the slack; the order
-            // has whole runs; the quads stored are those that `rest` begins.
+            // SAFETY: `rest` elements from `at` are within `len`, 16 within the slack; the quads
+            // stored are those that `rest` begins.
             unsafe {
-                let (order, mask) =
-                    (S::load(order.add(at)), S::load(MASKS.as_ptr().add(RUN - rest)));
+                let mask = S::load(MASKS.as_ptr().add(RUN - rest));
                 let bytes = rows.map(|row| {
                     let v = if rest + slack >= RUN {
                         S::and(S::load(row.add(at)), mask)
@@ -253,7 +236,7 @@ impl PackedBytes {
                         tail.as_mut_ptr().copy_from_nonoverlapping(row.add(at), rest);
                         S::load(tail.as_ptr())
                     };
-                    S::xor(S::i8x16_swizzle(v, order), flip)
+                    S::xor(v, flip)
                 });
                 for (quad, v) in transpose::<S>(bytes).into_iter().enumerate() {
                     if quad * 4 < rest {
@@ -385,13 +368,13 @@ impl<D: Dot> Product for By<'_, D> {
                         add_row::<S>(sums, a.add(quads * QUAD_A + r * 4));
                     }
                 }
-                byte_tile::<S, D, R>(a, b, quads, constant, &mut sums);
                 if !D::IS_ONE_INSTRUCTION
                     && let Some([low, high]) = extra
                 {
                     low.add::<S, R, 0>(a, constant, &mut sums);
                     high.add::<S, R, 1>(a, constant, &mut sums);
                 }
+                byte_tile::<S, D, R>(a, b, quads, constant, &mut sums);
                 epilogue.store::<R, PLAIN>(sums, out, stride);
             }
             if D::IS_ONE_INSTRUCTION {
@@ -475,42 +458,6 @@ const MASKS: [u8; 2 * RUN] = {
     }
     masks
 };
-
-/// Columns that are looked at to pair elements.
-const SAMPLED_COLUMNS: usize = 96;
-
-/// Orders each run of 16 elements of k for the pair-sum kernel; the others take them as they come.
-#[inline(never)]
-fn pair(
-    dot: ByteDot,
-    columns: usize,
-    segments: &Segments,
-    weights: &[i8],
-    flip: i8,
-) -> AlignedVec<u8> {
-    let k = segments.count * segments.len;
-    let mut order = AlignedVec::zeroed(segments.count * segments.runs() * RUN);
-    for (run, order) in order.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
-        let (segment, first) = (run / segments.runs(), run % segments.runs() * RUN);
-        let len = (segments.len - first).min(RUN);
-        if dot != ByteDot::PairSum {
-            *order = core::array::from_fn(|i| i as u8);
-            continue;
-        }
-        let mut offences = Offences::default();
-        // A sample of the columns finds the pairs that offend often, in a fraction of the time.
-        for column in (0..columns).step_by(columns.div_ceil(SAMPLED_COLUMNS)) {
-            let from = &weights[column * k + segment * segments.len + first..][..len];
-            let mut run = [0; RUN];
-            for (place, &weight) in run.iter_mut().zip(from) {
-                *place = weight ^ flip;
-            }
-            offences.add::<Native>(&run);
-        }
-        *order = offences.order(len.next_multiple_of(4));
-    }
-    order
-}
 
 /// A step of the inner loop.
 pub(super) trait Dot {

@@ -10,7 +10,6 @@ pub mod bytes;
 mod excess;
 pub mod float;
 mod packing;
-mod pairing;
 pub mod quantized;
 pub mod sums;
 pub(crate) mod tile;

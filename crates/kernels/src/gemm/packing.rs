@@ -5,11 +5,13 @@
 
 use super::PANEL;
 use super::bytes::{QUAD_B, QUAD_HALF};
-use super::pairing::RUN;
 use super::quantized::Segments;
 use super::tile::transpose;
 use super::words::PAIR_B;
 use crate::simd::Simd;
+
+/// Elements of k that are packed together: a vector of bytes.
+pub(super) const RUN: usize = 16;
 
 /// Columns of a block: half a panel.
 pub(super) const BLOCK: usize = PANEL / 2;
@@ -22,13 +24,12 @@ fn head<const N: usize>(from: &[i8], at: usize, len: usize, filler: i8) -> [i8; 
     head
 }
 
-/// Packs four columns into their half of a panel of quads, each run of 16 elements in its order,
-/// and gives the sums of their weights. They become signed by `flip`, which is zero by then.
+/// Packs four columns into their half of a panel of quads, and gives the sums of their weights. They
+/// become signed by `flip`, which is zero by then.
 #[inline(never)]
 pub(super) fn pack_quads<S: Simd>(
     columns: [&[i8]; BLOCK],
     segments: &Segments,
-    order: &[u8],
     flip: i8,
     panel: &mut [i8],
 ) -> [i32; BLOCK] {
@@ -36,23 +37,21 @@ pub(super) fn pack_quads<S: Simd>(
     let flips = S::i8x16_splat(flip);
     let mut sums = S::i32x4_splat(0);
     let mut packed = 0;
-    let mut orders = order.as_chunks::<RUN>().0.iter();
     let mut quads = panel.chunks_mut(QUAD_B);
     for segment in 0..segments.count {
         let first = segment * segments.len;
-        for (at, order) in (0..segments.len).step_by(RUN).zip(&mut orders) {
+        for at in (0..segments.len).step_by(RUN) {
             let len = (segments.len - at).min(RUN);
             let bytes = columns.map(|column| {
                 let at = first + at;
                 // SAFETY: 16 elements of the slice, or of the array.
-                let (v, order) = unsafe {
-                    let v = match column[at..].first_chunk::<RUN>() {
+                let v = unsafe {
+                    match column[at..].first_chunk::<RUN>() {
                         Some(run) if len == RUN => S::load(run),
                         _ => S::load(&head::<RUN>(column, at, len, flip)),
-                    };
-                    (v, S::load(order))
+                    }
                 };
-                S::xor(S::i8x16_swizzle(v, order), flips)
+                S::xor(v, flips)
             });
             for (v, quad) in transpose::<S>(bytes).into_iter().take(len.div_ceil(4)).zip(&mut quads)
             {

@@ -166,8 +166,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `a * b + c`: fused in the relaxed level, two roundings in the others.
     fn f32x4_madd(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
-    /// Byte `i` of the result is byte `indices[i]` of `a`; indices are below 16.
-    fn i8x16_swizzle(a: Self::V, indices: Self::V) -> Self::V;
     /// Sums of neighbouring unsigned bytes, then of neighbouring words: four bytes to each lane.
     fn i32x4_sum_quads_u8x16(a: Self::V) -> Self::V;
     /// Products of signed bytes with activations, neighbours added into words.

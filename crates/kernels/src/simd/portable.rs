@@ -274,10 +274,6 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
     }
 
     #[inline(always)]
-    fn i8x16_swizzle(a: V, indices: V) -> V {
-        V(indices.0.map(|i| a.0[usize::from(i & 15)]))
-    }
-    #[inline(always)]
     fn i32x4_sum_quads_u8x16(a: V) -> V {
         let (quads, _) = a.0.as_chunks::<4>();
         from_i32s(core::array::from_fn(|i| quads[i].iter().map(|&x| i32::from(x)).sum()))

@@ -14,7 +14,7 @@ pub struct Simd128;
 pub struct Relaxed;
 
 macro_rules! level {
-    ($level:ty, $name:literal, $has_byte_dot:literal, $madd:expr, $swizzle:ident, $dot:expr, $dot_add:expr) => {
+    ($level:ty, $name:literal, $has_byte_dot:literal, $madd:expr, $dot:expr, $dot_add:expr) => {
         impl Simd for $level {
             type V = v128;
             const NAME: &'static str = $name;
@@ -127,7 +127,7 @@ macro_rules! level {
                 $dot_add(weights, activations, sum)
             }
 
-            level!(@one i8x16_swizzle $swizzle, and v128_and, xor v128_xor, i16x8_add i16x8_add, i16x8_add_sat i16x8_add_sat, i16x8_sub i16x8_sub,
+            level!(@one and v128_and, xor v128_xor, i16x8_add i16x8_add, i16x8_add_sat i16x8_add_sat, i16x8_sub i16x8_sub,
                 i32x4_add i32x4_add, i32x4_sub i32x4_sub, i32x4_mul i32x4_mul, i32x4_max i32x4_max,
                 i32x4_dot_i16x8 i32x4_dot_i16x8, i16x8_max i16x8_max, i16x8_min i16x8_min, i16x8_narrow_i32x4 i16x8_narrow_i32x4,
                 i8x16_narrow_i16x8 i8x16_narrow_i16x8, u8x16_narrow_i16x8 u8x16_narrow_i16x8,
@@ -172,7 +172,6 @@ level!(
     "simd128",
     false,
     |a, b, c| f32x4_add(f32x4_mul(a, b), c),
-    i8x16_swizzle,
     none::dot,
     none::dot_add
 );
@@ -182,7 +181,6 @@ level!(
     "relaxed",
     true,
     |a, b, c| f32x4_relaxed_madd(a, b, c),
-    i8x16_relaxed_swizzle,
     i16x8_relaxed_dot_i8x16_i7x16,
     i32x4_relaxed_dot_i8x16_i7x16_add
 );
