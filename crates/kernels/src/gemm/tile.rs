@@ -1,5 +1,7 @@
 //! What the quantised matrix products share: the loop over tiles, requantising and storing.
 
+use core::mem::MaybeUninit;
+
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
@@ -165,9 +167,11 @@ impl<S: Simd> PanelEpilogue<S> {
         stride: usize,
     ) {
         const { assert!(R <= MOST_ROWS) };
-        let mut rest = [0u8; MOST_ROWS * PANEL];
+        // Not made zeros, which would cost each whole panel some stores.
+        let mut rest = MaybeUninit::<[u8; MOST_ROWS * PANEL]>::uninit();
         let is_whole = self.columns == PANEL;
-        let (to, to_stride) = if is_whole { (out, stride) } else { (rest.as_mut_ptr(), PANEL) };
+        let (to, to_stride) =
+            if is_whole { (out, stride) } else { (rest.as_mut_ptr().cast(), PANEL) };
         let values = sums.map(|[low, high]| {
             let apply = if PLAIN { VectorRequantize::apply_plain } else { VectorRequantize::apply };
             [apply(&self.requant, low, self.scale[0]), apply(&self.requant, high, self.scale[1])]
@@ -190,8 +194,8 @@ impl<S: Simd> PanelEpilogue<S> {
             r += 2;
         }
         if !is_whole {
-            // SAFETY: the caller's.
-            unsafe { copy_columns::<R>(&rest, self.columns, out, stride) };
+            // SAFETY: the caller's; `R` rows have been stored.
+            unsafe { copy_columns::<R>(rest.as_ptr().cast(), self.columns, out, stride) };
         }
     }
 }
@@ -199,19 +203,18 @@ impl<S: Simd> PanelEpilogue<S> {
 /// Copies the first `columns` of each of `R` rows of a panel.
 ///
 /// # Safety
-/// `out` is writable for the columns of each row.
+/// `rows` is readable for `R` rows of a panel, `out` writable for the columns of each.
 // Not inlined: whole panels, nearly all, would pay for its registers.
 #[inline(never)]
 unsafe fn copy_columns<const R: usize>(
-    rows: &[u8; MOST_ROWS * PANEL],
+    rows: *const u8,
     columns: usize,
     out: *mut u8,
     stride: usize,
 ) {
-    for (r, row) in rows.as_chunks::<PANEL>().0[..R].iter().enumerate() {
-        let row = &row[..columns];
+    for r in 0..R {
         // SAFETY: the caller's.
-        unsafe { out.add(r * stride).copy_from_nonoverlapping(row.as_ptr(), columns) };
+        unsafe { out.add(r * stride).copy_from_nonoverlapping(rows.add(r * PANEL), columns) };
     }
 }
 
