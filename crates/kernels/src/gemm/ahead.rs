@@ -15,7 +15,7 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// `weights` are those of the next panel; empty behind the last.
+    /// `weights` are those of the next panel, empty behind the last; they are read in `tiles` tiles.
     #[inline(always)]
     pub fn new<T>(weights: &[T], tiles: usize) -> Self {
         let weights = weights.as_ptr_range();
