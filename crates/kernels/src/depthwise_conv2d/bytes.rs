@@ -188,6 +188,7 @@ impl DepthwiseBytes {
         let interior = window.pad_left * groups(K) * QUAD;
         let count = window.in_w.min(self.columns() - window.pad_left);
         let row_len = window.out_w * in_c;
+        let panel = work.channel / CHANNELS;
         let Range { start: mut row, end } = work.rows;
         let mut out = out;
         while row < end {
@@ -197,36 +198,34 @@ impl DepthwiseBytes {
             let (now, later) = out.split_at_mut(rows * row_len);
             for first in (0..rows).step_by(const { together(K, STRIDE) }) {
                 let out = &mut now[first * row_len..];
+                let place = panel * output_rows(K, STRIDE) + first;
                 if const { together(K, STRIDE) } == 1 {
-                    self.along::<S, K, STRIDE, 1>(line, work.channel, first, out);
+                    self.along::<S, 1>(line, place, out);
                 } else {
-                    self.along::<S, K, STRIDE, 2>(line, work.channel, first, out);
+                    self.along::<S, 2>(line, place, out);
                 }
             }
             (row, out) = (row + rows, later);
         }
     }
 
-    /// A step of channels, from `channel` on, of `R` output rows: of those of a line the ones from
-    /// `output` on. `out` begins with them, and may end with the first.
+    /// A step of channels of `R` output rows, with the weights from `place` on: `[steps][output rows
+    /// of a line]`. `out` begins with the rows, and may end with the first.
     // Not inlined: V8 allocates registers better in small functions.
     #[inline(never)]
-    fn along<S: Simd, const K: usize, const STRIDE: usize, const R: usize>(
-        &self,
-        line: &[u8],
-        channel: usize,
-        output: usize,
-        out: &mut [u8],
-    ) {
+    fn along<S: Simd, const R: usize>(&self, line: &[u8], place: usize, out: &mut [u8]) {
         let DepthwiseShape { window, in_c, .. } = self.shape;
-        let (panel, row) = (channel / CHANNELS, K * groups(K) * QUAD);
-        let first = panel * output_rows(K, STRIDE) + output;
-        let weights = self.weights[first * row..][..R * row].as_ptr();
+        let (k, stride) = (window.kernel_h, window.stride[1]);
+        let served = output_rows(k, stride);
+        let (panel, quads) = (place / served, k * groups(k));
+        let weights = self.weights[place * quads * QUAD..][..R * quads * QUAD].as_ptr();
         let epilogue = self.epilogue.panel::<S>(panel);
-        let row_len = window.out_w * in_c;
-        assert!(out.len() >= row_len && line.len() >= self.columns() * groups(K) * QUAD);
+        let (row_len, channel) = (window.out_w * in_c, panel * CHANNELS);
+        assert!(out.len() >= row_len && line.len() >= self.columns() * groups(k) * QUAD);
         // A second row that is not there is written where the first is afterwards.
         let second = if out.len() >= 2 * row_len { row_len } else { 0 };
+        // From a pixel's columns to those of the next.
+        let step = stride * groups(k) * QUAD;
         let mut at = line.as_ptr();
         let mut out = out[channel..].as_mut_ptr();
         let mut left = window.out_w;
@@ -234,7 +233,8 @@ impl DepthwiseBytes {
             // SAFETY: the line holds the columns of all pairs of pixels, of which each round
             // steps over one; of a pair, `out` holds as many pixels as are left, in each row.
             unsafe {
-                let sums = pairs::<S, K, STRIDE, R>(at, weights, epilogue.bias);
+                let sums =
+                    pairs::<S, R>([at, at.wrapping_add(step)], weights, quads, epilogue.bias);
                 // Through an index that is known only at run time sums would go by memory.
                 unrolled!(ROW in 1 0 {
                     if ROW < R {
@@ -247,7 +247,7 @@ impl DepthwiseBytes {
                     }
                 });
             }
-            at = at.wrapping_add(PIXELS * STRIDE * groups(K) * QUAD);
+            at = at.wrapping_add(PIXELS * step);
             out = out.wrapping_add(PIXELS * in_c);
             left = left.saturating_sub(PIXELS);
         }
@@ -351,43 +351,38 @@ unsafe fn interleave<S: Simd, const K: usize, const STRIDE: usize>(
     rows
 }
 
-/// Sums of 8 channels of two neighbouring output pixels in each of `R` rows. Each column of weights is
-/// loaded once for both pixels, each column of the line once for all rows.
+/// Sums of 8 channels of two neighbouring output pixels in each of `R` rows, over `quads` quads of
+/// their columns. Weights are loaded once for both pixels, the line once for all rows.
+///
+/// A loop whose length is known only at run time: written out, LLVM makes one expression of all
+/// that a sum is made of, which begins with the loads of all of it, and computes one sum after the
+/// other.
 ///
 /// # Safety
-/// `line` is readable for `K + STRIDE` columns, `weights` for a step of channels of `R` rows.
+/// Each of `pixels` is readable for `quads` quads, `weights` for `R` times as many.
 #[inline(always)]
-unsafe fn pairs<S: Simd, const K: usize, const STRIDE: usize, const R: usize>(
-    line: *const u8,
+unsafe fn pairs<S: Simd, const R: usize>(
+    pixels: [*const u8; PIXELS],
     weights: *const i8,
+    quads: usize,
     bias: [S::V; 2],
 ) -> [[[S::V; 2]; PIXELS]; R] {
     let mut sums = [[bias; PIXELS]; R];
-    // SAFETY: the caller's.
-    unsafe {
-        unrolled!(COLUMN in 0 1 2 3 4 {
-            if COLUMN < K {
-                unrolled!(GROUP in 0 1 {
-                    if GROUP < groups(K) {
-                        let weights: [[S::V; 2]; R] = core::array::from_fn(|r| {
-                            let quad = ((r * K + COLUMN) * groups(K) + GROUP) * QUAD;
-                            [S::load(weights.add(quad)), S::load(weights.add(quad + 16))]
-                        });
-                        for pixel in 0..PIXELS {
-                            let column = COLUMN + pixel * STRIDE;
-                            let quads = line.add((column * groups(K) + GROUP) * QUAD);
-                            for half in 0..2 {
-                                let quad = S::load(quads.add(half * 16));
-                                for (sums, weights) in sums.iter_mut().zip(&weights) {
-                                    let sum = &mut sums[pixel][half];
-                                    *sum = S::i32x4_relaxed_dot_add(weights[half], quad, *sum);
-                                }
-                            }
-                        }
+    let rows: [_; R] = core::array::from_fn(|r| weights.wrapping_add(r * quads * QUAD));
+    for at in (0..quads).map(|quad| quad * QUAD) {
+        // SAFETY: the caller's.
+        unsafe {
+            let weights = rows.map(|row| [S::load(row.add(at)), S::load(row.add(at + 16))]);
+            for (pixel, line) in pixels.iter().enumerate() {
+                for half in 0..2 {
+                    let quad = S::load(line.add(at + half * 16));
+                    for (sums, weights) in sums.iter_mut().zip(&weights) {
+                        let sum = &mut sums[pixel][half];
+                        *sum = S::i32x4_relaxed_dot_add(weights[half], quad, *sum);
                     }
-                });
+                }
             }
-        });
+        }
     }
     sums
 }
