@@ -1,16 +1,16 @@
 //! DEPTHWISE_CONV_2D with a multiplier of 1, row by row.
 //!
 //! Windows of 3x3 and 5x5 with strides of 1 and 2 have kernels that compute neighbouring output
-//! pixels together, so that a column that several see is loaded once: integers walk along a padded
-//! copy of their rows (`ring.rs`), floats along the rows themselves (`edges.rs`). Other windows go
-//! tap by tap through pointers, a pixel of zero points standing in for the padding.
+//! pixels together, so that a column that several see is loaded once: integers walk along a line of
+//! interleaved rows (`rows.rs`), floats along the rows themselves (`edges.rs`). Other windows go tap
+//! by tap through pointers, a pixel of zero points standing in for the padding.
 
-mod bytes;
 mod edges;
 mod float;
 mod quantized;
-mod ring;
-mod words;
+mod rows;
+mod taps;
+mod units;
 
 pub use float::DepthwiseFloat;
 pub use quantized::DepthwiseQuantized;

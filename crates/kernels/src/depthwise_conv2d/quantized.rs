@@ -1,9 +1,10 @@
-//! DEPTHWISE_CONV_2D of 8-bit tensors, by words or by bytes: whichever this machine is faster at.
+//! DEPTHWISE_CONV_2D of 8-bit tensors, along rows, or tap by tap where the
+//! window is another.
 
 use core::ops::Range;
 
-use super::bytes::DepthwiseBytes;
-use super::words::DepthwiseWords;
+use super::rows::DepthwiseRows;
+use super::taps::DepthwiseTaps;
 use crate::gemm::bytes::ByteDot;
 use crate::reference::QuantizedWeights;
 use crate::reference::depthwise_conv2d::DepthwiseShape;
@@ -13,10 +14,10 @@ use crate::simd::{Element, Simd};
 /// A packed DEPTHWISE_CONV_2D of int8 or uint8 tensors with a multiplier of 1.
 #[derive(Clone)]
 pub enum DepthwiseQuantized {
-    /// As i16 pairs: any machine, any window.
-    Words(DepthwiseWords),
-    /// As bytes: machines with an exact relaxed dot product.
-    Bytes(DepthwiseBytes),
+    /// Windows of 3x3 and 5x5.
+    Rows(DepthwiseRows),
+    /// Any window.
+    Taps(DepthwiseTaps),
 }
 
 impl DepthwiseQuantized {
@@ -32,44 +33,42 @@ impl DepthwiseQuantized {
         requant: &Requantize,
         byte_dot: Option<ByteDot>,
     ) -> Self {
-        let bytes = byte_dot.and_then(|dot| {
-            DepthwiseBytes::new::<T, W>(shape, input_zero_point, weights, requant, dot)
-        });
-        match bytes {
-            Some(bytes) => Self::Bytes(bytes),
-            None => Self::Words(DepthwiseWords::new(shape, input_zero_point, weights, requant)),
+        let rows = DepthwiseRows::new::<T, W>(shape, input_zero_point, weights, requant, byte_dot);
+        match rows {
+            Some(rows) => Self::Rows(rows),
+            None => Self::Taps(DepthwiseTaps::new(shape, input_zero_point, weights, requant)),
         }
     }
 
     /// The geometry.
     pub fn shape(&self) -> &DepthwiseShape {
         match self {
-            Self::Words(words) => words.shape(),
-            Self::Bytes(bytes) => bytes.shape(),
+            Self::Taps(taps) => taps.shape(),
+            Self::Rows(rows) => rows.shape(),
         }
     }
 
     /// The name of the way it runs, for profiles.
     pub fn kernel(&self) -> &'static str {
         match self {
-            Self::Words(words) => words.kernel(),
-            Self::Bytes(_) => "depthwise rows i8 dot",
+            Self::Rows(rows) => rows.kernel(),
+            Self::Taps(_) => "depthwise taps i16",
         }
     }
 
     /// The weights' size in memory.
     pub fn size_bytes(&self) -> usize {
         match self {
-            Self::Words(words) => words.size_bytes(),
-            Self::Bytes(bytes) => bytes.size_bytes(),
+            Self::Taps(taps) => taps.size_bytes(),
+            Self::Rows(rows) => rows.size_bytes(),
         }
     }
 
     /// Bytes of scratch that [`Self::run`] needs.
     pub fn scratch_bytes(&self) -> usize {
         match self {
-            Self::Words(words) => words.scratch_bytes(),
-            Self::Bytes(bytes) => bytes.scratch_bytes(),
+            Self::Taps(taps) => taps.scratch_bytes(),
+            Self::Rows(rows) => rows.scratch_bytes(),
         }
     }
 
@@ -83,10 +82,10 @@ impl DepthwiseQuantized {
         scratch: &mut [u8],
     ) {
         match self {
-            Self::Words(words) => words.run::<S, T>(input, rows, out, scratch),
-            Self::Bytes(bytes) => {
+            Self::Taps(taps) => taps.run::<S, T>(input, rows, out, scratch),
+            Self::Rows(kernel) => {
                 let (input, out) = (bytemuck::cast_slice(input), bytemuck::cast_slice_mut(out));
-                bytes.run::<S>(input, rows, out, scratch);
+                kernel.run::<S>(input, rows, out, scratch);
             }
         }
     }
