@@ -148,9 +148,9 @@ pub(crate) fn all(ceilings: &BTreeMap<&'static str, f64>) -> Vec<Value> {
         let ms = best_ms(|| {
             packed.run::<Native, i8>(black_box(&input), 0..window.out_h, &mut out, &mut scratch);
         });
-        let ceiling = match packed {
-            DepthwiseQuantized::Words(_) => "gemm i16",
-            DepthwiseQuantized::Bytes(_) => "gemm i8 dot",
+        let ceiling = match packed.kernel() {
+            "depthwise rows i8 dot" => "gemm i8 dot",
+            _ => "gemm i16",
         };
         report.add("depthwise_conv2d int8", name, ceiling, macs, ms);
 
