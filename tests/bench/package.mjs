@@ -4,13 +4,14 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { alone, listener } from "../browser/alone.mjs";
 import { ISOLATED, launch, PACKAGE, REPOSITORY, startServer } from "../browser/support.mjs";
 
 const HELP = `cargo xtask bench --package [--model FILE]... [options]
 
 start   from createClassifier to the first label, and when each phase was over on the way: a new
-        browser with an empty cache each time, everything over loopback; on Linux also the
-        processor's time of the workers, which other programs disturb less
+        browser with an empty cache each time, driven by nobody, everything over loopback; on
+        Linux also the processor's time of the workers, which other programs disturb less
 run     the network alone by threads, in rounds that take turns; medians, and their ratio to the
         first
 memory  WebAssembly memory after 100 runs and after all
@@ -61,33 +62,22 @@ function median(numbers) {
   return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
-/** What `work` gives in a page of a new browser, and what `after` then sees in that browser. */
-async function inPage(url, work, argument, after = () => {}) {
-  const browser = await launch();
-  try {
-    const page = await browser.newPage();
-    await page.goto(url);
-    const found = await page.evaluate(work, argument);
-    return [found, await after(browser)];
-  } finally {
-    await browser.close();
-  }
-}
-
-/** Milliseconds that the processor has spent on workers; `undefined` where there is no /proc. */
-async function workersCpuMs(browser) {
-  const session = await browser.newBrowserCDPSession();
-  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+/** Milliseconds that the processor has spent on workers of a browser; none where there is no /proc. */
+async function workersCpu(browser) {
   let ms;
-  for (const { id } of processInfo.filter(({ type }) => type === "renderer")) {
+  for (const id of await readdir("/proc").catch(() => [])) {
+    const stat = await readFile(`/proc/${id}/stat`, "utf8").catch(() => "");
+    // Behind the name, which may hold anything: the state, the parent and the group.
+    const [, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (Number(group) !== browser) continue;
     for (const thread of await readdir(`/proc/${id}/task`).catch(() => [])) {
-      const folder = `/proc/${id}/task/${thread}`;
-      if (!(await readFile(`${folder}/comm`, "utf8")).startsWith("DedicatedWorker")) continue;
-      const [nanoseconds] = (await readFile(`${folder}/schedstat`, "utf8")).split(" ");
+      const read = (name) => readFile(`/proc/${id}/task/${thread}/${name}`, "utf8");
+      if (!(await read("comm").catch(() => "")).startsWith("DedicatedWorker")) continue;
+      const [nanoseconds] = (await read("schedstat").catch(() => "0")).split(" ");
       ms = (ms ?? 0) + Number(nanoseconds) / 1e6;
     }
   }
-  return ms;
+  return ms === undefined ? {} : { "worker cpu": ms };
 }
 
 /** In the page: milliseconds from the call until the end of each phase and until the label. */
@@ -105,6 +95,23 @@ async function start({ base, options }) {
   at.label = performance.now() - begin;
   return at;
 }
+
+/** How long a new browser is left alone, until its own start takes no processor time any more. */
+const SETTLE_MS = 700;
+
+/** A page that measures its start, and tells. */
+const START = `<!doctype html>
+<meta charset="utf-8" />
+<link rel="icon" href="data:," />
+<title>bench</title>
+<script type="module">
+  const start = ${start};
+  await new Promise((done) => setTimeout(done, ${SETTLE_MS}));
+  const task = JSON.parse(decodeURIComponent(location.hash.slice(1)));
+  const story = await start(task).catch((error) => ({ error: String(error) }));
+  await fetch("/told", { method: "POST", body: JSON.stringify(story) });
+</script>
+`;
 
 /** In the page: times of the network by subject, and memory after 100 runs and at the end. */
 async function run({ subjects, options, rounds, runsPerRound }) {
@@ -139,9 +146,13 @@ async function run({ subjects, options, rounds, runsPerRound }) {
 }
 
 const results = [];
+const stories = listener();
+const html = (body) => ({ headers: { "Content-Type": "text/html" }, body });
 for (const model of models) {
   const overrides = {
-    "/": { headers: { "Content-Type": "text/html" }, body: "<!doctype html><title>bench" },
+    "/": html("<!doctype html><title>bench"),
+    "/start.html": html(START),
+    "/told": stories.answer,
     "/model": { file: path.resolve(model) },
   };
   const mounts = Object.fromEntries(packages.map((root, index) => [`/${index}/`, root]));
@@ -156,14 +167,26 @@ if (values.json) {
   await writeFile(values.json, `${JSON.stringify(results, null, 2)}\n`);
 }
 
+/** What `run` gives in a page of a new browser. */
+async function inPage(url, task) {
+  const browser = await launch();
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    return await page.evaluate(run, task);
+  } finally {
+    await browser.close();
+  }
+}
+
 async function measure(model, url) {
   console.log(model);
   const starts = subjects.map(() => []);
   for (let i = 0; i < Number(values.starts); i++) {
     for (const [index, { base, threads }] of subjects.entries()) {
       const options = { ...OPTIONS, threads, warmup: false };
-      const [at, cpu] = await inPage(url, start, { base, options }, workersCpuMs);
-      starts[index].push({ ...at, ...(cpu && { "worker cpu": cpu }) });
+      const task = encodeURIComponent(JSON.stringify({ base, options }));
+      starts[index].push(await alone(`${url}/start.html#${task}`, stories, [], workersCpu));
     }
   }
   const nameOf = ({ root, threads }) =>
@@ -180,7 +203,7 @@ async function measure(model, url) {
   }
   if (ROUNDS < 1) return { model, starts };
   const task = { subjects, options: OPTIONS, rounds: ROUNDS, runsPerRound: RUNS_PER_ROUND };
-  const [runs] = await inPage(url, run, task);
+  const runs = await inPage(url, task);
   for (const [index, { simd, times, memory }] of runs.entries()) {
     const ratio = median(runs[0].times) / median(times);
     const ms = `${median(times).toFixed(2)} ms (least ${Math.min(...times).toFixed(2)})`;

@@ -7,7 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout } from "node:timers/promises";
-import { chromiumPath, FLAGS } from "../browser/support.mjs";
+import { chromiumPath, FLAGS } from "./support.mjs";
 
 /** How long a page may take, in ms. */
 const PATIENCE = 60_000;
@@ -25,8 +25,11 @@ export function listener() {
   };
 }
 
-/** Shows `url` in a fresh Chromium until the page has told its story. */
-export async function alone(url, stories, args = []) {
+/**
+ * Shows `url` in a fresh Chromium until the page has told its story. `after` is called with the
+ * browser's process while it still runs, and what it gives is part of the story.
+ */
+export async function alone(url, stories, args = [], after = () => ({})) {
   const folder = await mkdtemp(path.join(os.tmpdir(), "achado-alone-"));
   const flags = [...FLAGS, ...args, "--headless", `--user-data-dir=${folder}`, url];
   const story = stories.next();
@@ -41,7 +44,7 @@ export async function alone(url, stories, args = []) {
       setTimeout(PATIENCE, { error: "the page has told nothing" }, { signal: failed.signal }),
     ]);
     if (found.error) throw new Error(found.error);
-    return found;
+    return { ...found, ...(await after(browser.pid)) };
   } finally {
     failed.abort();
     try {
