@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { alone, listener } from "../browser/alone.mjs";
 import { ISOLATED, launch, PACKAGE, REPOSITORY, startServer } from "../browser/support.mjs";
+import { TOLD } from "../browser/telling.mjs";
 
 const HELP = `cargo xtask bench --package [--model FILE]... [options]
 
@@ -96,20 +97,15 @@ async function start({ base, options }) {
   return at;
 }
 
-/** How long a new browser is left alone, until its own start takes no processor time any more. */
-const SETTLE_MS = 700;
-
 /** A page that measures its start, and tells. */
 const START = `<!doctype html>
 <meta charset="utf-8" />
 <link rel="icon" href="data:," />
 <title>bench</title>
 <script type="module">
+  import { tell } from "/telling.mjs";
   const start = ${start};
-  await new Promise((done) => setTimeout(done, ${SETTLE_MS}));
-  const task = JSON.parse(decodeURIComponent(location.hash.slice(1)));
-  const story = await start(task).catch((error) => ({ error: String(error) }));
-  await fetch("/told", { method: "POST", body: JSON.stringify(story) });
+  tell(() => start(JSON.parse(decodeURIComponent(location.hash.slice(1)))));
 </script>
 `;
 
@@ -152,7 +148,8 @@ for (const model of models) {
   const overrides = {
     "/": html("<!doctype html><title>bench"),
     "/start.html": html(START),
-    "/told": stories.answer,
+    "/telling.mjs": { file: new URL("tests/browser/telling.mjs", REPOSITORY) },
+    [TOLD]: stories.answer,
     "/model": { file: path.resolve(model) },
   };
   const mounts = Object.fromEntries(packages.map((root, index) => [`/${index}/`, root]));

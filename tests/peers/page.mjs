@@ -1,4 +1,6 @@
 // Runs inside the page: one runtime with one model. The driver calls these by name.
+import { tell } from "../browser/telling.mjs";
+
 const state = {};
 const now = () => performance.now();
 
@@ -164,9 +166,7 @@ export async function start({ adapter, options, model, inputs }) {
   return { label, ms: now() - begin, importMs: importedAt - begin, calibration: before };
 }
 
-/** The same in a page that nobody drives: waits, and tells the server what came of it. */
-export async function startAlone({ task, settleMs, tell }) {
-  await new Promise((resolve) => setTimeout(resolve, settleMs));
-  const found = await start(task).catch((error) => ({ error: String(error) }));
-  await fetch(tell, { method: "POST", body: JSON.stringify(found) });
+/** The same in a page that nobody drives. */
+export function startAlone(task) {
+  return tell(() => start(task));
 }

@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { alone, listener } from "../browser/alone.mjs";
 import { ISOLATED, launch, PACKAGE, REPOSITORY, startServer } from "../browser/support.mjs";
+import { TOLD } from "../browser/telling.mjs";
 import { findModels } from "./models.mjs";
 import { DISTURBED, printGroup, printNotes } from "./report.mjs";
 import { RUNTIMES } from "./runtimes.mjs";
@@ -42,8 +43,6 @@ const OPTIONS = {
 };
 /** How often a disturbed batch is measured again. */
 const RETRIES = 3;
-/** How long a new browser is left alone, until its own start takes no processor time any more. */
-const SETTLE_MS = 700;
 
 const { values: given } = parseArgs({ options: OPTIONS });
 if (given.help) {
@@ -78,7 +77,7 @@ const stories = listener();
 const server = await startServer({
   root: new URL("tests/peers/", REPOSITORY),
   headers: { ...ISOLATED, "Cross-Origin-Resource-Policy": "same-origin" },
-  overrides: { "/told": stories.answer },
+  overrides: { [TOLD]: stories.answer },
   mounts: {
     "/achado/": PACKAGE,
     "/adapters/": new URL("target/peers/", REPOSITORY),
@@ -166,8 +165,7 @@ function taskOf({ runtime, artifact, options }) {
 
 /** From nothing to the first label, once. */
 function start(cell) {
-  const story = { task: taskOf(cell), settleMs: SETTLE_MS, tell: "/told" };
-  const url = `${server.url}/start.html#${encodeURIComponent(JSON.stringify(story))}`;
+  const url = `${server.url}/start.html#${encodeURIComponent(JSON.stringify(taskOf(cell)))}`;
   return alone(url, stories, cell.runtime.chromium);
 }
 

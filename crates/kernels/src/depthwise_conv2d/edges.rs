@@ -5,7 +5,8 @@
 //! made once for each input row, with the same distance from pixel to pixel; a line of zeros
 //! stands in for rows above and below the picture.
 
-use super::{new_rows, unpadded_row};
+use core::ops::Range;
+
 use crate::reference::depthwise_conv2d::DepthwiseShape;
 use crate::shape::Window;
 
@@ -132,4 +133,22 @@ impl<const K: usize> Lines<'_, K> {
             line[..self.zeros.len()].as_ptr()
         })
     }
+}
+
+/// The row of the picture that row `row` of the padded picture is.
+fn unpadded_row(window: &Window, row: usize) -> Option<usize> {
+    row.checked_sub(window.pad_top).filter(|&row| row < window.in_h)
+}
+
+/// The rows of the padded picture that output row `[n, y]` is the first to need. `next` is the
+/// picture and the row that come next, from one output row to the following.
+fn new_rows(window: &Window, [n, y]: [usize; 2], next: &mut Option<[usize; 2]>) -> Range<usize> {
+    let first = y * window.stride[0];
+    let end = first + window.kernel_h;
+    let from = match *next {
+        Some([picture, row]) if picture == n && row >= first => row,
+        _ => first,
+    };
+    *next = Some([n, end]);
+    from..end
 }

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::edges::{Edges, GROUP, groups};
-use super::{MAX_TAPS, fits, picture_row, row_kernel, tap_pointers, unrolled};
+use super::{each_pixel, fits, picture_row, row_kernel, unrolled};
 use crate::aligned::AlignedVec;
 use crate::reference::FloatWeights;
 use crate::reference::depthwise_conv2d::DepthwiseShape;
@@ -101,16 +101,9 @@ impl DepthwiseFloat {
             Some(_) => self.run_rows::<S, 5, 2>(input, rows, out, scratch),
             None => {
                 scratch.fill(0.0);
-                let count = window.kernel_h * window.kernel_w;
-                let mut taps = [scratch.as_ptr(); MAX_TAPS];
-                let taps = &mut taps[..count];
-                for (row, out) in rows.zip(out.chunks_exact_mut(row_len)) {
-                    let at = picture_row(window, row);
-                    for (x, out) in out.chunks_exact_mut(self.shape.in_c).enumerate() {
-                        tap_pointers(&self.shape, input, at, x, scratch, taps);
-                        self.pixel::<S>(taps, out);
-                    }
-                }
+                each_pixel(&self.shape, input, rows, scratch, out, |taps, out| {
+                    self.pixel::<S>(taps, out);
+                });
             }
         }
     }

@@ -42,9 +42,6 @@ macro_rules! unrolled {
 }
 use unrolled;
 
-/// Output pixels that the row kernels of integers compute together.
-const PIXELS: usize = 2;
-
 /// Windows that the row kernels are made for: `(size, stride)`.
 fn row_kernel(window: &Window) -> Option<(usize, usize)> {
     let Window { kernel_h, kernel_w, stride, dilation, .. } = *window;
@@ -58,22 +55,27 @@ fn picture_row(window: &Window, row: usize) -> [usize; 2] {
     [row / window.out_h, row % window.out_h]
 }
 
-/// The row of the picture that row `row` of the padded picture is.
-fn unpadded_row(window: &Window, row: usize) -> Option<usize> {
-    row.checked_sub(window.pad_top).filter(|&row| row < window.in_h)
-}
-
-/// The rows of the padded picture that output row `[n, y]` is the first to need. `next` is the
-/// picture and the row that come next, from one output row to the following.
-fn new_rows(window: &Window, [n, y]: [usize; 2], next: &mut Option<[usize; 2]>) -> Range<usize> {
-    let first = y * window.stride[0];
-    let end = first + window.kernel_h;
-    let from = match *next {
-        Some([picture, row]) if picture == n && row >= first => row,
-        _ => first,
-    };
-    *next = Some([n, end]);
-    from..end
+/// Calls `pixel` for each output pixel of `rows` with the pointers of its taps, and its channels of
+/// `out`. `padding` holds a pixel's channels.
+#[inline(always)]
+fn each_pixel<T>(
+    shape: &DepthwiseShape,
+    input: &[T],
+    rows: Range<usize>,
+    padding: &[T],
+    out: &mut [T],
+    pixel: impl Fn(&[*const T], &mut [T]),
+) {
+    let window = &shape.window;
+    let mut taps = [padding.as_ptr(); MAX_TAPS];
+    let taps = &mut taps[..window.kernel_h * window.kernel_w];
+    for (row, out) in rows.zip(out.chunks_exact_mut(window.out_w * shape.in_c)) {
+        let at = picture_row(window, row);
+        for (x, out) in out.chunks_exact_mut(shape.in_c).enumerate() {
+            tap_pointers(shape, input, at, x, padding, taps);
+            pixel(taps, out);
+        }
+    }
 }
 
 /// Pointers to the input pixels of each tap of output pixel `x` of row `[n, y]`; `padding`, which

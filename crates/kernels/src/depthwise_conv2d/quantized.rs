@@ -1,5 +1,5 @@
-//! DEPTHWISE_CONV_2D of 8-bit tensors, along rows, or tap by tap where the
-//! window is another.
+//! DEPTHWISE_CONV_2D of 8-bit tensors: along rows, or tap by tap where no row kernel is made for the
+//! window.
 
 use core::ops::Range;
 
@@ -43,8 +43,8 @@ impl DepthwiseQuantized {
     /// The geometry.
     pub fn shape(&self) -> &DepthwiseShape {
         match self {
-            Self::Taps(taps) => taps.shape(),
             Self::Rows(rows) => rows.shape(),
+            Self::Taps(taps) => taps.shape(),
         }
     }
 
@@ -59,16 +59,16 @@ impl DepthwiseQuantized {
     /// The weights' size in memory.
     pub fn size_bytes(&self) -> usize {
         match self {
-            Self::Taps(taps) => taps.size_bytes(),
             Self::Rows(rows) => rows.size_bytes(),
+            Self::Taps(taps) => taps.size_bytes(),
         }
     }
 
     /// Bytes of scratch that [`Self::run`] needs.
     pub fn scratch_bytes(&self) -> usize {
         match self {
-            Self::Taps(taps) => taps.scratch_bytes(),
             Self::Rows(rows) => rows.scratch_bytes(),
+            Self::Taps(taps) => taps.scratch_bytes(),
         }
     }
 

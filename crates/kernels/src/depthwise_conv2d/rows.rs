@@ -19,8 +19,8 @@
 
 use core::ops::Range;
 
-use super::units::{Bytes, Dot, SignedWords, Unit, UnsignedWords, Words};
-use super::{PIXELS, fits, picture_row, row_kernel, unrolled};
+use super::units::{Bytes, CHANNELS, Dot, SignedWords, Unit, UnsignedWords, Words};
+use super::{fits, picture_row, row_kernel, unrolled};
 use crate::aligned::{AlignedVec, LINE_BYTES};
 use crate::gemm::bytes::{Activations, ByteDot};
 use crate::gemm::tile::Epilogue;
@@ -29,8 +29,8 @@ use crate::reference::depthwise_conv2d::DepthwiseShape;
 use crate::requant::Requantize;
 use crate::simd::{Element, Simd};
 
-/// Channels of a step.
-const CHANNELS: usize = 8;
+/// Output pixels that are computed together.
+const PIXELS: usize = 2;
 /// Bytes of the rows of a unit of a step: two vectors.
 const UNIT: usize = 32;
 /// Input bytes that are walked over for one step of channels before the next: within the
@@ -102,7 +102,9 @@ impl DepthwiseRows {
         requant: &Requantize,
         dot: Option<ByteDot>,
     ) -> Option<Self> {
-        row_kernel(&shape.window).filter(|_| fits(&shape))?;
+        if !fits(&shape) {
+            return None;
+        }
         let bytes = dot.filter(|&dot| dot != ByteDot::PairSum).and_then(|dot| {
             let lines = Lines::Bytes(Activations::new::<T>(dot, input_zero_point));
             Self::with::<T, W>(shape, lines, weights, requant)

@@ -3,7 +3,8 @@
 
 use core::ops::Range;
 
-use super::{MAX_TAPS, fits, picture_row, tap_pointers};
+use super::units::{CHANNELS, Dot, Words, interleave};
+use super::{each_pixel, fits};
 use crate::aligned::AlignedVec;
 use crate::reference::QuantizedWeights;
 use crate::reference::depthwise_conv2d::DepthwiseShape;
@@ -11,8 +12,6 @@ use crate::requant::{Quantized, Requantize};
 use crate::requant_vector::VectorRequantize;
 use crate::simd::{Element, Simd};
 
-/// Channels of a step.
-const CHANNELS: usize = 8;
 /// i16 elements of one pair of taps of a step.
 const PAIR: usize = CHANNELS * 2;
 
@@ -94,21 +93,12 @@ impl DepthwiseTaps {
         out: &mut [T],
         scratch: &mut [u8],
     ) {
-        let window = &self.shape.window;
-        let row_len = window.out_w * self.shape.in_c;
-        assert_eq!(out.len(), rows.len() * row_len);
+        assert_eq!(out.len(), rows.len() * self.shape.window.out_w * self.shape.in_c);
         let padding = &mut bytemuck::cast_slice_mut(scratch)[..self.shape.in_c];
         padding.fill(T::from_i32(self.input_zero_point));
-        let count = window.kernel_h * window.kernel_w;
-        let mut taps = [padding.as_ptr(); MAX_TAPS];
-        let taps = &mut taps[..count];
-        for (row, out) in rows.zip(out.chunks_exact_mut(row_len)) {
-            let at = picture_row(window, row);
-            for (x, out) in out.chunks_exact_mut(self.shape.in_c).enumerate() {
-                tap_pointers(&self.shape, input, at, x, padding, taps);
-                self.pixel::<S, T>(taps, out);
-            }
-        }
+        each_pixel(&self.shape, input, rows, padding, out, |taps, out| {
+            self.pixel::<S, T>(taps, out);
+        });
     }
 
     /// One output pixel, tap by tap. Each of `taps` points at `channels` elements.
@@ -158,12 +148,6 @@ impl DepthwiseTaps {
     }
 }
 
-/// Two taps of eight channels as i16 pairs: channels 0 to 3, channels 4 to 7.
-#[inline(always)]
-fn interleave<S: Simd>(a: S::V, b: S::V) -> [S::V; 2] {
-    [S::i16x8_interleave_low(a, b), S::i16x8_interleave_high(a, b)]
-}
-
 /// Adds the products of a pair of taps of eight channels.
 ///
 /// # Safety
@@ -173,7 +157,7 @@ unsafe fn add_pair<S: Simd>(sums: &mut [S::V; 2], taps: [S::V; 2], weights: *con
     // SAFETY: the caller's.
     let weights = unsafe { [S::load(weights), S::load(weights.add(8))] };
     for ((sum, taps), weights) in sums.iter_mut().zip(taps).zip(weights) {
-        *sum = S::i32x4_add(*sum, S::i32x4_dot_i16x8(taps, weights));
+        *sum = Words::add::<S>(weights, taps, *sum);
     }
 }
 

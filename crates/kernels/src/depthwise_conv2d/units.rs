@@ -3,6 +3,9 @@
 
 use crate::simd::Simd;
 
+/// Channels of a step.
+pub(super) const CHANNELS: usize = 8;
+
 /// A product of the rows of a unit.
 pub(super) trait Dot {
     /// Rows of a unit.
@@ -62,8 +65,7 @@ impl Unit for Bytes {
         };
         let upper = S::i8x16_interleave_low(load(0), load(1));
         let lower = S::i8x16_interleave_low(load(2), load(3));
-        [S::i16x8_interleave_low(upper, lower), S::i16x8_interleave_high(upper, lower)]
-            .map(|v| S::xor(v, flip))
+        interleave::<S>(upper, lower).map(|v| S::xor(v, flip))
     }
 }
 
@@ -102,5 +104,11 @@ fn pair_of_rows<S: Simd>(
     load: impl Fn(*const u8) -> S::V,
 ) -> [S::V; 2] {
     let [a, b] = [0, 1].map(|at| row(at).map_or(S::i32x4_splat(0), &load));
+    interleave::<S>(a, b)
+}
+
+/// Two vectors of eight words as pairs: channels 0 to 3, channels 4 to 7.
+#[inline(always)]
+pub(super) fn interleave<S: Simd>(a: S::V, b: S::V) -> [S::V; 2] {
     [S::i16x8_interleave_low(a, b), S::i16x8_interleave_high(a, b)]
 }

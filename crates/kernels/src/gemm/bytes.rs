@@ -117,8 +117,7 @@ pub struct PackedBytes {
 /// Above this share of steps of excess weights, of those of half a panel, the pair-sum kernel has lost
 /// its advantage: such a step costs about 31 instructions, and 128 products cost 33 here and 50 in
 /// the i16 kernel. Between 0.18 and 0.24 MobileNet V1, V2 and EfficientNet-Lite0 took the same time
-/// within 1 %; with 0.29 V2 took 1 % more (AMD EPYC of family 26, whose ports for products are as busy
-/// in both kernels; others gain more by fewer instructions).
+/// within 1 %; with 0.29 V2 took 1 % more (AMD EPYC of family 26).
 const MAX_EXTRA_SHARE: f64 = 0.2;
 
 impl PackedBytes {

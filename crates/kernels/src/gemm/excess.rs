@@ -30,7 +30,6 @@ const COLUMNS: usize = PANEL / 2;
 /// its own way. That halved the steps of MobileNet V1's layers: 12.3 -> 11.8 ms (medians of interleaved
 /// runs, Chromium 156 without AVX-VNNI).
 #[derive(Clone, Copy)]
-#[repr(C)]
 struct Step {
     /// Where in a tile the quads are, in bytes; 0 where a column has no more.
     offsets: [u32; COLUMNS],
