@@ -3,6 +3,7 @@ import type { Engine, Frame, FrameGeometry, ResultNumbers } from "./engine.js";
 import { LoadedModel } from "./image-model.js";
 import { checkOptions } from "./options.js";
 import { open, type Platform } from "./opening.js";
+import { checkStillThere } from "./pixels.js";
 import { readResults } from "./results.js";
 import { type FrameSource, frames } from "./stream.js";
 import type {
@@ -77,6 +78,7 @@ class Classifier extends LoadedModel implements ImageClassifier {
     try {
       for (const image of images) batch.push(await this.platform.toFrame(image));
       return await this.queue(signal, async (engine) => {
+        batch.forEach(checkStillThere);
         used = true;
         return resultsOf(engine, await engine.classifyBatch(batch, geometry));
       });

@@ -147,5 +147,11 @@ export type Response =
   | { id: number; phase: Phase; done: boolean }
   /** The first instance is there, and helpers of this generation may join. */
   | { id: number; generation: number }
-  | { id: number; value: unknown; memoryBytes: number; description?: Description }
-  | { id: number; error: WireError; crashed: boolean };
+  | (Answer & { value: unknown; memoryBytes: number; description?: Description })
+  | (Answer & { error: WireError; crashed: boolean });
+
+/** How a request ends, with the memory of its pixels, if any. */
+interface Answer {
+  id: number;
+  pixels: ArrayBuffer[];
+}

@@ -4,6 +4,7 @@ import { abortable } from "./errors.js";
 import { readLabels } from "./fetching.js";
 import { checkOptions, checkRuns, coreOptions } from "./options.js";
 import { closed, type Opened, open, type Platform } from "./opening.js";
+import { checkStillThere } from "./pixels.js";
 import { ownTensors, readTensors } from "./tensors.js";
 import type {
   ClassifierOptions,
@@ -194,7 +195,10 @@ export class LoadedModel implements ImageModel {
       used = true;
     };
     try {
-      return await this.queue(signal, async (engine) => work(engine, frame, geometry, use));
+      return await this.queue(signal, async (engine) => {
+        checkStillThere(frame);
+        return work(engine, frame, geometry, use);
+      });
     } finally {
       if (!used && !("data" in frame)) frame.close();
     }

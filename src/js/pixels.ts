@@ -43,6 +43,17 @@ export function checkRawImage({ data, width, height }: RawImage): RawImage {
 }
 
 /**
+ * Checks that a picture which had to wait is still there: pixels stay the caller's.
+ *
+ * @throws {AchadoError} INVALID_INPUT
+ */
+export function checkStillThere(frame: Frame): void {
+  if ("data" in frame && frame.data.length !== frame.width * frame.height * 4) {
+    throw invalid("the picture's data was transferred or resized before its turn came");
+  }
+}
+
+/**
  * Takes hold of a picture as it is now. A bitmap comes back for all that the browser has to draw:
  * its pixels are read where the engine runs, so that the page does not wait for it.
  *

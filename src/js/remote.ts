@@ -17,6 +17,7 @@ import type {
 } from "./engine.js";
 import { AchadoError, fromWire } from "./errors.js";
 import type { Conversion } from "./onnx.js";
+import { PictureMemory } from "./picture-memory.js";
 import { inputError } from "./pixels.js";
 import type { Names } from "./results.js";
 import type { WireTensor } from "./tensors.js";
@@ -26,14 +27,6 @@ import type { ModelMetadata, OperatorProfile, Runtime, TensorData } from "./type
 /** Whether a view shows all of a buffer that can be sent as it is. */
 function isWhole(view: Uint8Array | Uint8ClampedArray): boolean {
   return view.buffer instanceof ArrayBuffer && view.byteLength === view.buffer.byteLength;
-}
-
-/** A picture to post: bitmaps are moved, the caller's pixels copied, and no more than these. */
-function sendable(frame: Frame): { own: Frame; transfer: Transferable[] } {
-  if (!("data" in frame)) return { own: frame, transfer: [frame] };
-  if (isWhole(frame.data)) return { own: frame, transfer: [] };
-  const data = frame.data.slice();
-  return { own: { ...frame, data }, transfer: [data.buffer] };
 }
 
 /** Why a request cannot be sent: options with functions in them, or a picture of another origin. */
@@ -66,6 +59,7 @@ export class RemoteEngine implements Engine {
   readonly #worker: Worker;
   readonly #helpers: Helpers | undefined;
   readonly #pending = new Map<number, Pending>();
+  readonly #pictures = new PictureMemory();
   #nextId = 1;
   #description: Description | undefined;
   #facts: CoreFacts = { simd: "simd128", batchSize: 1, batchRefusal: undefined };
@@ -179,19 +173,19 @@ export class RemoteEngine implements Engine {
   }
 
   classify(frame: Frame, geometry: FrameGeometry): Promise<ResultNumbers> {
-    const { own, transfer } = sendable(frame);
+    const { own, transfer } = this.#pictures.sendable(frame);
     return this.#ask({ call: "classify", frame: own, geometry }, transfer);
   }
 
   classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ResultNumbers> {
-    const sent = frames.map(sendable);
+    const sent = frames.map((frame) => this.#pictures.sendable(frame));
     const transfer = sent.flatMap((one) => one.transfer);
     const own = sent.map((one) => one.own);
     return this.#ask({ call: "classifyBatch", frames: own, geometry }, transfer);
   }
 
   run(tensors: WireTensor[], picture?: WirePicture): Promise<TensorData[]> {
-    const sent = picture && sendable(picture.frame);
+    const sent = picture && this.#pictures.sendable(picture.frame);
     const transfer = tensors.map(({ data }): Transferable => data.buffer as ArrayBuffer);
     transfer.push(...(sent?.transfer ?? []));
     const own = picture && sent && { frame: sent.own, geometry: picture.geometry };
@@ -202,7 +196,7 @@ export class RemoteEngine implements Engine {
     frame: Frame,
     geometry: EmbedGeometry,
   ): Promise<Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>> {
-    const { own, transfer } = sendable(frame);
+    const { own, transfer } = this.#pictures.sendable(frame);
     return this.#ask({ call: "embed", frame: own, geometry }, transfer);
   }
 
@@ -261,6 +255,7 @@ export class RemoteEngine implements Engine {
     if ("phase" in response) return pending.onPhase?.(response.phase, response.done);
     if ("generation" in response) return pending.onInstance?.(response.generation);
     this.#pending.delete(response.id);
+    this.#pictures.keep(response.pixels);
     if ("error" in response) {
       const error = fromWire(response.error);
       pending.reject(error);

@@ -1,9 +1,10 @@
 // What a worker does: one engine, driven by messages.
 import type { Answers, Phase, Request, Response, ResultNumbers } from "./engine.js";
 import { fromCore, toWire } from "./errors.js";
-import type { TensorData } from "./types.js";
 import { type Glue, LocalEngine, type ThreadedGlue } from "./local.js";
 import type { Conversion } from "./onnx.js";
+import { sentPixels } from "./picture-memory.js";
+import type { TensorData } from "./types.js";
 
 /** `self` is typed as a window; a worker's postMessage takes a message alone. */
 export function post(message: unknown, transfer: Transferable[] = []): void {
@@ -93,21 +94,22 @@ function moved(request: Request, value: unknown): ArrayBufferView[] {
 /** Answers a request, whatever comes of it. */
 export async function serve(glue: Glue, request: Request, convert?: Convert): Promise<void> {
   const { id } = request;
+  const pixels = sentPixels(request);
   try {
     const value = await answer(glue, request, convert);
     const described = request.call === "open" || request.call === "setOptions";
     const response: Response = {
       id,
+      pixels,
       value,
       memoryBytes: engine?.memoryBytes ?? 0,
       ...(described && engine && { description: engine.description }),
     };
-    respond(
-      response,
-      moved(request, value).map(({ buffer }) => buffer as ArrayBuffer),
-    );
+    const buffers = moved(request, value).map(({ buffer }) => buffer as ArrayBuffer);
+    respond(response, [...buffers, ...pixels]);
   } catch (thrown) {
     const { error, crashed } = fromCore(thrown);
-    respond({ id, error: toWire(error), crashed: crashed || engine?.failure !== undefined });
+    const isBroken = crashed || engine?.failure !== undefined;
+    respond({ id, pixels, error: toWire(error), crashed: isBroken }, pixels);
   }
 }

@@ -101,7 +101,7 @@ for (const worker of [true, false]) {
       t,
       async ({ worker, elsewhere }) => {
         const { achado, failure, inputs, scores } = await import("/test/in-page.mjs");
-        const classifier = await achado.createClassifier({ worker });
+        const classifier = await achado.createClassifier({ worker, batchSize: 2 });
         const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
         const foreign = make("img", { src: `${elsewhere}/photos/cat.jpg` });
         await foreign.decode();
@@ -140,6 +140,14 @@ for (const worker of [true, false]) {
           classifier.classify(new ImageData(1, 1), { rotationDegrees: 45 }),
         );
         failures.function = await failure(classifier.classify(drawn, { mirror: () => true }));
+        const [first, moved] = [new ImageData(9, 9), new ImageData(9, 9)];
+        const before = classifier.classify(first);
+        const waiting = failure(classifier.classify(moved));
+        const group = failure(classifier.classifyBatch([moved, first]));
+        structuredClone(moved.data.buffer, { transfer: [moved.data.buffer] });
+        await before;
+        failures.moved = await waiting;
+        failures["moved of a group"] = await group;
         const { blob } = await inputs("/fixtures/default_model/cat.png");
         failures.afterwards = scores(await classifier.classify(blob)).indexOf(
           Math.max(...scores(await classifier.classify(blob))),
@@ -170,6 +178,8 @@ for (const worker of [true, false]) {
       string: ["INVALID_INPUT", /String is not a picture/],
       nothing: ["INVALID_INPUT", /Undefined is not a picture/],
       rotation: ["INVALID_OPTION", /rotationDegrees/],
+      moved: ["INVALID_INPUT", /transferred or resized before its turn/],
+      "moved of a group": ["INVALID_INPUT", /transferred or resized before its turn/],
       function: ["INVALID_OPTION", worker ? /an option is of a wrong kind/ : /mirror/],
     })) {
       const { name: kind, code: found, message } = refused[name];
@@ -309,6 +319,38 @@ test("without a camera, or without leave, it is CAMERA_DENIED", async (t) => {
   });
   assert.equal(code, "CAMERA_DENIED");
   assert.match(detail.reason, /NotFoundError|NotAllowedError/);
+});
+
+test("pixels go to the worker in memory that is filled again", async (t) => {
+  const { sent, found, same } = await inPage(t, async () => {
+    const { achado, scores } = await import("/test/in-page.mjs");
+    const sent = [];
+    const post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message, transfer = []) {
+      if (message.call === "classify") sent.push(transfer.map(({ byteLength }) => byteLength));
+      return post.call(this, message, transfer);
+    };
+    const there = await achado.createClassifier({ threads: 1 });
+    const here = await achado.createClassifier({ worker: false });
+    const noise = (width, height, buffer = new ArrayBuffer(width * height * 4)) => {
+      const data = new Uint8ClampedArray(buffer, buffer.byteLength - width * height * 4);
+      for (let i = 0; i < data.length; i++) data[i] = (i * width * 31) >> 3;
+      return { data, width, height };
+    };
+    const small = noise(50, 40);
+    // A view of more; then more than is kept.
+    const part = noise(70, 60, new ArrayBuffer(1 << 20));
+    const found = [];
+    for (const picture of [small, part, small, noise(2049, 2049), small, small]) {
+      const [a, b] = await Promise.all([there, here].map((one) => one.classify(picture)));
+      found.push(JSON.stringify(scores(a)) === JSON.stringify(scores(b)));
+    }
+    const same = small.data.every((byte, i) => byte === noise(50, 40).data[i]);
+    return { sent, found, same };
+  });
+  assert.deepEqual(sent, [[8000], [16800], [16800], [16793604], [16800], [16800]]);
+  assert.ok(found.every((isEqual) => isEqual));
+  assert.ok(same, "the caller's pixels are as they were");
 });
 
 test("options change while it runs, also the model and the thread", async (t) => {
