@@ -147,11 +147,8 @@ export type Response =
   | { id: number; phase: Phase; done: boolean }
   /** The first instance is there, and helpers of this generation may join. */
   | { id: number; generation: number }
-  | (Answer & { value: unknown; memoryBytes: number; description?: Description })
-  | (Answer & { error: WireError; crashed: boolean });
-
-/** How a request ends, with the memory of its pixels, if any. */
-interface Answer {
-  id: number;
-  pixels: ArrayBuffer[];
-}
+  /** How a request ends, with the memory of its pixels, if any. */
+  | ({ id: number; pixels: ArrayBuffer[] } & (
+      | { value: unknown; memoryBytes: number; description?: Description }
+      | { error: WireError; crashed: boolean }
+    ));

@@ -14,12 +14,13 @@ start   from createClassifier to the first label, and when each phase was over o
         browser with an empty cache each time, driven by nobody, everything over loopback; on
         Linux also the processor's time of the workers, which other programs disturb less
 run     the network alone by threads, in rounds that take turns; medians, and their ratio to the
-        first
+        first; and a whole call, from pixels in the page to labels there
 memory  WebAssembly memory after 100 runs and after all
 
   --model FILE      a .tflite model; may be repeated (default: the package's own)
   --threads A,B     thread counts (default 1,2)
   --rounds N        rounds of ten runs for each count (default 30; 0 leaves them out)
+  --picture WxH     size of the rounds' picture (default 64x64)
   --starts N        starts of each count (default 5; 0 leaves them out)
   --against FOLDER  another build of the package to compare with, as pkg/ is laid out
   --json FILE       also write all that was measured
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     model: { type: "string", multiple: true },
     threads: { type: "string", default: "1,2" },
     rounds: { type: "string", default: "30" },
+    picture: { type: "string", default: "64x64" },
     starts: { type: "string", default: "5" },
     against: { type: "string" },
     json: { type: "string" },
@@ -42,6 +44,7 @@ if (values.help) {
 }
 const RUNS_PER_ROUND = 10;
 const ROUNDS = Number(values.rounds);
+const SIDES = values.picture.split("x").map(Number);
 const packages = [PACKAGE];
 if (values.against) packages.push(pathToFileURL(`${path.resolve(values.against)}/`));
 /** What takes turns: each package with each count. */
@@ -109,9 +112,9 @@ const START = `<!doctype html>
 </script>
 `;
 
-/** In the page: times of the network by subject, and memory after 100 runs and at the end. */
-async function run({ subjects, options, rounds, runsPerRound }) {
-  const picture = new ImageData(64, 64);
+/** In the page: times of network and call by subject, memory after 100 runs and at the end. */
+async function run({ subjects, options, sides, rounds, runsPerRound }) {
+  const picture = new ImageData(...sides);
   const all = [];
   for (const { base, threads } of subjects) {
     const { createClassifier } = await import(`${base}dist/index.js`);
@@ -119,24 +122,27 @@ async function run({ subjects, options, rounds, runsPerRound }) {
     if (classifier.runtime.threads !== threads) {
       throw new Error(JSON.stringify(classifier.runtime.fallbacks));
     }
-    all.push({ classifier, times: [], memory: [] });
+    all.push({ classifier, times: [], calls: [], memory: [] });
   }
   // Engines compile hot functions anew while they run.
   for (const { classifier } of all) {
     for (let i = 0; i < runsPerRound; i++) await classifier.classify(picture);
   }
   for (let round = 1; round <= rounds; round++) {
-    for (const { classifier, times, memory } of all) {
+    for (const { classifier, times, calls, memory } of all) {
       for (let i = 0; i < runsPerRound; i++) {
+        const begin = performance.now();
         times.push((await classifier.classify(picture)).timings.inference);
+        calls.push(performance.now() - begin);
       }
       const runs = (round + 1) * runsPerRound;
       if (runs === 100 || round === rounds) memory.push([runs, classifier.runtime.memoryBytes]);
     }
   }
-  return all.map(({ classifier, times, memory }) => ({
+  return all.map(({ classifier, times, calls, memory }) => ({
     simd: classifier.runtime.simd,
     times,
+    calls,
     memory,
   }));
 }
@@ -199,12 +205,19 @@ async function measure(model, url) {
     console.log(`    label least ${least}, most ${most}, of ${found.length}`);
   }
   if (ROUNDS < 1) return { model, starts };
-  const task = { subjects, options: OPTIONS, rounds: ROUNDS, runsPerRound: RUNS_PER_ROUND };
+  const task = {
+    subjects,
+    options: OPTIONS,
+    sides: SIDES,
+    rounds: ROUNDS,
+    runsPerRound: RUNS_PER_ROUND,
+  };
   const runs = await inPage(url, task);
-  for (const [index, { simd, times, memory }] of runs.entries()) {
+  for (const [index, { simd, times, calls, memory }] of runs.entries()) {
     const ratio = median(runs[0].times) / median(times);
     const ms = `${median(times).toFixed(2)} ms (least ${Math.min(...times).toFixed(2)})`;
     console.log(`  run, ${nameOf(subjects[index])}, ${simd}: ${ms}, ${ratio.toFixed(2)}x`);
+    console.log(`    a call with ${values.picture}: ${median(calls).toFixed(2)} ms`);
     for (const [count, bytes] of memory) {
       console.log(`    memory after ${count} runs: ${(bytes / 1e6).toFixed(2)} MB`);
     }

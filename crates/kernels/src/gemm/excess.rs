@@ -11,11 +11,11 @@
 //!
 //! Tried and lost: two quads of a column in a step, whose pair sums are added before they are widened.
 //! Fewer products, and the same time within 1 % for the three networks. Steps of two columns, or of
-//! one, each with a list of its own: a fifth to a third fewer products, since the longest of four lists
-//! is longer than most; the same time for V1 and V2 within 1 %, and EfficientNet-Lite0 takes 2 % more where columns are by
-//! themselves (interleaved runs, AMD EPYC of family 26). Columns by themselves for two, four, seven or
-//! eight tiles at once, so that a step's weights are loaded and a list ends once for all of them: V1 at
-//! best 1 % less, V2 and EfficientNet-Lite0 1-2 % more. Without any excess V1 would take 8.5 % less.
+//! one, each with a list of its own, since the longest of four lists is longer than most: 40 % fewer
+//! products of V1 where columns are by themselves; V1 and V2 the same within 1 %, EfficientNet-Lite0 up
+//! to 3 % more. Steps for two tiles at once, whose weights are loaded once for both: the same. Columns
+//! by themselves for four, seven or eight tiles at once: V1 at best 1 % less, V2 and EfficientNet-Lite0
+//! 1-2 % more. Without any excess V1 would take 8.5 % less (interleaved runs, AMD EPYC of family 26).
 //!
 //! Not built: to add the pair sums of two quads while they have 16 bits, which saves one multiplication
 //! of four and needs three times as many steps here. By counting, 8 % of these products on processors
