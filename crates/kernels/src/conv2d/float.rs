@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
-use super::gather::{STEP_BYTES, gather_window};
-use super::{Origins, block_rows, is_pointwise};
+use super::gather::{STEP_BYTES, gather_windows};
+use super::inside::{inside, stretch, window_start};
+use super::{block_rows, is_pointwise};
 use crate::gemm::float::{PackedWeights, Runs};
 use crate::reference::FloatWeights;
 use crate::reference::conv2d::Conv2dShape;
-use crate::shape::Window;
 use crate::simd::Simd;
 
 /// How the elements of a window become a row of the matrix.
@@ -136,7 +136,7 @@ impl Conv2dFloat {
                     continue;
                 }
                 if self.rows == Rows::InPlace {
-                    let (from, is_inside) = self.stretch(first);
+                    let (from, is_inside) = stretch(&window, first);
                     rows = rows.min(from.len());
                     if is_inside {
                         let runs = Runs {
@@ -144,7 +144,7 @@ impl Conv2dFloat {
                             len: window.kernel_w * in_c,
                             stride: window.dilation[0] * window.in_w * in_c,
                         };
-                        let input = &input[self.window_start(first)..];
+                        let input = &input[window_start(&self.shape, first)..];
                         let a_stride = window.stride[1] * in_c;
                         weights.multiply::<S>(input, a_stride, runs, rows, out, out_c);
                         first += rows;
@@ -152,57 +152,16 @@ impl Conv2dFloat {
                     }
                 }
                 let stride = self.gathered_stride();
-                let mut origins = Origins::from(&self.shape, first);
-                for row in im2col.chunks_exact_mut(stride).take(rows) {
-                    let origin = origins.step();
-                    gather_window(&self.shape, input, origin, channels.clone(), 0.0, row);
-                }
+                let pixels = first..first + rows;
+                gather_windows(&self.shape, input, pixels, channels.clone(), 0.0, stride, im2col);
                 weights.multiply::<S>(im2col, stride, Runs::one(weights.k()), rows, out, out_c);
                 first += rows;
             }
         }
-    }
-
-    /// The output pixels from `pixel` on to the end of its row that are alike in that their windows
-    /// are inside the picture, or not; and whether they are.
-    fn stretch(&self, pixel: usize) -> (Range<usize>, bool) {
-        let window = &self.shape.window;
-        let (row, x) = (pixel / window.out_w, pixel % window.out_w);
-        let top = (row % window.out_h * window.stride[0]).wrapping_sub(window.pad_top);
-        let bottom = top.wrapping_add((window.kernel_h - 1) * window.dilation[0]);
-        let inside = inside(window);
-        let is_inside = top < window.in_h && bottom < window.in_h && inside.contains(&x);
-        let end = if is_inside {
-            inside.end
-        } else if top < window.in_h && bottom < window.in_h && x < inside.start {
-            inside.start
-        } else {
-            window.out_w
-        };
-        (pixel..pixel - x + end, is_inside)
-    }
-
-    /// Where the window of an output pixel starts in the input, inside of which it is.
-    fn window_start(&self, pixel: usize) -> usize {
-        let Conv2dShape { window, in_c, .. } = &self.shape;
-        let (row, x) = (pixel / window.out_w, pixel % window.out_w);
-        let (n, y) = (row / window.out_h, row % window.out_h);
-        let top = n * window.in_h + y * window.stride[0] - window.pad_top;
-        (top * window.in_w + x * window.stride[1] - window.pad_left) * in_c
     }
 }
 
 /// Elements of a window that make a row of a group's matrix.
 fn row_len(shape: &Conv2dShape) -> usize {
     shape.window.kernel_h * shape.window.kernel_w * (shape.in_c / shape.groups)
-}
-
-/// The columns of output pixels whose windows do not leave the picture to the left or right.
-fn inside(window: &Window) -> Range<usize> {
-    let start = window.pad_left.div_ceil(window.stride[1]);
-    let end = match (window.in_w + window.pad_left).checked_sub(window.kernel_w) {
-        Some(last) => (last / window.stride[1] + 1).min(window.out_w),
-        None => 0,
-    };
-    start..end.max(start)
 }

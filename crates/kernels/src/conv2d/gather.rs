@@ -4,16 +4,59 @@ use core::ops::Range;
 
 use bytemuck::Pod;
 
+use super::Origins;
+use super::inside::{stretch, window_start};
 use crate::reference::conv2d::Conv2dShape;
 
 /// Bytes that a copy moves at a time: a call of memcpy costs more than the 9 or 36 bytes of a
 /// window's row in a first layer.
 pub(super) const STEP_BYTES: usize = 16;
 
-/// Copies `channels` of each tap of the window at `origin` to the start of `to`, `zero` where it
-/// leaves the picture. What lies up to 16 bytes behind the window may be overwritten.
+/// Copies the windows of the output pixels `pixels` to `to`, each `stride` elements after the one
+/// before: `channels` of each tap, `zero` where it leaves the picture. What lies up to 16 bytes behind
+/// a window may be overwritten.
+///
+/// Windows that lie side by side inside the picture are copied in one loop. One by one, each with
+/// checks of its own, the 12544 windows of 3x3x3 bytes of a MobileNet took 120 us in place of 40
+/// (sampling profile of Chromium 156, AMD EPYC of family 26).
 #[inline(always)]
-pub(super) fn gather_window<T: Pod>(
+pub(super) fn gather_windows<T: Pod>(
+    shape: &Conv2dShape,
+    input: &[T],
+    pixels: Range<usize>,
+    channels: Range<usize>,
+    zero: T,
+    stride: usize,
+    mut to: &mut [T],
+) {
+    let Conv2dShape { window, in_c, .. } = *shape;
+    // All channels of taps that lie side by side are one run of bytes.
+    let has_runs = window.dilation[1] == 1 && channels.len() == in_c;
+    let mut first = pixels.start;
+    while first < pixels.end {
+        let (stretch, is_inside) = stretch(&window, first);
+        let count = stretch.end.min(pixels.end) - first;
+        let mut copied = 0;
+        if is_inside && has_runs {
+            let windows = Windows {
+                count,
+                step: window.stride[1] * in_c,
+                runs: window.kernel_h,
+                len: window.kernel_w * in_c,
+                stride: window.dilation[0] * window.in_w * in_c,
+            };
+            copied = copy_windows(&input[window_start(shape, first)..], windows, to, stride);
+        }
+        let mut origins = Origins::from(shape, first + copied);
+        for to in to.chunks_exact_mut(stride).take(count).skip(copied) {
+            gather_window(shape, input, origins.step(), channels.clone(), zero, to);
+        }
+        (first, to) = (first + count, &mut to[count * stride..]);
+    }
+}
+
+/// Copies `channels` of each tap of the window at `origin` to the start of `to`.
+fn gather_window<T: Pod>(
     shape: &Conv2dShape,
     input: &[T],
     [n, y, x]: [usize; 3],
@@ -25,21 +68,6 @@ pub(super) fn gather_window<T: Pod>(
     let [dilation_y, dilation_x] = window.dilation;
     let (top, left) = (y.wrapping_sub(window.pad_top), x.wrapping_sub(window.pad_left));
     let run = window.kernel_w * channels.len();
-    // All channels of taps that lie side by side are one run of bytes.
-    let is_inside = dilation_x == 1
-        && channels.len() == in_c
-        && left < window.in_w
-        && left + window.kernel_w <= window.in_w
-        && top < window.in_h
-        && top + (window.kernel_h - 1) * dilation_y < window.in_h;
-    if is_inside {
-        let first = ((n * window.in_h + top) * window.in_w + left) * in_c;
-        let rows =
-            Runs { count: window.kernel_h, len: run, stride: dilation_y * window.in_w * in_c };
-        if copy_runs(&input[first..], rows, to) {
-            return;
-        }
-    }
     for ky in 0..window.kernel_h {
         let row = top.wrapping_add(ky * dilation_y);
         let to = &mut to[ky * run..][..run];
@@ -59,38 +87,81 @@ pub(super) fn gather_window<T: Pod>(
     }
 }
 
-/// The rows of a window inside the picture: `count` runs of `len` elements, `stride` apart.
+/// Windows side by side inside the picture, in elements.
 #[derive(Clone, Copy)]
-struct Runs {
+struct Windows {
     count: usize,
+    /// From one to the next.
+    step: usize,
+    /// The rows of one: so many runs of `len`, `stride` apart.
+    runs: usize,
     len: usize,
     stride: usize,
 }
 
-/// Copies runs to one another's ends in steps of 16 bytes, each run over what the one before wrote
-/// too much; `false`, and nothing copied, where that would read or write too far.
+impl Windows {
+    /// In bytes, of elements of so many.
+    fn bytes(self, size: usize) -> Self {
+        let Self { count, step, runs, len, stride } = self;
+        Self { count, step: step * size, runs, len: len * size, stride: stride * size }
+    }
+}
+
+/// Copies the runs of windows to one another's ends, each window `to_stride` elements after the one
+/// before, in steps of 16 bytes: each run goes over what the one before wrote too much. Returns how
+/// many windows it copied: those that this does not take too far.
 #[inline(always)]
-fn copy_runs<T: Pod>(from: &[T], runs: Runs, to: &mut [T]) -> bool {
+fn copy_windows<T: Pod>(from: &[T], windows: Windows, to: &mut [T], to_stride: usize) -> usize {
     let size = size_of::<T>();
-    let (len, stride) = (runs.len * size, runs.stride * size);
+    let windows = windows.bytes(size);
     let from: &[u8] = bytemuck::cast_slice(from);
     let to: &mut [u8] = bytemuck::cast_slice_mut(to);
-    let (steps, last) = (len.div_ceil(STEP_BYTES), runs.count - 1);
-    let fits = |stride: usize, len: usize| last * stride + steps * STEP_BYTES <= len;
-    if !fits(stride, from.len()) || !fits(len, to.len()) {
-        return false;
+    let to_stride = to_stride * size;
+    let steps = windows.len.div_ceil(STEP_BYTES);
+    let last = windows.runs - 1;
+    let [read, written] = [windows.stride, windows.len].map(|run| last * run + steps * STEP_BYTES);
+    let room = from.len().checked_sub(read).map_or(0, |room| room / windows.step + 1);
+    let count = windows.count.min(room).min(to.len() / to_stride);
+    if written > to_stride {
+        return 0;
     }
-    for run in 0..runs.count {
-        for step in 0..steps {
-            let (from_at, to_at) =
-                (run * stride + step * STEP_BYTES, run * len + step * STEP_BYTES);
-            // SAFETY: the last step of the last run lies within both, as was checked; byte arrays
-            // need no alignment.
-            unsafe {
-                let bytes = from.as_ptr().add(from_at).cast::<[u8; STEP_BYTES]>().read();
-                to.as_mut_ptr().add(to_at).cast::<[u8; STEP_BYTES]>().write(bytes);
-            }
+    let windows = Windows { count, ..windows };
+    // SAFETY: `count` windows lie within both, with what the last steps read and write too much.
+    unsafe {
+        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+        // The first layers of most networks, of bytes and of floats: loops that are written out.
+        match (windows.runs, steps) {
+            (3, 1) => copy_steps(from, Windows { runs: 3, ..windows }, 1, to, to_stride),
+            (3, 3) => copy_steps(from, Windows { runs: 3, ..windows }, 3, to, to_stride),
+            _ => copy_steps(from, windows, steps, to, to_stride),
         }
     }
-    true
+    count
+}
+
+/// Copies windows in `steps` steps a run. All counts in bytes.
+///
+/// # Safety
+/// `from` is readable and `to` writable for all steps of all windows.
+#[inline(always)]
+unsafe fn copy_steps(
+    mut from: *const u8,
+    windows: Windows,
+    steps: usize,
+    mut to: *mut u8,
+    to_stride: usize,
+) {
+    for _ in 0..windows.count {
+        for run in 0..windows.runs {
+            for step in 0..steps {
+                let at = step * STEP_BYTES;
+                // SAFETY: the caller's; byte arrays need no alignment.
+                unsafe {
+                    let bytes = from.add(run * windows.stride + at).cast::<[u8; STEP_BYTES]>();
+                    to.add(run * windows.len + at).cast::<[u8; STEP_BYTES]>().write(bytes.read());
+                }
+            }
+        }
+        (from, to) = (from.wrapping_add(windows.step), to.wrapping_add(to_stride));
+    }
 }

@@ -6,6 +6,7 @@
 mod dynamic;
 mod float;
 mod gather;
+mod inside;
 mod quantized;
 
 pub use dynamic::{Conv2dDynamic, Dynamic};

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::gather::{STEP_BYTES, gather_window};
+use super::gather::{STEP_BYTES, gather_windows};
 use super::{Origins, block_rows, is_pointwise};
 use crate::aligned::LINE_BYTES;
 use crate::gemm::TILE_ROWS;
@@ -286,13 +286,11 @@ impl Conv2dQuantized {
         to: &mut [u8],
     ) {
         let stride = self.gathered_stride();
-        let mut origins = Origins::from(&self.shape, block.start);
-        let mut left = block.len();
+        let mut first = block.start;
         for to in to.chunks_mut(GATHERED_TILES * weights.tile_bytes()) {
-            let rows = left.min(GATHERED_TILES * TILE_ROWS);
-            for row in gathered.chunks_exact_mut(stride).take(rows) {
-                gather_window(&self.shape, input, origins.step(), channels.clone(), zero, row);
-            }
+            let pixels = first..(first + GATHERED_TILES * TILE_ROWS).min(block.end);
+            first = pixels.end;
+            gather_windows(&self.shape, input, pixels, channels.clone(), zero, stride, gathered);
             for (tile, to) in to.chunks_exact_mut(weights.tile_bytes()).enumerate() {
                 // Rows behind the last are those of another tile, or zeros.
                 let rows = core::array::from_fn(|r| {
@@ -302,7 +300,6 @@ impl Conv2dQuantized {
                 unsafe { weights.pack_segment::<S, T>(rows, SLACK, 0, to) };
                 weights.finish_tile::<S>(to);
             }
-            left -= rows;
         }
     }
 }

@@ -4,6 +4,7 @@ mod elements;
 mod geometry;
 mod passes;
 pub(crate) mod resample;
+mod shift;
 mod table;
 
 use achado_model::metadata::Normalization;

@@ -3,6 +3,7 @@
 use achado_model::{DataType, Error, ErrorCode, Result, Tensor};
 
 use super::elements;
+use super::shift::Shift;
 
 /// `(x - mean) / std` in the tensor's channel order, one or one a channel.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +22,8 @@ impl Normalise<'_> {
 /// How bytes become elements.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Table {
-    /// uint8 and int8 tensors that take the bytes as they are, with these bits flipped.
-    Raw(u8),
+    /// uint8 and int8 tensors that take the bytes as they are, or nearly.
+    Shift(Shift),
     /// Other uint8 and int8 tensors (int8 as its two's complement byte): one table a channel.
     Bytes(Vec<[u8; 256]>),
     /// float32 tensors.
@@ -41,8 +42,8 @@ pub(crate) struct Floats {
 const USUAL: [(f32, f32); 6] =
     [(0.0, 255.0), (0.0, 1.0), (127.5, 127.5), (127.0, 128.0), (128.0, 128.0), (128.0, 1.0)];
 
-/// From uint8 to int8.
-const TOP_BIT: u8 = 128;
+/// int8 tensors that take the bytes less 128.
+const LESS_128: Table = Table::Shift(Shift::none(true));
 
 impl Table {
     /// The table of an input tensor.
@@ -72,7 +73,7 @@ impl Table {
                 Self::floats(channels, normalise)
             }
             DataType::UInt8 => match caller {
-                None => Ok(Self::Raw(0)),
+                None => Ok(Self::Shift(Shift::none(false))),
                 Some(normalise) => Self::quantised(tensor, channels, normalise, 0.0),
             },
             DataType::Int8 => match (caller, metadata) {
@@ -82,7 +83,7 @@ impl Table {
                     let raw = (0..channels)
                         .all(|channel| is_raw(normalise.channel(channel), scale, zero_point));
                     if raw {
-                        Ok(Self::Raw(TOP_BIT))
+                        Ok(LESS_128)
                     } else {
                         Self::quantised(tensor, channels, normalise, -128.0)
                     }
@@ -90,7 +91,7 @@ impl Table {
                 (None, None) => {
                     let (scale, zero_point) = scale_of(tensor)?;
                     if USUAL.iter().any(|&usual| is_raw(usual, scale, zero_point)) {
-                        Ok(Self::Raw(TOP_BIT))
+                        Ok(LESS_128)
                     } else {
                         Err(missing(tensor))
                     }
@@ -121,7 +122,7 @@ impl Table {
     /// Makes elements of the bytes of whole pixels; `out` has room for as many.
     pub fn convert(&self, colours: &[u8], out: &mut [u8]) {
         match self {
-            Self::Raw(flip) => elements::raw(*flip, colours, out),
+            Self::Shift(shift) => elements::shifted(shift, colours, out),
             Self::Bytes(tables) => elements::looked_up(tables, colours, out),
             Self::Floats(floats) => elements::floats(floats, colours, out),
         }
@@ -143,10 +144,9 @@ impl Table {
                 *entry = quantised.clamp(low, low + 255.0) as i16 as u8;
             }
         }
-        let flip = tables[0][0];
-        let raw: [u8; 256] = std::array::from_fn(|x| x as u8 ^ flip);
-        let is_raw = tables.iter().all(|table| *table == raw);
-        Ok(if is_raw { Self::Raw(flip) } else { Self::Bytes(tables) })
+        let are_one = tables.iter().all(|table| *table == tables[0]);
+        let shift = Shift::of(&tables[0], low < 0.0).filter(|_| are_one);
+        Ok(shift.map_or(Self::Bytes(tables), Self::Shift))
     }
 }
 
@@ -215,11 +215,12 @@ mod tests {
 
     const PM1: Normalise<'_> = Normalise { mean: &[127.5], std: &[127.5] };
 
-    fn bytes(table: &Table) -> &[[u8; 256]] {
-        match table {
-            Table::Bytes(tables) => tables,
-            _ => panic!("expected bytes"),
-        }
+    /// What each byte becomes, by channel.
+    fn bytes(table: &Table) -> [[u8; 256]; 3] {
+        let pixels: [[u8; 3]; 256] = std::array::from_fn(|x| [x as u8; 3]);
+        let mut out = [[0; 3]; 256];
+        table.convert(pixels.as_flattened(), out.as_flattened_mut());
+        std::array::from_fn(|channel| out.map(|pixel| pixel[channel]))
     }
 
     #[test]
@@ -243,7 +244,7 @@ mod tests {
     fn uint8_is_raw_unless_the_caller_says_otherwise() {
         let input = tensor(DataType::UInt8, &[1, 2, 2, 3], Some((1.0 / 128.0, 128)));
         let raw = Table::new(&input, 3, None, Some(PM1)).unwrap();
-        assert_eq!(raw, Table::Raw(0));
+        assert_eq!(raw, Table::Shift(Shift::none(false)));
         let caller = Table::new(&input, 3, Some(PM1), None).unwrap();
         // x = 64: -63.5 / 127.5 * 128 = -63.749 -> -64 + 128.
         assert_eq!(bytes(&caller)[0][64], 64);
@@ -256,7 +257,7 @@ mod tests {
 
     #[test]
     fn int8_is_raw_where_scale_and_normalisation_say_so() {
-        let raw = Table::Raw(TOP_BIT);
+        let raw = LESS_128;
         let mut out = [0; 3];
         raw.convert(&[0, 200, 255], &mut out);
         assert_eq!(out.map(|byte| byte as i8), [-128, 72, 127]);
