@@ -216,18 +216,20 @@ impl Conv2dQuantized {
         to: &mut [u8],
     ) {
         let in_c = self.shape.in_c;
-        let (mut first, last) = (block.start, block.end - 1);
-        for to in to.chunks_exact_mut(weights.tile_bytes()) {
-            let rows: [&[T]; TILE_ROWS] =
-                core::array::from_fn(|r| &input[(first + r).min(last) * in_c..][channels.clone()]);
-            let end = (first + TILE_ROWS - 1).min(last) * in_c + channels.end;
-            // SAFETY: each row was sliced to the channels, and ends no later than the last.
-            unsafe {
-                let rows = rows.map(<[T]>::as_ptr);
-                weights.pack_segment::<S, T>(rows, input.len() - end, 0, to);
-            }
+        // All rows of the block lie within these.
+        let pixels = &input[block.start * in_c..block.end * in_c][channels.start..];
+        let slack = input.len() - block.end * in_c + in_c - channels.end;
+        let last = block.len() - 1;
+        let tiles = to.chunks_exact_mut(weights.tile_bytes()).zip((0..).step_by(TILE_ROWS));
+        for (to, first) in tiles {
+            let rows = core::array::from_fn(|r| {
+                pixels.as_ptr().wrapping_add((first + r).min(last) * in_c)
+            });
+            let behind = last.saturating_sub(first + TILE_ROWS - 1) * in_c;
+            // SAFETY: each row is the channels of a pixel of the block, and ends no later than those of
+            // the last of these.
+            unsafe { weights.pack_segment::<S, T>(rows, slack + behind, 0, to) };
             weights.finish_tile::<S>(to);
-            first += TILE_ROWS;
         }
     }
 
