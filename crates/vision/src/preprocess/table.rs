@@ -277,6 +277,7 @@ mod tests {
         let normalise =
             Normalise { mean: &[123.675, 116.28, 103.53], std: &[58.395, 57.12, 57.375] };
         let table = Table::new(&input, 3, None, Some(normalise)).unwrap();
+        assert!(matches!(table, Table::Bytes(_)));
         for channel in 0..3 {
             for x in 0..256 {
                 let (mean, std) = normalise.channel(channel);
