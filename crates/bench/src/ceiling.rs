@@ -25,7 +25,7 @@ pub(crate) fn all() -> BTreeMap<&'static str, f64> {
     let madd = [Native::f32x4_splat(0.5); CHAINS + 2];
     BTreeMap::from([
         ("gemm i16", measure(8, || _ = black_box(dot_loop(black_box(dot))))),
-        ("gemm i8 pair sums", measure(16, || _ = black_box(pair_sum_loop(black_box(dot))))),
+        ("gemm i8 pair sums", measure(32, || _ = black_box(pair_sum_loop(black_box(dot))))),
         ("gemm i8 dot", measure(16, || _ = black_box(quad_loop(black_box(dot))))),
         ("f32 madd", measure(4, || _ = black_box(madd_loop(black_box(madd))))),
     ])
@@ -59,7 +59,8 @@ macro_rules! register_loop {
 register_loop!(dot_loop, |sum, x, y| Native::i32x4_add(y, Native::i32x4_dot_i16x8(sum, x)));
 register_loop!(madd_loop, |sum, x, y| Native::f32x4_madd(sum, x, y));
 register_loop!(pair_sum_loop, |sum, x, y| {
-    let pairs = Native::i16x8_relaxed_dot(x, sum);
+    let [a, b] = [x, y].map(|weights| Native::i16x8_relaxed_dot(weights, sum));
+    let pairs = Native::i16x8_add(a, b);
     Native::i32x4_add(y, Native::i32x4_dot_i16x8(pairs, y))
 });
 register_loop!(quad_loop, |sum, x, y| Native::i32x4_relaxed_dot_add(x, y, sum));

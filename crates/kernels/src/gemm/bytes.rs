@@ -6,15 +6,15 @@
 //! C  out              [rows][out]                           int8 or uint8, requantised in the store
 //! ```
 //!
-//! What the machine's relaxed dot product computes is found out at run time: [`ByteDot::probe`].
+//! What the machine's relaxed dot product computes is found out at run time: [`ByteDot::probe`]. Where
+//! that is pair sums, B is another: see [`pair_sums`](super::pair_sums).
 //! Results are the same bytes as those of the i16 kernel, always.
 
 use core::hint::black_box;
-use core::marker::PhantomData;
 
 use super::ahead::{Ahead, next_panel};
-use super::excess::Extra;
 use super::packing::{BLOCK, RUN, pack_quads};
+use super::pair_sums::HalfPanels;
 use super::quantized::{Operands, Segments};
 use super::tile::{Epilogue, MOST_ROWS, Product, multiply, transpose};
 use super::{PANEL, TILE_ROWS};
@@ -105,8 +105,7 @@ impl Segments {
 pub struct PackedBytes {
     dot: ByteDot,
     segments: Segments,
-    panels: AlignedVec<i8>,
-    extra: Extra,
+    weights: Weights,
     epilogue: Epilogue,
     /// The zero point of the weights, whose product with the sum of each row is subtracted.
     weight_zero_point: i32,
@@ -114,11 +113,13 @@ pub struct PackedBytes {
     flip: i8,
 }
 
-/// Above this share of steps of excess weights, of those of half a panel, the pair-sum kernel has lost
-/// its advantage: such a step costs about 31 instructions, and 128 products cost 33 here and 50 in
-/// the i16 kernel. Between 0.18 and 0.24 MobileNet V1, V2 and EfficientNet-Lite0 took the same time
-/// within 1 %; with 0.29 V2 took 1 % more (AMD EPYC of family 26).
-const MAX_EXTRA_SHARE: f64 = 0.2;
+#[derive(Clone)]
+enum Weights {
+    /// For exact products: the layout above.
+    Panels(AlignedVec<i8>),
+    /// For pair sums.
+    Halves(HalfPanels),
+}
 
 impl PackedBytes {
     /// Packs the weights; `None` where the i16 kernel wins.
@@ -135,7 +136,11 @@ impl PackedBytes {
         let weight_zero_point = weights.zero_point - middle;
         let quads = segments.quads() * segments.count;
         let k = segments.count * segments.len;
-        let mut panels = AlignedVec::with_capacity(columns.next_multiple_of(PANEL) * quads * 4);
+        let padded = columns.next_multiple_of(PANEL);
+        let mut packed = match dot {
+            ByteDot::PairSum => Weights::Halves(HalfPanels::with_capacity(padded / BLOCK, quads)?),
+            _ => Weights::Panels(AlignedVec::with_capacity(padded * quads * 4)),
+        };
         let mut epilogue = Epilogue::new::<T>(columns, requant);
         let (values, flip_weights): (&[i8], _) =
             (bytemuck::cast_slice(weights.values), middle as i8);
@@ -143,15 +148,22 @@ impl PackedBytes {
         let absent = vec![flip_weights; k];
         // sum((a - za) * (w - zw)) = sum(a * w) - za * sum(w) - zw * sum(a) + k * za * zw
         let constant = (k as i32).wrapping_mul(zero_point).wrapping_mul(weight_zero_point);
-        for first in (0..columns).step_by(BLOCK) {
+        for first in (0..padded).step_by(BLOCK) {
             let block = core::array::from_fn(|i| match first + i {
                 column if column < columns => &values[column * k..][..k],
                 _ => &absent,
             });
-            panels.grow((first / PANEL + 1) * quads * QUAD_B);
-            let panel = first / PANEL * quads * QUAD_B + first % PANEL * 4;
-            let panel = &mut panels[panel..];
-            let sums = pack_quads::<Native>(block, &segments, flip_weights, panel);
+            let pack = |to: &mut [i8], stride| {
+                pack_quads::<Native>(block, &segments, flip_weights, to, stride)
+            };
+            let sums = match &mut packed {
+                Weights::Panels(panels) => {
+                    panels.grow((first / PANEL + 1) * quads * QUAD_B);
+                    let at = first / PANEL * quads * QUAD_B + first % PANEL * 4;
+                    pack(&mut panels[at..], QUAD_B)
+                }
+                Weights::Halves(halves) => halves.push(|half| pack(half, QUAD_HALF)),
+            };
             for (column, sum) in (first..columns).zip(sums) {
                 epilogue.bias[column] = weights
                     .bias
@@ -161,15 +173,11 @@ impl PackedBytes {
             }
         }
         epilogue.settle(k);
-        let extra = match dot {
-            ByteDot::PairSum => Extra::take_from::<Native>(&mut panels, quads),
-            _ => Extra::none(),
+        let weights = match packed {
+            Weights::Halves(halves) => Weights::Halves(halves.finish()?),
+            panels @ Weights::Panels(_) => panels,
         };
-        let halves = columns.div_ceil(QUAD_HALF / 4) * quads;
-        if extra.steps() as f64 > MAX_EXTRA_SHARE * halves as f64 {
-            return None;
-        }
-        Some(Self { dot, segments, panels, extra, epilogue, weight_zero_point, flip })
+        Some(Self { dot, segments, weights, epilogue, weight_zero_point, flip })
     }
 
     /// Bytes of a packed tile of 4 rows: its quads, then four sums where weights have a zero point.
@@ -183,7 +191,11 @@ impl PackedBytes {
 
     /// The size in memory.
     pub fn size_bytes(&self) -> usize {
-        self.panels.size_bytes() + self.extra.size_bytes() + self.epilogue.size_bytes()
+        let weights = match &self.weights {
+            Weights::Panels(panels) => panels.size_bytes(),
+            Weights::Halves(halves) => halves.size_bytes(),
+        };
+        weights + self.epilogue.size_bytes()
     }
 
     /// The name of the kernel, for profiles.
@@ -288,20 +300,39 @@ impl PackedBytes {
         if !S::HAS_BYTE_DOT {
             unreachable!("packed for a level that multiplies bytes");
         }
-        match self.dot {
-            ByteDot::PairSum => {
-                let by = By::<PairSums>(self, PhantomData);
-                multiply::<S, T, _>(&by, packed, rows, out, stride);
+        match &self.weights {
+            Weights::Panels(panels) => {
+                multiply::<S, T, _>(&Exact(self, panels), packed, rows, out, stride);
             }
-            _ => multiply::<S, T, _>(&By::<Quads>(self, PhantomData), packed, rows, out, stride),
+            Weights::Halves(halves) => {
+                multiply::<S, T, _>(&ByPairSums(self, halves), packed, rows, out, stride);
+            }
+        }
+    }
+
+    /// Adds to sums of `R` rows what their own sums give, where the weights need that.
+    ///
+    /// # Safety
+    /// `tile` is readable for a tile's bytes.
+    #[inline(always)]
+    unsafe fn add_row_sums<S: Simd, const R: usize>(
+        &self,
+        tile: *const u8,
+        sums: &mut [[S::V; 2]; R],
+    ) {
+        if self.weight_zero_point != 0 {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: behind its quads a tile has four sums.
+                unsafe { add_row::<S>(sums, tile.add(self.quads() * QUAD_A + r * 4)) };
+            }
         }
     }
 }
 
-/// The weights, to be multiplied by `D`.
-struct By<'a, D>(&'a PackedBytes, PhantomData<D>);
+/// The weights, to be multiplied by exact products.
+struct Exact<'a>(&'a PackedBytes, &'a [i8]);
 
-impl<D: Dot> Product for By<'_, D> {
+impl Product for Exact<'_> {
     const HAS_PLAIN: bool = true;
 
     fn epilogue(&self) -> &Epilogue {
@@ -324,14 +355,13 @@ impl<D: Dot> Product for By<'_, D> {
     ) {
         let weights = self.0;
         let (quads, tile_bytes) = (weights.quads(), weights.tile_bytes());
-        let b = weights.panels[panel * quads * QUAD_B..][..quads * QUAD_B].as_ptr();
+        let b = self.1[panel * quads * QUAD_B..][..quads * QUAD_B].as_ptr();
         let epilogue = weights.epilogue.panel::<S>(panel);
-        let (extra, constant) = (weights.extra.halves(panel), D::constant::<S>());
-        let mut ahead = Ahead::new(next_panel(&weights.panels, quads * QUAD_B, panel), tiles);
+        let mut ahead = Ahead::new(next_panel(self.1, quads * QUAD_B, panel), tiles);
         let (mut a, mut out) = (packed, out);
         let mut tiles = tiles;
         let mut sums = [epilogue.bias; SIX];
-        while D::IS_ONE_INSTRUCTION && R == TILE_ROWS && quads >= MIN_SIX && tiles >= THREE {
+        while R == TILE_ROWS && quads >= MIN_SIX && tiles >= THREE {
             let next = a.wrapping_add(tile_bytes);
             let last = next.wrapping_add(tile_bytes);
             let half = QUAD_A / 2;
@@ -342,7 +372,7 @@ impl<D: Dot> Product for By<'_, D> {
             ] {
                 // SAFETY: two rows each of three tiles that there are; rows are the caller's.
                 unsafe {
-                    six_rows::<S, D>(pairs, b, quads, &epilogue.bias, &mut sums);
+                    six_rows::<S>(pairs, b, quads, &epilogue.bias, &mut sums);
                     if weights.weight_zero_point != 0 {
                         for (r, sums) in sums.iter_mut().enumerate() {
                             add_row::<S>(sums, pairs[r / 2].add(quads * QUAD_A + r % 2 * 4));
@@ -362,27 +392,65 @@ impl<D: Dot> Product for By<'_, D> {
             // 32; rows are the caller's.
             unsafe {
                 let mut sums = [epilogue.bias; R];
-                if weights.weight_zero_point != 0 {
-                    for (r, sums) in sums.iter_mut().enumerate() {
-                        add_row::<S>(sums, a.add(quads * QUAD_A + r * 4));
-                    }
-                }
-                if !D::IS_ONE_INSTRUCTION
-                    && let Some([low, high]) = extra
-                {
-                    low.add::<S, R, 0>(a, constant, &mut sums);
-                    high.add::<S, R, 1>(a, constant, &mut sums);
-                }
-                byte_tile::<S, D, R>(a, b, quads, constant, &mut sums);
+                weights.add_row_sums::<S, R>(a, &mut sums);
+                byte_tile::<S, R>(a, b, quads, &mut sums);
                 epilogue.store::<R, PLAIN>(sums, out, stride);
             }
-            if D::IS_ONE_INSTRUCTION {
-                ahead.read();
-            }
+            ahead.read();
             (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(TILE_ROWS * stride));
         }
     }
 }
+
+/// The weights, to be multiplied by pair sums.
+struct ByPairSums<'a>(&'a PackedBytes, &'a HalfPanels);
+
+impl Product for ByPairSums<'_> {
+    const HAS_PLAIN: bool = true;
+
+    fn epilogue(&self) -> &Epilogue {
+        &self.0.epilogue
+    }
+
+    fn tile_bytes(&self) -> usize {
+        self.0.tile_bytes()
+    }
+
+    unsafe fn panel<S: Simd, const R: usize, const PLAIN: bool>(
+        &self,
+        packed: *const u8,
+        panel: usize,
+        tiles: usize,
+        out: *mut u8,
+        stride: usize,
+    ) {
+        let (weights, tile_bytes) = (self.0, self.0.tile_bytes());
+        let epilogue = weights.epilogue.panel::<S>(panel);
+        let bias = epilogue.bias;
+        let (mut a, mut out, mut tiles) = (packed, out, tiles);
+        let mut sums = [[bias; R]; TWO];
+        while tiles > 0 {
+            let together = if R == TILE_ROWS { tiles.min(TWO) } else { 1 };
+            let to = sums.as_mut_ptr().cast();
+            // SAFETY: so many tiles; rows are the caller's.
+            unsafe {
+                match together {
+                    TWO => self.1.multiply::<S, TWO, R>(panel, a, tile_bytes, bias, to),
+                    _ => self.1.multiply::<S, 1, R>(panel, a, tile_bytes, bias, to),
+                }
+                for sums in &mut sums[..together] {
+                    weights.add_row_sums::<S, R>(a, sums);
+                    epilogue.store::<R, PLAIN>(*sums, out, stride);
+                    (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(R * stride));
+                }
+            }
+            tiles -= together;
+        }
+    }
+}
+
+/// Tiles that are multiplied together by pair sums.
+const TWO: usize = 2;
 
 /// Six rows by 8 columns, which begin with a panel's `bias`. Each of `a` is where two neighbouring rows
 /// of a tile begin.
@@ -399,14 +467,13 @@ impl<D: Dot> Product for By<'_, D> {
 /// Each of `a` is readable as two rows of a tile of `quads` are, `b` for `quads * 32`, `sums` writable
 /// for 12 vectors.
 #[inline(never)]
-unsafe fn six_rows<S: Simd, D: Dot>(
+unsafe fn six_rows<S: Simd>(
     [mut a0, mut a1, mut a2]: [*const u8; 3],
     mut b: *const i8,
     quads: usize,
     bias: &[S::V; 2],
     sums: *mut [[S::V; 2]; SIX],
 ) {
-    let constant = S::i32x4_splat(0);
     let mut found = [*bias; SIX];
     for _ in 0..quads {
         // SAFETY: the caller's; each round reads one quad and steps over it.
@@ -416,7 +483,7 @@ unsafe fn six_rows<S: Simd, D: Dot>(
             for (sums, row) in found.iter_mut().zip(rows) {
                 let x = S::load32_splat(row);
                 for (sum, weights) in sums.iter_mut().zip(columns) {
-                    *sum = D::add::<S>(weights, x, *sum, constant);
+                    *sum = S::i32x4_relaxed_dot_add(weights, x, *sum);
                 }
             }
             (a0, a1, a2) = (a0.add(QUAD_A), a1.add(QUAD_A), a2.add(QUAD_A));
@@ -458,75 +525,15 @@ const MASKS: [u8; 2 * RUN] = {
     masks
 };
 
-/// A step of the inner loop.
-pub(super) trait Dot {
-    /// Whether one instruction is all. Then it is fast enough to wait for weights, which are read
-    /// ahead, and so slow to answer that more than 8 sums are needed.
-    const IS_ONE_INSTRUCTION: bool;
-
-    /// What each step needs, made once for all tiles.
-    fn constant<S: Simd>() -> S::V;
-
-    /// Adds four products of each lane to `sum`.
-    fn add<S: Simd>(weights: S::V, activations: S::V, sum: S::V, constant: S::V) -> S::V;
-}
-
-/// One instruction that is exact.
-struct Quads;
-
-/// Pair sums, then their sums: three instructions for 16 products, where i16 pairs need four.
-pub(super) struct PairSums;
-
-impl Dot for Quads {
-    const IS_ONE_INSTRUCTION: bool = true;
-
-    #[inline(always)]
-    fn constant<S: Simd>() -> S::V {
-        S::i32x4_splat(0)
-    }
-
-    #[inline(always)]
-    fn add<S: Simd>(weights: S::V, activations: S::V, sum: S::V, _: S::V) -> S::V {
-        S::i32x4_relaxed_dot_add(weights, activations, sum)
-    }
-}
-
-impl Dot for PairSums {
-    const IS_ONE_INSTRUCTION: bool = false;
-
-    /// Ones. Hidden from LLVM, which would put a constant into the loop, of which V8 makes three
-    /// instructions a round.
-    #[inline(always)]
-    fn constant<S: Simd>() -> S::V {
-        S::i16x8_splat(black_box(1))
-    }
-
-    #[inline(always)]
-    fn add<S: Simd>(weights: S::V, activations: S::V, sum: S::V, ones: S::V) -> S::V {
-        let pairs = S::i16x8_relaxed_dot(weights, activations);
-        S::i32x4_add(sum, S::i32x4_dot_i16x8(pairs, ones))
-    }
-}
-
 /// `R` rows by 8 columns over `quads` quads of k.
-///
-/// Four elements of a row are spread by a load of their own: multiplications and additions keep x86's
-/// three vector ports busy, and a shuffle takes one of them. MobileNet V1 without VNNI 20.4 -> 18.6 ms,
-/// V2 13.7 -> 12.4, EfficientNet-Lite0 17.1 -> 15.8 (the least of interleaved runs, classifiers of both
-/// builds in one page, Chromium 156). While each address took an addition of its own the two were
-/// equal: see `ADDRESSES` in xtask/src/wasm.rs.
-///
-/// Measured with pair sums and shuffles: 45-49 GMAC/s, where
-/// `i32x4_relaxed_dot_i8x16_i7x16_add`, five instructions of V8 without VNNI, makes 36-38.
 ///
 /// # Safety
 /// `a` is readable for `quads * 16` bytes, `b` for `quads * 32`.
 #[inline(always)]
-unsafe fn byte_tile<S: Simd, D: Dot, const R: usize>(
+unsafe fn byte_tile<S: Simd, const R: usize>(
     mut a: *const u8,
     mut b: *const i8,
     quads: usize,
-    constant: S::V,
     sums: &mut [[S::V; 2]; R],
 ) {
     for _ in 0..quads {
@@ -538,7 +545,7 @@ unsafe fn byte_tile<S: Simd, D: Dot, const R: usize>(
                     // SAFETY: one of the four rows of the quad.
                     let x = unsafe { S::load32_splat(a.add($r * 4)) };
                     for (sum, weights) in sums[$r].iter_mut().zip(columns) {
-                        *sum = D::add::<S>(weights, x, *sum, constant);
+                        *sum = S::i32x4_relaxed_dot_add(weights, x, *sum);
                     }
                 }
             };

@@ -1,8 +1,8 @@
 //! What pair sums cannot hold of the weights, added in steps of its own.
 //!
 //! `a0 * w0 + a1 * w1` of unsigned bytes `a` leaves 16 bits only where both weights have the same
-//! sign and `|w0 + w1|` is more than [`LIMIT`]. What it is more is taken out, and is multiplied by
-//! itself.
+//! sign and `|w0 + w1|` is more than [`LIMIT`]. Weights of such pairs are taken out, and are
+//! multiplied by themselves.
 //!
 //! Tried and taken out again: to order the elements of each 16 of k so that few pairs of neighbours
 //! need a step. Steps are fewer and cheaper since each column goes its own way: now it gains 1 % of
@@ -13,17 +13,11 @@
 //! Fewer products, and the same time within 1 % for the three networks. Steps of two columns, or of
 //! one, each with a list of its own, since the longest of four lists is longer than most: 40 % fewer
 //! products of V1 where columns are by themselves; V1 and V2 the same within 1 %, EfficientNet-Lite0 up
-//! to 3 % more. Steps for two tiles at once, whose weights are loaded once for both: the same. Columns
-//! by themselves for four, seven or eight tiles at once: V1 at best 1 % less, V2 and EfficientNet-Lite0
-//! 1-2 % more. Without any excess V1 would take 8.5 % less (interleaved runs, AMD EPYC of family 26).
-//!
-//! Not built: to add the pair sums of two quads while they have 16 bits, which saves one multiplication
-//! of four and needs three times as many steps here. By counting, 8 % of these products on processors
-//! with two multipliers and room for more instructions (AMD's Zen); a loss of as much where four
-//! instructions begin in a cycle (Intel's before 2019).
+//! to 3 % more. Columns by themselves for four, seven or eight tiles at once: V1 at best 1 % less, V2
+//! and EfficientNet-Lite0 1-2 % more. Without any excess V1 would take 8.5 % less (interleaved runs, AMD EPYC of family 26).
 
 use super::PANEL;
-use super::bytes::{Dot, PairSums, QUAD_A, QUAD_B, QUAD_HALF};
+use super::bytes::{QUAD_A, QUAD_HALF};
 use super::tile::transpose;
 use crate::simd::Simd;
 
@@ -47,19 +41,14 @@ struct Step {
 }
 
 /// Weights beyond what pair sums can hold, by half panel.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Extra {
-    /// By half panel: its range in `steps`. One more than there are halves.
-    starts: Vec<u32>,
+    /// By half panel: where its range in `steps` ends.
+    ends: Vec<u32>,
     steps: Vec<Step>,
 }
 
 impl Extra {
-    /// For machines that need none.
-    pub fn none() -> Self {
-        Self { starts: Vec::new(), steps: Vec::new() }
-    }
-
     /// Steps of all half panels.
     pub fn steps(&self) -> usize {
         self.steps.len()
@@ -67,72 +56,86 @@ impl Extra {
 
     /// The size in memory.
     pub fn size_bytes(&self) -> usize {
-        size_of_val(&*self.steps) + size_of_val(&*self.starts)
+        size_of_val(&*self.steps) + size_of_val(&*self.ends)
     }
 
-    /// Takes out of `panels` what pair sums cannot hold.
-    pub fn take_from<S: Simd>(panels: &mut [i8], quads: usize) -> Self {
-        let mut starts = vec![0];
-        let mut steps = Vec::new();
-        for panel in panels.chunks_exact_mut(quads * QUAD_B) {
-            for half in 0..2 {
-                take_from_half::<S>(&mut panel[half * QUAD_HALF..], &mut steps);
-                starts.push(steps.len() as u32);
-            }
-        }
-        Self { starts, steps }
+    /// Takes out of the next half panel what pair sums cannot hold, and tells what its quads hold
+    /// then.
+    pub fn take_from<S: Simd>(&mut self, half: &mut [i8], loads: &mut [Load]) {
+        take_from_half::<S>(half, loads, &mut self.steps);
+        self.ends.push(self.steps.len() as u32);
     }
 
-    /// The excess of the halves of a panel, if there is any at all.
-    pub fn halves(&self, panel: usize) -> Option<[HalfExtra<'_>; 2]> {
-        let half = |half: usize| {
-            let [start, end] = [half, half + 1].map(|i| self.starts[i] as usize);
-            HalfExtra(&self.steps[start..end])
-        };
-        (!self.starts.is_empty()).then(|| [half(panel * 2), half(panel * 2 + 1)])
+    /// The excess of half panel `half`.
+    pub fn half(&self, half: usize) -> HalfExtra<'_> {
+        let start = half.checked_sub(1).map_or(0, |before| self.ends[before]);
+        HalfExtra(&self.steps[start as usize..self.ends[half] as usize])
     }
 }
 
-/// Takes the excess out of half a panel, eight pairs at a time: of each pair, what its sum is beyond
-/// the limit. A pair of two signs is never beyond it.
+/// What a quad's pair sums need of 16 bits, by pair: the sum of the positive weights of each, then of
+/// the negative ones without their sign; 127 where it is more.
+pub(super) type Load = [u64; 2];
+
+/// Takes the excess out of half a panel, eight pairs at a time. Where a pair of a column's four weights
+/// is beyond the limit, which one of two signs never is, they are taken whole: what a step cannot hold,
+/// it leaves of each pair's sum in the pair's first byte. So little is left that most of these quads,
+/// too, fit together with another.
 #[inline(never)]
-fn take_from_half<S: Simd>(panel: &mut [i8], steps: &mut Vec<Step>) {
+fn take_from_half<S: Simd>(half: &mut [i8], loads: &mut [Load], steps: &mut Vec<Step>) {
     let (ones, low_bytes) = (S::i16x8_splat(1), S::i16x8_splat(0xff));
     let (least, most) = (S::i16x8_splat(-LIMIT), S::i16x8_splat(LIMIT));
     let first = steps.len();
     // By column, where its next step is.
     let mut next = [first; COLUMNS];
-    for (quad, columns) in panel.chunks_mut(QUAD_B).enumerate() {
-        let columns = &mut columns[..QUAD_HALF];
+    let quads = half.as_chunks_mut::<QUAD_HALF>().0;
+    // Of eight pairs: their sums, and the load.
+    let loads_of = |columns: &[i8; QUAD_HALF], load: &mut Load| {
+        let pair_sums = |words: [S::V; 2]| {
+            let [low, high] = words.map(|words| S::i32x4_dot_i16x8(words, ones));
+            S::i16x8_narrow_i32x4(low, high)
+        };
         // SAFETY: 16 bytes.
         let v = unsafe { S::load(columns.as_ptr()) };
-        let halves = [S::i16x8_extend_low_i8x16(v), S::i16x8_extend_high_i8x16(v)];
-        let [low, high] = halves.map(|words| S::i32x4_dot_i16x8(words, ones));
-        let sums = S::i16x8_narrow_i32x4(low, high);
-        let excess = S::i16x8_sub(sums, S::i16x8_max(S::i16x8_min(sums, most), least));
-        // A pair's first byte gives; its second stays.
-        let excess = S::and(excess, low_bytes);
-        let mut taken = [0i8; QUAD_HALF];
+        let words = [S::i16x8_extend_low_i8x16(v), S::i16x8_extend_high_i8x16(v)];
+        let zero = S::i16x8_splat(0);
+        let positive = pair_sums(words.map(|words| S::i16x8_max(words, zero)));
+        let sums = pair_sums(words);
+        let negative = S::i16x8_sub(positive, sums);
         // SAFETY: 16 bytes.
-        unsafe { S::store(taken.as_mut_ptr(), excess) };
-        if bytemuck::cast::<_, [u64; 2]>(taken) == [0; 2] {
+        unsafe { S::store(load.as_mut_ptr(), S::i8x16_narrow_i16x8(positive, negative)) };
+        sums
+    };
+    for (quad, (columns, load)) in quads.iter_mut().zip(loads).enumerate() {
+        let sums = loads_of(columns, load);
+        let excess = S::i16x8_sub(sums, S::i16x8_max(S::i16x8_min(sums, most), least));
+        let excess = S::and(excess, low_bytes);
+        let mut left = [0u32; COLUMNS];
+        // SAFETY: 16 bytes.
+        unsafe { S::store(left.as_mut_ptr(), excess) };
+        if left == [0; COLUMNS] {
             continue;
         }
-        for (weight, taken) in columns.iter_mut().zip(taken) {
-            *weight = weight.wrapping_sub(taken);
+        let mut taken = [[0i8; 4]; COLUMNS];
+        // SAFETY: 16 bytes each.
+        unsafe {
+            S::store(taken.as_mut_ptr(), S::i8x16_sub(S::load(columns.as_ptr()), excess));
         }
-        let taken: [[i8; 4]; COLUMNS] = bytemuck::cast(taken);
-        for (column, (&weights, next)) in taken.iter().zip(&mut next).enumerate() {
-            if weights == [0; 4] {
+        let columns_left = columns.as_chunks_mut::<4>().0;
+        for (column, &left) in left.iter().enumerate() {
+            if left == 0 {
                 continue;
             }
-            if *next == steps.len() {
+            let at = next[column];
+            if at == steps.len() {
                 steps.push(Step { offsets: [0; COLUMNS], weights: [[0; 4]; COLUMNS] });
             }
-            steps[*next].offsets[column] = (quad * QUAD_A) as u32;
-            steps[*next].weights[column] = weights;
-            *next += 1;
+            steps[at].offsets[column] = (quad * QUAD_A) as u32;
+            steps[at].weights[column] = taken[column];
+            columns_left[column] = bytemuck::cast(left);
+            next[column] += 1;
         }
+        loads_of(columns, load);
     }
 }
 
@@ -141,30 +144,51 @@ fn take_from_half<S: Simd>(panel: &mut [i8], steps: &mut Vec<Step>) {
 pub(super) struct HalfExtra<'a>(&'a [Step]);
 
 impl HalfExtra<'_> {
-    /// Adds the products of the excess weights to half `HALF` of the sums.
+    /// Of each step and column: where its quad is, the column, and the weights.
+    #[cfg(test)]
+    pub fn taken(&self) -> impl Iterator<Item = (usize, usize, [i8; 4])> {
+        self.0.iter().flat_map(|step| {
+            (0..COLUMNS).map(|column| (step.offsets[column] as usize, column, step.weights[column]))
+        })
+    }
+
+    /// Adds the products of the excess weights to the sums of four columns, by tile and row. Two tiles
+    /// at once: MobileNet V1 16.7 -> 16.3 ms, V2 11.3 -> 11.15, EfficientNet-Lite0 13.8 -> 13.7 (the least
+    /// of interleaved runs, Intel Xeon of family 6, model 207, Chromium 156 without AVX-VNNI).
     ///
     /// # Safety
-    /// `a` is readable for all quads.
+    /// Each of `a` is readable for all quads.
     #[inline(always)]
-    pub unsafe fn add<S: Simd, const R: usize, const HALF: usize>(
+    pub unsafe fn add<S: Simd, const TILES: usize, const R: usize>(
         &self,
-        a: *const u8,
+        a: [*const u8; TILES],
         ones: S::V,
-        sums: &mut [[S::V; 2]; R],
+        sums: &mut [[S::V; R]; TILES],
     ) {
-        let mut columns = [S::i32x4_splat(0); COLUMNS];
+        let mut found = [[S::i32x4_splat(0); COLUMNS]; TILES];
         for step in self.0 {
-            for ((sum, &offset), weights) in
-                columns.iter_mut().zip(&step.offsets).zip(&step.weights)
-            {
-                // SAFETY: the caller's; a quad of four rows, four weights.
-                let [rows, weights] =
-                    unsafe { [S::load(a.add(offset as usize)), S::load32_splat(weights)] };
-                *sum = PairSums::add::<S>(weights, rows, *sum, ones);
+            macro_rules! column {
+                ($c:literal) => {
+                    let offset = step.offsets[$c] as usize;
+                    // SAFETY: four weights.
+                    let weights = unsafe { S::load32_splat(&step.weights[$c]) };
+                    for (columns, a) in found.iter_mut().zip(a) {
+                        // SAFETY: the caller's; a quad of four rows.
+                        let rows = unsafe { S::load(a.add(offset)) };
+                        let pairs = S::i16x8_relaxed_dot(weights, rows);
+                        columns[$c] = S::i32x4_add(columns[$c], S::i32x4_dot_i16x8(pairs, ones));
+                    }
+                };
             }
+            column!(0);
+            column!(1);
+            column!(2);
+            column!(3);
         }
-        for (sums, row) in sums.iter_mut().zip(transpose::<S>(columns)) {
-            sums[HALF] = S::i32x4_add(sums[HALF], row);
+        for (sums, columns) in sums.iter_mut().zip(found) {
+            for (sum, row) in sums.iter_mut().zip(transpose::<S>(columns)) {
+                *sum = S::i32x4_add(*sum, row);
+            }
         }
     }
 }
@@ -180,16 +204,16 @@ mod tests {
         for w0 in i8::MIN..=i8::MAX {
             for w1 in i8::MIN..=i8::MAX {
                 // The first pair of the last column, the second of the first.
-                let mut panel = [0; QUAD_B];
+                let mut panel = [0; QUAD_HALF];
                 (panel[12], panel[13], panel[2], panel[3]) = (w0, w1, w0, w1);
                 let mut steps = Vec::new();
-                take_from_half::<Native>(&mut panel, &mut steps);
+                take_from_half::<Native>(&mut panel, &mut [[0; 2]], &mut steps);
                 let (mut taken, mut left) = ([[0; 4]; COLUMNS], [[0; 4]; COLUMNS]);
                 for step in &steps {
                     assert_eq!(step.offsets, [0; COLUMNS]);
                     taken = step.weights;
                 }
-                left.copy_from_slice(panel[..QUAD_HALF].as_chunks::<4>().0);
+                left.copy_from_slice(panel.as_chunks::<4>().0);
                 for (column, pair) in [(3, 0), (0, 2)] {
                     let [left, taken] = [left, taken].map(|weights| {
                         [weights[column][pair], weights[column][pair + 1]].map(i32::from)
@@ -208,17 +232,17 @@ mod tests {
 
     #[test]
     fn columns_take_steps_of_their_own() {
-        let mut panel = [0; 3 * QUAD_B];
+        let mut panel = [0; 3 * QUAD_HALF];
         // Column 0 in quads 0 and 2, column 2 in quad 1.
         for (quad, column) in [(0, 0), (2, 0), (1, 2)] {
-            panel[quad * QUAD_B + column * 4..][..2].copy_from_slice(&[100, 100]);
+            panel[quad * QUAD_HALF + column * 4..][..2].copy_from_slice(&[100, 100]);
         }
         let mut steps = Vec::new();
-        take_from_half::<Native>(&mut panel, &mut steps);
+        take_from_half::<Native>(&mut panel, &mut [[0; 2]; 3], &mut steps);
         let [first, second] = steps[..] else { panic!("{} steps", steps.len()) };
         assert_eq!(first.offsets, [0, 0, QUAD_A as u32, 0]);
         assert_eq!(second.offsets, [2 * QUAD_A as u32, 0, 0, 0]);
-        assert_eq!(first.weights, [[72, 0, 0, 0], [0; 4], [72, 0, 0, 0], [0; 4]]);
-        assert_eq!(second.weights, [[72, 0, 0, 0], [0; 4], [0; 4], [0; 4]]);
+        assert_eq!(first.weights, [[28, 100, 0, 0], [0; 4], [28, 100, 0, 0], [0; 4]]);
+        assert_eq!(second.weights, [[28, 100, 0, 0], [0; 4], [0; 4], [0; 4]]);
     }
 }

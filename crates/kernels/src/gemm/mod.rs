@@ -10,6 +10,7 @@ pub mod bytes;
 mod excess;
 pub mod float;
 mod packing;
+mod pair_sums;
 pub mod quantized;
 pub mod sums;
 pub(crate) mod tile;

@@ -4,7 +4,7 @@
 //! few instructions and keeps its loops in small functions: whole vectors, no element by itself.
 
 use super::PANEL;
-use super::bytes::{QUAD_B, QUAD_HALF};
+use super::bytes::QUAD_HALF;
 use super::quantized::Segments;
 use super::tile::transpose;
 use super::words::PAIR_B;
@@ -24,20 +24,21 @@ fn head<const N: usize>(from: &[i8], at: usize, len: usize, filler: i8) -> [i8; 
     head
 }
 
-/// Packs four columns into their half of a panel of quads, and gives the sums of their weights. They
+/// Packs four columns into quads, one every `stride` bytes, and gives the sums of their weights. They
 /// become signed by `flip`, which is zero by then.
 #[inline(never)]
 pub(super) fn pack_quads<S: Simd>(
     columns: [&[i8]; BLOCK],
     segments: &Segments,
     flip: i8,
-    panel: &mut [i8],
+    to: &mut [i8],
+    stride: usize,
 ) -> [i32; BLOCK] {
     let top = S::i8x16_splat(i8::MIN);
     let flips = S::i8x16_splat(flip);
     let mut sums = S::i32x4_splat(0);
     let mut packed = 0;
-    let mut quads = panel.chunks_mut(QUAD_B);
+    let mut quads = to.chunks_mut(stride);
     for segment in 0..segments.count {
         let first = segment * segments.len;
         for at in (0..segments.len).step_by(RUN) {
@@ -56,7 +57,7 @@ pub(super) fn pack_quads<S: Simd>(
             for (v, quad) in transpose::<S>(bytes).into_iter().take(len.div_ceil(4)).zip(&mut quads)
             {
                 sums = S::i32x4_add(sums, S::i32x4_sum_quads_u8x16(S::xor(v, top)));
-                // SAFETY: the first half of the quad's 32 bytes, or all that is left of the last.
+                // SAFETY: 16 bytes.
                 unsafe { S::store(quad[..QUAD_HALF].as_mut_ptr(), v) };
                 packed += 1;
             }

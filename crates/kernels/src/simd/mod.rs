@@ -120,6 +120,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Widens the high four signed words.
     fn i32x4_extend_high_i16x8(a: Self::V) -> Self::V;
 
+    /// `a - b`, bytes.
+    fn i8x16_sub(a: Self::V, b: Self::V) -> Self::V;
     /// `a + b`, 16-bit lanes.
     fn i16x8_add(a: Self::V, b: Self::V) -> Self::V;
     /// `a + b`, signed words, saturated.

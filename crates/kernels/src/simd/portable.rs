@@ -169,6 +169,10 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
     }
 
     #[inline(always)]
+    fn i8x16_sub(a: V, b: V) -> V {
+        from_i8s(zip(i8s(a), i8s(b), i8::wrapping_sub))
+    }
+    #[inline(always)]
     fn i16x8_add(a: V, b: V) -> V {
         from_i16s(zip(i16s(a), i16s(b), i16::wrapping_add))
     }

@@ -127,7 +127,7 @@ macro_rules! level {
                 $dot_add(weights, activations, sum)
             }
 
-            level!(@one and v128_and, xor v128_xor, i16x8_add i16x8_add, i16x8_add_sat i16x8_add_sat, i16x8_sub i16x8_sub,
+            level!(@one and v128_and, xor v128_xor, i8x16_sub i8x16_sub, i16x8_add i16x8_add, i16x8_add_sat i16x8_add_sat, i16x8_sub i16x8_sub,
                 i32x4_add i32x4_add, i32x4_sub i32x4_sub, i32x4_mul i32x4_mul, i32x4_max i32x4_max,
                 i32x4_dot_i16x8 i32x4_dot_i16x8, i16x8_max i16x8_max, i16x8_min i16x8_min, i16x8_narrow_i32x4 i16x8_narrow_i32x4,
                 i8x16_narrow_i16x8 i8x16_narrow_i16x8, u8x16_narrow_i16x8 u8x16_narrow_i16x8,
