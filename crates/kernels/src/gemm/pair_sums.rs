@@ -14,7 +14,8 @@
 //! One quad after the other, of 8 columns, to this: MobileNet V1 18.0 -> 16.3 ms, V2 11.7 -> 11.2,
 //! EfficientNet-Lite0 14.5 -> 13.7, V3-small 3.15 -> 3.07 (the least of interleaved runs, classifiers of
 //! both builds in one page, Intel Xeon of family 6, model 207, Chromium 156 without AVX-VNNI). Places
-//! take an eighth of the weights' memory, and pairing takes 2 to 3 ms of opening V1, 8 the first time.
+//! take an eighth of the weights' memory, and pairing takes 2 to 3 ms of opening V1, 8 in code that the
+//! browser has not optimised yet, which the engine's primer asks for.
 
 use core::hint::black_box;
 
