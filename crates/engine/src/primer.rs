@@ -36,8 +36,9 @@ const PRODUCTS: usize = 16;
 
 /// Channels of 8-bit weights that are packed, in and out: as many as V8 takes to compile that anew,
 /// too. Models that are there at once, without VNNI, medians of 11 to 15 interleaved starts of 105 to
-/// 130 ms to the first label (Intel Xeon of family 6, model 207): MobileNet V1's came 8, 7 and 1 ms
-/// sooner, V2's 11 and 1; with VNNI 7 and as soon. Twice as many outputs were no better.
+/// 130 ms to the first label (Intel Xeon of family 6, model 207), with 512 x 320 weights, which are as
+/// many: MobileNet V1's came 8, 7 and 1 ms sooner, V2's 11 and 1; with VNNI 7 ms sooner and 1 later.
+/// With these V1's came 1 ms later, V2's 13 sooner. 512 x 640 were no better.
 const PACKED: usize = 400;
 
 /// The side of the picture and of all that becomes of it.

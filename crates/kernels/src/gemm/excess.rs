@@ -14,7 +14,8 @@
 //! one, each with a list of its own, since the longest of four lists is longer than most: 40 % fewer
 //! products of V1 where columns are by themselves; V1 and V2 the same within 1 %, EfficientNet-Lite0 up
 //! to 3 % more. Columns by themselves for four, seven or eight tiles at once: V1 at best 1 % less, V2
-//! and EfficientNet-Lite0 1-2 % more. Without any excess V1 would take 8.5 % less (interleaved runs, AMD EPYC of family 26).
+//! and EfficientNet-Lite0 1-2 % more. Without any excess V1 would have taken 8.5 % less. (Interleaved
+//! runs, one quad after the other, AMD EPYC of family 26.)
 
 use super::PANEL;
 use super::bytes::{QUAD_A, QUAD_HALF};

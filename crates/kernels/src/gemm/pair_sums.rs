@@ -177,10 +177,11 @@ fn pair_up<S: Simd>(half: &[i8], loads: &[Load], to: &mut [i8], places: &mut [u1
             count += 1;
             count - 1
         } else {
+            let at = oldest;
             others -= 1;
-            put(others, waiting_quads[oldest]);
-            oldest = (oldest + 1) % WAITING;
-            (oldest + WAITING - 1) % WAITING
+            put(others, waiting_quads[at]);
+            oldest = (at + 1) % WAITING;
+            at
         };
         waiting[at] = load;
         waiting_quads[at] = quad;
