@@ -42,14 +42,21 @@ struct Step {
 }
 
 /// Weights beyond what pair sums can hold, by half panel.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Extra {
-    /// By half panel: where its range in `steps` ends.
-    ends: Vec<u32>,
+    /// Where in `steps` the first half panel's begin, and where each one's end.
+    bounds: Vec<u32>,
     steps: Vec<Step>,
 }
 
 impl Extra {
+    /// Of `halves` half panels, none yet.
+    pub fn with_capacity(halves: usize) -> Self {
+        let mut bounds = Vec::with_capacity(halves + 1);
+        bounds.push(0);
+        Self { bounds, steps: Vec::new() }
+    }
+
     /// Steps of all half panels.
     pub fn steps(&self) -> usize {
         self.steps.len()
@@ -57,26 +64,33 @@ impl Extra {
 
     /// The size in memory.
     pub fn size_bytes(&self) -> usize {
-        size_of_val(&*self.steps) + size_of_val(&*self.ends)
+        size_of_val(&*self.steps) + size_of_val(&*self.bounds)
     }
 
     /// Takes out of the next half panel what pair sums cannot hold, and tells what its quads hold
     /// then.
     pub fn take_from<S: Simd>(&mut self, half: &mut [i8], loads: &mut [Load]) {
         take_from_half::<S>(half, loads, &mut self.steps);
-        self.ends.push(self.steps.len() as u32);
+        self.bounds.push(self.steps.len() as u32);
     }
 
     /// The excess of half panel `half`.
-    pub fn half(&self, half: usize) -> HalfExtra<'_> {
-        let start = half.checked_sub(1).map_or(0, |before| self.ends[before]);
-        HalfExtra(&self.steps[start as usize..self.ends[half] as usize])
+    ///
+    /// # Safety
+    /// It has been taken.
+    #[inline(always)]
+    pub unsafe fn half(&self, half: usize) -> HalfExtra<'_> {
+        // SAFETY: each half panel has an end behind the one before it, none beyond all steps.
+        unsafe {
+            let [start, end] = [half, half + 1].map(|i| *self.bounds.get_unchecked(i) as usize);
+            HalfExtra(self.steps.get_unchecked(start..end))
+        }
     }
 }
 
 /// What a quad's pair sums need of 16 bits, by pair: the sum of the positive weights of each, then of
 /// the negative ones without their sign; 127 where it is more.
-pub(super) type Load = [u64; 2];
+pub(super) type Load = [i8; 16];
 
 /// Takes the excess out of half a panel, eight pairs at a time. Where a pair of a column's four weights
 /// is beyond the limit, which one of two signs never is, they are taken whole: what a step cannot hold,
@@ -84,7 +98,7 @@ pub(super) type Load = [u64; 2];
 /// too, fit together with another.
 #[inline(never)]
 fn take_from_half<S: Simd>(half: &mut [i8], loads: &mut [Load], steps: &mut Vec<Step>) {
-    let (ones, low_bytes) = (S::i16x8_splat(1), S::i16x8_splat(0xff));
+    let low_bytes = S::i16x8_splat(0xff);
     let (least, most) = (S::i16x8_splat(-LIMIT), S::i16x8_splat(LIMIT));
     let first = steps.len();
     // By column, where its next step is.
@@ -92,16 +106,10 @@ fn take_from_half<S: Simd>(half: &mut [i8], loads: &mut [Load], steps: &mut Vec<
     let quads = half.as_chunks_mut::<QUAD_HALF>().0;
     // Of eight pairs: their sums, and the load.
     let loads_of = |columns: &[i8; QUAD_HALF], load: &mut Load| {
-        let pair_sums = |words: [S::V; 2]| {
-            let [low, high] = words.map(|words| S::i32x4_dot_i16x8(words, ones));
-            S::i16x8_narrow_i32x4(low, high)
-        };
         // SAFETY: 16 bytes.
         let v = unsafe { S::load(columns.as_ptr()) };
-        let words = [S::i16x8_extend_low_i8x16(v), S::i16x8_extend_high_i8x16(v)];
-        let zero = S::i16x8_splat(0);
-        let positive = pair_sums(words.map(|words| S::i16x8_max(words, zero)));
-        let sums = pair_sums(words);
+        let sums = S::i16x8_sum_pairs_i8x16(v);
+        let positive = S::i16x8_sum_pairs_i8x16(S::i8x16_max(v, S::i8x16_splat(0)));
         let negative = S::i16x8_sub(positive, sums);
         // SAFETY: 16 bytes.
         unsafe { S::store(load.as_mut_ptr(), S::i8x16_narrow_i16x8(positive, negative)) };
@@ -110,16 +118,14 @@ fn take_from_half<S: Simd>(half: &mut [i8], loads: &mut [Load], steps: &mut Vec<
     for (quad, (columns, load)) in quads.iter_mut().zip(loads).enumerate() {
         let sums = loads_of(columns, load);
         let excess = S::i16x8_sub(sums, S::i16x8_max(S::i16x8_min(sums, most), least));
-        let excess = S::and(excess, low_bytes);
-        let mut left = [0u32; COLUMNS];
-        // SAFETY: 16 bytes.
-        unsafe { S::store(left.as_mut_ptr(), excess) };
-        if left == [0; COLUMNS] {
+        if !S::any_true(excess) {
             continue;
         }
-        let mut taken = [[0i8; 4]; COLUMNS];
+        let excess = S::and(excess, low_bytes);
+        let (mut left, mut taken) = ([0u32; COLUMNS], [[0i8; 4]; COLUMNS]);
         // SAFETY: 16 bytes each.
         unsafe {
+            S::store(left.as_mut_ptr(), excess);
             S::store(taken.as_mut_ptr(), S::i8x16_sub(S::load(columns.as_ptr()), excess));
         }
         let columns_left = columns.as_chunks_mut::<4>().0;
@@ -208,7 +214,7 @@ mod tests {
                 let mut panel = [0; QUAD_HALF];
                 (panel[12], panel[13], panel[2], panel[3]) = (w0, w1, w0, w1);
                 let mut steps = Vec::new();
-                take_from_half::<Native>(&mut panel, &mut [[0; 2]], &mut steps);
+                take_from_half::<Native>(&mut panel, &mut [[0; 16]], &mut steps);
                 let (mut taken, mut left) = ([[0; 4]; COLUMNS], [[0; 4]; COLUMNS]);
                 for step in &steps {
                     assert_eq!(step.offsets, [0; COLUMNS]);
@@ -239,7 +245,7 @@ mod tests {
             panel[quad * QUAD_HALF + column * 4..][..2].copy_from_slice(&[100, 100]);
         }
         let mut steps = Vec::new();
-        take_from_half::<Native>(&mut panel, &mut [[0; 2]; 3], &mut steps);
+        take_from_half::<Native>(&mut panel, &mut [[0; 16]; 3], &mut steps);
         let [first, second] = steps[..] else { panic!("{} steps", steps.len()) };
         assert_eq!(first.offsets, [0, 0, QUAD_A as u32, 0]);
         assert_eq!(second.offsets, [2 * QUAD_A as u32, 0, 0, 0]);

@@ -96,6 +96,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn and(a: Self::V, b: Self::V) -> Self::V;
     /// `a ^ b`.
     fn xor(a: Self::V, b: Self::V) -> Self::V;
+    /// Whether any bit is 1.
+    fn any_true(a: Self::V) -> bool;
+    /// Whether any byte's top bit is 1.
+    fn any_top_i8x16(a: Self::V) -> bool;
     /// `a0 b0 a1 b1` of 32-bit lanes.
     fn i32x4_interleave_low(a: Self::V, b: Self::V) -> Self::V;
     /// `a2 b2 a3 b3` of 32-bit lanes.
@@ -120,6 +124,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Widens the high four signed words.
     fn i32x4_extend_high_i16x8(a: Self::V) -> Self::V;
 
+    /// `a + b`, bytes.
+    fn i8x16_add(a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of signed bytes.
+    fn i8x16_max(a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`, bytes.
     fn i8x16_sub(a: Self::V, b: Self::V) -> Self::V;
     /// `a + b`, 16-bit lanes.
@@ -168,6 +176,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `a * b + c`: fused in the relaxed level, two roundings in the others.
     fn f32x4_madd(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
+    /// Sums of neighbouring signed bytes.
+    fn i16x8_sum_pairs_i8x16(a: Self::V) -> Self::V;
     /// Sums of neighbouring unsigned bytes, then of neighbouring words: four bytes to each lane.
     fn i32x4_sum_quads_u8x16(a: Self::V) -> Self::V;
     /// Products of signed bytes with activations, neighbours added into words.

@@ -121,6 +121,14 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         V(zip(a.0, b.0, |x, y| x ^ y))
     }
     #[inline(always)]
+    fn any_true(a: V) -> bool {
+        a.0 != [0; 16]
+    }
+    #[inline(always)]
+    fn any_top_i8x16(a: V) -> bool {
+        i8s(a).iter().any(|&x| x < 0)
+    }
+    #[inline(always)]
     fn i32x4_interleave_low(a: V, b: V) -> V {
         from_i32s(interleave(i32s(a), i32s(b), 0))
     }
@@ -168,6 +176,14 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         from_i32s(core::array::from_fn(|i| i32::from(a[4 + i])))
     }
 
+    #[inline(always)]
+    fn i8x16_add(a: V, b: V) -> V {
+        from_i8s(zip(i8s(a), i8s(b), i8::wrapping_add))
+    }
+    #[inline(always)]
+    fn i8x16_max(a: V, b: V) -> V {
+        from_i8s(zip(i8s(a), i8s(b), i8::max))
+    }
     #[inline(always)]
     fn i8x16_sub(a: V, b: V) -> V {
         from_i8s(zip(i8s(a), i8s(b), i8::wrapping_sub))
@@ -277,6 +293,11 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         Self::f32x4_add(Self::f32x4_mul(a, b), c)
     }
 
+    #[inline(always)]
+    fn i16x8_sum_pairs_i8x16(a: V) -> V {
+        let bytes = i8s(a).map(i16::from);
+        from_i16s(core::array::from_fn(|i| bytes[2 * i] + bytes[2 * i + 1]))
+    }
     #[inline(always)]
     fn i32x4_sum_quads_u8x16(a: V) -> V {
         let (quads, _) = a.0.as_chunks::<4>();

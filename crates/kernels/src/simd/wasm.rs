@@ -115,6 +115,14 @@ macro_rules! level {
             }
 
             #[inline(always)]
+            fn any_true(a: v128) -> bool {
+                v128_any_true(a)
+            }
+            #[inline(always)]
+            fn any_top_i8x16(a: v128) -> bool {
+                i8x16_bitmask(a) != 0
+            }
+            #[inline(always)]
             fn i32x4_sum_quads_u8x16(a: v128) -> v128 {
                 i32x4_extadd_pairwise_u16x8(i16x8_extadd_pairwise_u8x16(a))
             }
@@ -127,7 +135,8 @@ macro_rules! level {
                 $dot_add(weights, activations, sum)
             }
 
-            level!(@one and v128_and, xor v128_xor, i8x16_sub i8x16_sub, i16x8_add i16x8_add, i16x8_add_sat i16x8_add_sat, i16x8_sub i16x8_sub,
+            level!(@one and v128_and, xor v128_xor, i8x16_add i8x16_add, i8x16_max i8x16_max, i8x16_sub i8x16_sub,
+                i16x8_add i16x8_add, i16x8_add_sat i16x8_add_sat, i16x8_sub i16x8_sub,
                 i32x4_add i32x4_add, i32x4_sub i32x4_sub, i32x4_mul i32x4_mul, i32x4_max i32x4_max,
                 i32x4_dot_i16x8 i32x4_dot_i16x8, i16x8_max i16x8_max, i16x8_min i16x8_min, i16x8_narrow_i32x4 i16x8_narrow_i32x4,
                 i8x16_narrow_i16x8 i8x16_narrow_i16x8, u8x16_narrow_i16x8 u8x16_narrow_i16x8,
@@ -137,6 +146,7 @@ macro_rules! level {
                 i16x8_extend_high_i8x16 i16x8_extend_high_i8x16,
                 i32x4_extend_low_i16x8 i32x4_extend_low_i16x8,
                 i32x4_extend_high_i16x8 i32x4_extend_high_i16x8,
+                i16x8_sum_pairs_i8x16 i16x8_extadd_pairwise_i8x16,
                 f32x4_convert_i32x4 f32x4_convert_i32x4);
         }
     };
