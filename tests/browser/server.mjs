@@ -1,7 +1,7 @@
 // A static file server for tests: loopback only, correct MIME types, and per-path overrides so that
 // a test can make one request fail, stall or answer with the wrong type.
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -122,7 +122,7 @@ async function sendFile(file, override, request, response) {
     ...override.headers,
   });
   if (request.method === "HEAD") return response.end();
-  createReadStream(file).pipe(response);
+  response.end(await readFile(file));
 }
 
 function toPath(location) {

@@ -50,7 +50,7 @@ async function pixelsOf(inputs) {
 }
 
 /** The model's input tensor for a picture, in its own layout and type. */
-export function tensorOf(pixels, { layout, inDtype, inQ }) {
+function tensorOf(pixels, { layout, inDtype, inQ }) {
   if (inDtype === "uint8") return Uint8Array.from(pixels);
   // As a network of the Inception family wants it: -1 to 1.
   let real = Float32Array.from(pixels, (x) => x / 127.5 - 1);
@@ -68,7 +68,7 @@ export function tensorOf(pixels, { layout, inDtype, inQ }) {
 }
 
 /** The picture as browsers have it. */
-export function imageOf(pixels) {
+function imageOf(pixels) {
   const side = Math.sqrt(pixels.length / 3);
   const image = new ImageData(side, side);
   for (let i = 0; i < side * side; i++) {
@@ -76,6 +76,11 @@ export function imageOf(pixels) {
     image.data[i * 4 + 3] = 255;
   }
   return image;
+}
+
+/** A picture as the runtime takes it, made ready before any clock starts. */
+function inputOf(pixels, takes, artifact) {
+  return takes === "image" ? imageOf(pixels) : tensorOf(pixels, artifact);
 }
 
 function scoresOf(output, { outQ }) {
@@ -94,7 +99,7 @@ export function best(scores) {
 }
 
 /** Starts the runtime, loads the model, and runs it once. */
-export async function load({ adapter, options, model, inputs }) {
+export async function load({ adapter, takes, options, model, inputs }) {
   const { create } = await import(adapter);
   const pixels = await pixelsOf(inputs);
   const bytes = new Uint8Array(await buffer(model));
@@ -102,10 +107,7 @@ export async function load({ adapter, options, model, inputs }) {
   state.session = await create(bytes, options);
   const loaded = now();
   state.artifact = options.artifact;
-  // What the runtime takes, made ready before any clock starts.
-  state.inputs = pixels.map((picture) =>
-    state.session.takes === "image" ? imageOf(picture) : tensorOf(picture, options.artifact),
-  );
+  state.inputs = pixels.map((picture) => inputOf(picture, takes, options.artifact));
   await state.session.run(state.inputs[0]);
   return { loadMs: loaded - start, ...(state.session.info?.() ?? {}) };
 }
@@ -157,12 +159,13 @@ export async function timed({ runs, ms }) {
 }
 
 /** From nothing to the index of the first label: everything comes over the network. */
-export async function start({ adapter, options, model, inputs }) {
+export async function start({ adapter, takes, options, model, inputs }) {
   const [pixels] = await pixelsOf(inputs);
+  const input = inputOf(pixels, takes, options.artifact);
   const before = calibrate();
   const { start: run } = await import(adapter);
   const begin = now();
-  const { label, importedAt } = await run(model, pixels, options);
+  const { label, importedAt } = await run(model, input, options);
   return { label, ms: now() - begin, importMs: importedAt - begin, calibration: before };
 }
 

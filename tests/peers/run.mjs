@@ -160,7 +160,8 @@ function bundle() {
 
 /** What a page is to do. */
 function taskOf({ runtime, artifact, options }) {
-  return { adapter: `/adapters/${runtime.name}.js`, options, model: artifact.url, inputs };
+  const { name, takes } = runtime;
+  return { adapter: `/adapters/${name}.js`, takes, options, model: artifact.url, inputs };
 }
 
 /** From nothing to the first label, once. */

@@ -1,6 +1,7 @@
 // The runtimes: what each reads, and how it is run. adapters/<name>.mjs is how it is called.
 //
 // accepts   [format, dtype, variant?] of artifacts, see models.mjs; any variant if none is named
+// takes     image, or tensor: what is made ready before any clock starts
 // threads   numbers of threads that can be asked for
 // starts    whether the adapter can also show the way from nothing to the first label
 // chromium  flags that it needs
@@ -8,6 +9,7 @@
 export const RUNTIMES = [
   {
     name: "achado",
+    takes: "image",
     accepts: [
       ["tflite", "f32"],
       ["tflite", "int8"],
@@ -18,6 +20,7 @@ export const RUNTIMES = [
   {
     name: "litert",
     package: "@litertjs/core",
+    takes: "tensor",
     // It has no int8 tensors.
     accepts: [
       ["tflite", "f32"],
@@ -30,6 +33,7 @@ export const RUNTIMES = [
   {
     name: "ort-web",
     package: "onnxruntime-web",
+    takes: "tensor",
     accepts: [
       ["onnx", "f32"],
       ["onnx", "int8", "qdq"],
@@ -39,6 +43,7 @@ export const RUNTIMES = [
   {
     name: "tfjs-wasm",
     package: "@tensorflow/tfjs-backend-wasm",
+    takes: "tensor",
     accepts: [["tfjs", "f32"]],
     // It takes half of the cores at most.
     threads: [1],
@@ -46,6 +51,7 @@ export const RUNTIMES = [
   {
     name: "mediapipe",
     package: "@mediapipe/tasks-vision",
+    takes: "image",
     accepts: [
       ["tflite-mp", "f32"],
       ["tflite-mp", "int8"],

@@ -1,6 +1,5 @@
 // achado as it is published, through its public API. It takes pictures, so preparing the pixels and
 // naming the best five are in its time; `inferenceMs` is the network alone.
-import { imageOf } from "../page.mjs";
 
 const optionsOf = ({ artifact, build, threads }) => ({
   maxResults: 5,
@@ -22,7 +21,6 @@ export async function create(model, options) {
   const scores = new Float32Array(options.artifact.classes);
   let inference = 0;
   return {
-    takes: "image",
     info: () => ({ runtime: classifier.runtime }),
     inferenceMs: () => inference,
     async run(image) {
@@ -35,7 +33,7 @@ export async function create(model, options) {
   };
 }
 
-export async function start(model, pixels, options) {
+export async function start(model, image, options) {
   const { createClassifier } = await import("/achado/dist/index.js");
   const importedAt = performance.now();
   const classifier = await createClassifier({
@@ -43,6 +41,6 @@ export async function start(model, pixels, options) {
     warmup: false,
     ...optionsOf(options),
   });
-  const { top } = await classifier.classify(imageOf(pixels));
+  const { top } = await classifier.classify(image);
   return { label: top.index, importedAt };
 }

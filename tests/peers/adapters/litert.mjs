@@ -1,6 +1,6 @@
 // LiteRT.js: TensorFlow Lite with XNNPACK, compiled to WebAssembly. It has no int8 tensors.
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
-import { best, tensorOf } from "../page.mjs";
+import { best } from "../page.mjs";
 
 async function load(model, threads) {
   await loadLiteRt("/node_modules/@litertjs/core/wasm/", { threads: threads > 1 });
@@ -18,12 +18,12 @@ async function run(model, values, shape) {
 
 export async function create(bytes, { threads, artifact }) {
   const model = await load(bytes, threads);
-  return { takes: "tensor", run: (values) => run(model, values, artifact.shape) };
+  return { run: (values) => run(model, values, artifact.shape) };
 }
 
-export async function start(url, pixels, { threads, artifact }) {
+export async function start(url, values, { threads, artifact }) {
   const importedAt = performance.now();
   const model = await load(url, threads);
-  const scores = await run(model, tensorOf(pixels, artifact), artifact.shape);
+  const scores = await run(model, values, artifact.shape);
   return { label: best(scores), importedAt };
 }

@@ -12,7 +12,6 @@ export async function create(modelAssetBuffer, { artifact }) {
   });
   const scores = new Float32Array(artifact.classes);
   return {
-    takes: "image",
     run(image) {
       const { classifications } = classifier.classify(image);
       scores.fill(NaN);

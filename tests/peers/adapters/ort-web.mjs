@@ -10,7 +10,6 @@ export async function create(bytes, { threads }) {
   const [input] = session.inputNames;
   const [output] = session.outputNames;
   return {
-    takes: "tensor",
     async run(values) {
       const tensor = new ort.Tensor("float32", values, [1, 3, 224, 224]);
       return (await session.run({ [input]: tensor }))[output].data;

@@ -24,7 +24,6 @@ export async function create(bytes, { artifact }) {
   await tf.ready();
   const model = await loadGraphModel(unpack(bytes));
   return {
-    takes: "tensor",
     async run(values) {
       const input = tf.tensor(values, artifact.shape);
       const output = model.predict(input);
