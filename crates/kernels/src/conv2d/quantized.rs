@@ -299,8 +299,7 @@ impl Conv2dQuantized {
                     gathered[(tile * TILE_ROWS + r) * stride..][..stride].as_ptr()
                 });
                 // SAFETY: each row was sliced to its elements and the slack.
-                unsafe { weights.pack_segment::<S, T>(rows, SLACK, 0, to) };
-                weights.finish_tile::<S>(to);
+                unsafe { weights.pack_tile::<S, T>(rows, SLACK, to) };
             }
         }
     }

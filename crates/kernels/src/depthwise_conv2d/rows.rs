@@ -47,6 +47,40 @@ pub struct DepthwiseRows {
     epilogue: Epilogue,
 }
 
+/// Where among the packed weights those of a tap are, for an output row of a line.
+struct Places {
+    /// The first channel's.
+    first: usize,
+    /// From each channel to the next.
+    rows: usize,
+    /// From each eight channels to the next.
+    step: usize,
+}
+
+impl Places {
+    /// Puts one value a channel there.
+    // Not inlined, as its like below: see `gemm/packing.rs` for what large functions cost a start.
+    #[inline(never)]
+    fn put<T>(&self, values: &[i16], packed: &mut [T], as_element: impl Fn(i16) -> T) {
+        for (values, packed) in values.chunks(CHANNELS).zip(packed.chunks_mut(self.step)) {
+            let places = packed[self.first..].iter_mut().step_by(self.rows);
+            for (place, &value) in places.zip(values) {
+                *place = as_element(value);
+            }
+        }
+    }
+}
+
+/// Weights less their zero point, which are added to `sums`.
+#[inline(never)]
+fn widen<W: Element>(weights: &[W], zero_point: i32, values: &mut [i16], sums: &mut [i32]) {
+    for ((&weight, value), sum) in weights.iter().zip(values).zip(sums) {
+        let weight: i32 = weight.into();
+        *value = (weight - zero_point) as i16;
+        *sum += i32::from(*value);
+    }
+}
+
 /// What lines are made of.
 #[derive(Clone, Copy)]
 enum Lines {
@@ -126,22 +160,26 @@ impl DepthwiseRows {
         let (channels, rows) = (shape.in_c, lines.rows());
         let (served, units) = (output_rows(k, stride, rows), units(k, rows));
         let steps = channels.div_ceil(CHANNELS);
+        let step = served * k * units * CHANNELS * rows;
         let mut packed = AlignedVec::zeroed(steps * served * k * units * UNIT);
         let mut epilogue = Epilogue::new::<T>(channels, requant);
         let mut sums = vec![0i32; channels];
-        for (tap, values) in weights.values.chunks_exact(channels).take(k * k).enumerate() {
+        let mut values = vec![0i16; channels];
+        for (tap, weights_of) in weights.values.chunks_exact(channels).take(k * k).enumerate() {
+            widen(weights_of, weights.zero_point, &mut values, &mut sums);
+            let is_byte = |&value: &i16| i8::try_from(value).is_ok();
+            if matches!(lines, Lines::Bytes(_)) && !values.iter().all(is_byte) {
+                return None;
+            }
             let (ky, kx) = (tap / k, tap % k);
-            for (c, (&value, sum)) in values.iter().zip(&mut sums).enumerate() {
-                let value: i32 = value.into();
-                let value = (value - weights.zero_point) as i16;
-                *sum += i32::from(value);
-                for output in 0..served {
-                    let ky = output * stride + ky;
-                    let unit = ((c / CHANNELS * served + output) * k + kx) * units + ky / rows;
-                    let at = (unit * CHANNELS + c % CHANNELS) * rows + ky % rows;
-                    match lines {
-                        Lines::Bytes(_) => packed[at] = i8::try_from(value).ok()?,
-                        Lines::Words { .. } => bytemuck::cast_slice_mut(&mut packed)[at] = value,
+            for output in 0..served {
+                let ky = output * stride + ky;
+                let unit = (output * k + kx) * units + ky / rows;
+                let places = Places { first: unit * CHANNELS * rows + ky % rows, rows, step };
+                match lines {
+                    Lines::Bytes(_) => places.put(&values, &mut packed, |value| value as i8),
+                    Lines::Words { .. } => {
+                        places.put(&values, bytemuck::cast_slice_mut(&mut packed), |value| value);
                     }
                 }
             }

@@ -72,6 +72,8 @@ impl HalfPanels {
     }
 
     /// Adds half a panel, whose quads `pack` writes.
+    // Not inlined: see `packing` for what large functions cost a start.
+    #[inline(never)]
     pub fn push<R>(&mut self, pack: impl FnOnce(&mut [i8]) -> R) -> R {
         let Scratch { half, loads } = &mut self.scratch;
         let packed = pack(half);

@@ -99,6 +99,25 @@ impl PackedWeights {
         }
     }
 
+    /// Packs four rows of one segment into a tile.
+    ///
+    /// # Safety
+    /// Each row is readable for the segment's elements, and `slack` beyond.
+    pub unsafe fn pack_tile<S: Simd, T: Element>(
+        &self,
+        rows: [*const T; TILE_ROWS],
+        slack: usize,
+        tile: &mut [u8],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Self::Words(words) => words.pack_tile::<S, T>(rows, slack, tile),
+                Self::Bytes(bytes) => bytes.pack_tile::<S, T>(rows, slack, tile),
+            }
+        }
+    }
+
     /// Finishes a tile whose segments are packed.
     #[inline(always)]
     pub fn finish_tile<S: Simd>(&self, tile: &mut [u8]) {
