@@ -1,6 +1,5 @@
 // A static file server for tests: loopback only, correct MIME types, and per-path overrides so that
 // a test can make one request fail, stall or answer with the wrong type.
-import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";

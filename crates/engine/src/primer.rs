@@ -106,7 +106,8 @@ impl Primer {
         session.run()?;
         self.runs += 1;
         if self.runs == RUNS {
-            *self = Self { products: self.products, done: self.done + 1, ..Self::default() };
+            (self.session, self.runs) = (None, 0);
+            self.done += 1;
         }
         Ok(self.done < NETWORKS.len())
     }
@@ -183,8 +184,7 @@ fn network(dtype: DataType, channels: usize, part: Part) -> Model {
     let depthwise =
         Operator::DepthwiseConv2d { stride, dilation, padding, depth_multiplier: 1, activation };
     let picture = [1, SIDE, SIDE, channels];
-    let input_channels = if part == Part::All { 3 } else { channels };
-    let input = network.tensor(&[1, SIDE, SIDE, input_channels]);
+    let input = network.tensor(&if part == Part::All { [1, SIDE, SIDE, 3] } else { picture });
     network.model.inputs.push(input);
     let first = match part {
         Part::Middle => input,

@@ -451,7 +451,8 @@ impl Product for ByPairSums<'_> {
         while tiles > 0 {
             let together = if R == TILE_ROWS { tiles.min(TWO) } else { 1 };
             let to = sums.as_mut_ptr().cast();
-            // SAFETY: so many tiles; rows are the caller's.
+            // SAFETY: there is such a panel, or the epilogue had none; so many tiles; rows are the
+            // caller's.
             unsafe {
                 match together {
                     TWO => self.1.multiply::<S, TWO, R>(panel, a, tile_bytes, bias, to),
