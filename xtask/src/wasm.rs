@@ -59,9 +59,16 @@ const ADDRESSES: &str = "--low-memory-unused";
 /// Browsers compile each function when it is first called, and once more when it is hot. Functions
 /// of one caller, inlined without this limit, made two of 184 and 121 KB, most of which no model
 /// needs. To the first label of the default model the worker took the processor 172 ms, and 108 with
-/// this, smaller functions in `compile/lower` and workers of one file each (`cargo xtask bench
+/// a limit of 200, smaller functions in `compile/lower` and workers of one file each (`cargo xtask bench
 /// --package --against`).
-const INLINING: &[&str] = &["--one-caller-inline-max-function-size", "200"];
+///
+/// 40 in place of 200: relaxed.wasm is 5.6 KB smaller (gzip, of 376), onnx.wasm 12 of 240, tract.wasm 72
+/// of 2349. A start of MobileNet V1 calls a hundred functions more, which have 20 KB less, and takes the
+/// time it took, as V1, V2, V3-small and EfficientNet-Lite0 do (within 1 %, interleaved runs, AMD EPYC of
+/// family 25, Chromium 156). 0, 10 and 20 are as small, 80 is 3 KB larger. Tried and lost:
+/// `--always-inline-max-function-size` of 10 to 30, which saves a start up to 27 calls of 348 and adds up
+/// to 16 KB to what it compiles; LLVM's `-hot-cold-split`, 0.1 KB.
+const INLINING: &[&str] = &["--one-caller-inline-max-function-size", "40"];
 
 /// Instructions in the order in which they are written. The kernels of relaxed SIMD keep 15 vectors
 /// alive, which is as many as V8 has registers for on x86. LLVM's own order loads all that a round
