@@ -30,18 +30,18 @@ export function summarise({ rows, macs }) {
       file: row.file,
       ms,
       minMs: least(row, "min"),
-      inferenceMs: row.rounds[0].inference && median(row.rounds.map((round) => round.inference)),
+      inferenceMs: row.rounds[0]?.inference && median(row.rounds.map((round) => round.inference)),
       gmacs: macs && macs / ms / 1e6,
       ratio: ratio((round) => round.median),
       // What is left of a busy machine's numbers: noise only ever adds.
       minRatio: own && !owns.includes(row) ? least(row, "min") / least(own, "min") : undefined,
-      ratioToInference: own?.rounds[0].inference && ratio((round) => round.inference),
-      loadMs: row.load.loadMs,
+      ratioToInference: own?.rounds[0]?.inference && ratio((round) => round.inference),
+      loadMs: row.load?.loadMs,
       startMs: starts.length ? median(starts) : undefined,
       callMs: calls.length ? median(calls) : undefined,
       calm: row.rounds.filter(({ calibration }) => calibration <= DISTURBED * fastest).length,
       check: row.check,
-      runtime: row.load.runtime,
+      runtime: row.load?.runtime,
     };
   });
 }
@@ -83,8 +83,8 @@ export function printGroup(group) {
           fixed(row.loadMs, 0),
           fixed(row.startMs, 0),
           fixed(row.callMs, 0),
-          `${row.check.top1}/${row.check.of}`,
-          row.check.largestDifference.toExponential(1),
+          row.check ? `${row.check.top1}/${row.check.of}` : "-",
+          row.check?.largestDifference.toExponential(1) ?? "-",
           `${row.calm}/${group.rows[0].rounds.length}`,
           row.file,
         ]),
@@ -102,7 +102,8 @@ ms: one classification, typed array or picture in, scores out; network: achado w
 picture; x: the peer's time over achado's, over that of achado's network, and of the fastest runs
 each; load: ms from the
 runtime's start to a loaded model; 1st label: ms from an empty cache to the first label; call: of these,
-those after the runtime's import, from its first call on; calm: rounds in which nothing else used the processor.`);
+those after the runtime's import, from its first call on; nothing: a worker, achado's core and the model,
+brought together without computing; calm: rounds in which nothing else used the processor.`);
   if (missing.length) {
     console.log(`${missing.length} files of the manifest are not there: ${missing[0]}, ...`);
   }

@@ -17,7 +17,7 @@ import { DISTURBED, printGroup, printNotes } from "./report.mjs";
 import { RUNTIMES } from "./runtimes.mjs";
 
 const USAGE = `node tests/peers/run.mjs [options]
-  --only NAMES     runtimes, separated by commas: achado,litert,ort-web,tfjs-wasm,mediapipe
+  --only NAMES     runtimes, separated by commas: achado,nothing,litert,ort-web,tfjs-wasm,mediapipe
   --models DIR     folder with a manifest.json (tests/peers/models.mjs says what is in it)
   --networks NAMES models of the manifest, separated by commas
   --dtypes NAMES   f32,int8
@@ -210,6 +210,7 @@ async function measure({ cells, ...group }) {
   };
   for (const [index, cell] of cells.entries()) {
     const row = rows[index];
+    if (cell.runtime.runs === false) continue;
     await attempt(row, async () => {
       const opened = await open(cell);
       running.push({ row, opened, fastest: Infinity });

@@ -3,7 +3,8 @@
 // accepts   [format, dtype, variant?] of artifacts, see models.mjs; any variant if none is named
 // takes     image, or tensor: what is made ready before any clock starts
 // threads   numbers of threads that can be asked for
-// starts    whether the adapter can also show the way from nothing to the first label
+// starts    whether the adapter can show the way from nothing to the first label
+// runs      whether it can do anything else, as all can where nothing is said
 // chromium  flags that it needs
 
 export const RUNTIMES = [
@@ -16,6 +17,17 @@ export const RUNTIMES = [
     ],
     threads: [1, 2],
     starts: true,
+  },
+  {
+    name: "nothing",
+    takes: "image",
+    accepts: [
+      ["tflite", "f32"],
+      ["tflite", "int8"],
+    ],
+    threads: [1],
+    starts: true,
+    runs: false,
   },
   {
     name: "litert",
