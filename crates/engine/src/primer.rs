@@ -7,6 +7,16 @@
 //! Tried and lost: to write to as much memory as the model's bytes and weights will take, so that the
 //! system gives it early. Medians of 13 interleaved starts in Chromium: MobileNet V2 float 216 -> 234
 //! ms to the first label, V1 float 270 -> 254, V2 int8 147 -> 152.
+//!
+//! The type first that a model's announced size speaks for (floats from 8 MB on), with a file of each
+//! type: V2 float 101 -> 95 ms, V1 float 116 -> 105, EfficientNet-Lite0 float 123 -> 119, and the faster
+//! half of starts 92 -> 88, 105 -> 101 and 110 -> 113 (11 interleaved starts, AMD EPYC of family 25): too
+//! little for what it takes. Always floats first, with a file of floats: floats as much faster, but 8-bit
+//! models that come 120 ms after the core 5-10 % later.
+//!
+//! In the page's thread, while the worker opens the model (they share the compiled code): MobileNet V1
+//! int8 77 -> 78 ms, with the whole primer there 81 -> 84. The page is woken on the worker's processor
+//! and keeps it for up to 4 ms while the other is idle.
 
 use achado_kernels::aligned::AlignedVec;
 use achado_kernels::compiled::{self, Compiled};
