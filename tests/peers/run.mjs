@@ -16,8 +16,9 @@ import { findModels } from "./models.mjs";
 import { DISTURBED, printGroup, printNotes } from "./report.mjs";
 import { RUNTIMES } from "./runtimes.mjs";
 
+const names = RUNTIMES.map(({ name }) => name);
 const USAGE = `node tests/peers/run.mjs [options]
-  --only NAMES     runtimes, separated by commas: achado,nothing,litert,ort-web,tfjs-wasm,mediapipe
+  --only NAMES     runtimes, separated by commas: ${names}
   --models DIR     folder with a manifest.json (tests/peers/models.mjs says what is in it)
   --networks NAMES models of the manifest, separated by commas
   --dtypes NAMES   f32,int8
@@ -58,7 +59,6 @@ const count = (name, least) => {
   return number;
 };
 const [rounds, runs, starts] = [count("rounds", 1), count("runs", 1), count("starts", 0)];
-const names = RUNTIMES.map(({ name }) => name);
 const unknown = list(given.only ?? "").filter((name) => !names.includes(name));
 if (unknown.length) throw new Error(`no runtime ${unknown}; there are ${names}`);
 const strange = list(given.dtypes).filter((dtype) => !["f32", "int8"].includes(dtype));

@@ -70,7 +70,7 @@ const ADDRESSES: &str = "--low-memory-unused";
 /// to 16 KB to what it compiles; LLVM's `-hot-cold-split`, 0.1 KB.
 const INLINED: &str = "40";
 
-/// The same for files without relaxed SIMD, where V1 took 1.4 % longer with 40, its products 2 %.
+/// The same for cores without relaxed SIMD, where V1 took 1.4 % longer with 40, its products 2 %.
 const INLINED_OF_SIMD128: &str = "200";
 
 /// Instructions in the order in which they are written. The kernels of relaxed SIMD keep 15 vectors
@@ -260,8 +260,8 @@ impl Binary {
     fn optimise(&self, folder: &Path, names: bool) -> Result<()> {
         let file = folder.join("achado_bg.wasm");
         let smaller = folder.join("optimised.wasm");
-        let is_plain = self.name.starts_with("simd128");
-        let inlined = if is_plain { INLINED_OF_SIMD128 } else { INLINED };
+        let has_plain_simd = self.name.starts_with("simd128");
+        let inlined = if has_plain_simd { INLINED_OF_SIMD128 } else { INLINED };
         let mut wasm_opt = wasm_opt();
         wasm_opt
             .arg("-O3")

@@ -260,23 +260,6 @@ impl PackedBytes {
         }
     }
 
-    /// A tile of one segment.
-    ///
-    /// # Safety
-    /// Each row is readable for the segment's elements, and `slack` beyond.
-    // Not inlined: see `packing` for what large functions cost a start.
-    #[inline(never)]
-    pub unsafe fn pack_tile<S: Simd, T: Element>(
-        &self,
-        rows: [*const T; TILE_ROWS],
-        slack: usize,
-        tile: &mut [u8],
-    ) {
-        // SAFETY: the caller's.
-        unsafe { self.pack_segment::<S, T>(rows, slack, 0, tile) };
-        self.finish_tile::<S>(tile);
-    }
-
     /// Finishes a tile whose segments are packed: sums its rows, where the weights need that.
     #[inline(always)]
     pub fn finish_tile<S: Simd>(&self, tile: &mut [u8]) {

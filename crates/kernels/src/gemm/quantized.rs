@@ -109,12 +109,16 @@ impl PackedWeights {
         slack: usize,
         tile: &mut [u8],
     ) {
-        // SAFETY: the caller's.
-        unsafe {
-            match self {
-                Self::Words(words) => words.pack_tile::<S, T>(rows, slack, tile),
-                Self::Bytes(bytes) => bytes.pack_tile::<S, T>(rows, slack, tile),
-            }
+        match self {
+            Self::Words(words) => apart(|| {
+                // SAFETY: the caller's.
+                unsafe { words.pack_segment::<S, T>(rows, slack, 0, tile) };
+            }),
+            Self::Bytes(bytes) => apart(|| {
+                // SAFETY: the caller's.
+                unsafe { bytes.pack_segment::<S, T>(rows, slack, 0, tile) };
+                bytes.finish_tile::<S>(tile);
+            }),
         }
     }
 
@@ -139,4 +143,10 @@ impl PackedWeights {
             Self::Bytes(bytes) => bytes.multiply::<S, T>(packed, rows, out, stride),
         }
     }
+}
+
+/// Does something in a function of its own: see `packing` for what large functions cost a start.
+#[inline(never)]
+fn apart(work: impl FnOnce()) {
+    work();
 }

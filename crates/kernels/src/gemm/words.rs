@@ -124,22 +124,6 @@ impl PackedWords {
         unsafe { pack_rows::<S, T>(rows, self.segments.len, slack, to) };
     }
 
-    /// A tile of one segment.
-    ///
-    /// # Safety
-    /// Each row is readable for the segment's elements, and `slack` beyond.
-    // Not inlined: see `packing` for what large functions cost a start.
-    #[inline(never)]
-    pub unsafe fn pack_tile<S: Simd, T: Element>(
-        &self,
-        rows: [*const T; TILE_ROWS],
-        slack: usize,
-        tile: &mut [u8],
-    ) {
-        // SAFETY: the caller's.
-        unsafe { self.pack_segment::<S, T>(rows, slack, 0, tile) };
-    }
-
     /// `rows` packed rows times the weights, into `out[row * stride + column]`.
     pub fn multiply<S: Simd, T: Element>(
         &self,
