@@ -16,13 +16,21 @@ pub struct Options {
     pub names: bool,
     /// Stop after the wasm files and their glue.
     pub wasm_only: bool,
+    /// Build only these wasm files; the others stay as they were.
+    pub only: Vec<String>,
+    /// Without link-time optimization and wasm-opt, and what is slow to build not at all.
+    pub quick: bool,
 }
 
 /// Builds the wasm files, the package around them and the page that shows it.
 pub fn build(options: Options) -> Result<()> {
     tools::node_modules()?;
     let tools = tools::wasm_tools()?;
-    wasm::build_all(&tools, options.names)?;
+    if options.quick || !options.only.is_empty() {
+        wasm::build_some(&tools, &options.only, options.quick, options.names)?;
+    } else {
+        wasm::build_all(&tools, options.names)?;
+    }
     if options.wasm_only {
         return Ok(());
     }

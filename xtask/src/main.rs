@@ -27,6 +27,9 @@ cargo xtask <command>
   build   build the npm package into pkg/ and the demo page into www/dist/
             --names      keep function names in the wasm files, for profilers
             --wasm-only  only the wasm files and their glue, into src/js/generated/
+            --only F     only this wasm file, of those that were all built before; may be repeated
+            --quick      for working on it: no link-time optimization, no wasm-opt, the plain core
+                         in place of the relaxed one, tract and threads as they were
   test    run every test; the last line is `N passed, N failed`
             --only S     run one suite; may be repeated
             --list       print the suites' names
@@ -82,6 +85,8 @@ fn run() -> Result<bool> {
                 match argument {
                     Long("names") => options.names = true,
                     Long("wasm-only") => options.wasm_only = true,
+                    Long("only") => options.only.push(arguments.value()?.string()?),
+                    Long("quick") => options.quick = true,
                     other => return Err(other.unexpected().into()),
                 }
             }

@@ -232,12 +232,18 @@ impl Binary {
         out: &Path,
         names: bool,
     ) -> Result<()> {
-        let out = self.compile(tools, crate_folder, out)?;
+        let out = self.compile(tools, crate_folder, out, false)?;
         self.optimise(&out, names)
     }
 
     /// Makes the file and its glue, but for wasm-opt; returns their folder.
-    fn compile(&self, tools: &WasmTools, crate_folder: &str, out: &Path) -> Result<PathBuf> {
+    fn compile(
+        &self,
+        tools: &WasmTools,
+        crate_folder: &str,
+        out: &Path,
+        quick: bool,
+    ) -> Result<PathBuf> {
         say(&format!("building {}.wasm from {crate_folder}", self.name));
         let path = path_with(&tools.folders)?;
         // wasm-pack takes a relative folder as one of the crate's.
@@ -251,6 +257,9 @@ impl Binary {
             .args(["--", "--locked"])
             .args(self.cargo_arguments);
         self.configure(pack.env("PATH", path))?;
+        if quick {
+            pack.envs(QUICK_ENVIRONMENT.iter().copied());
+        }
         run(&mut pack)?;
         // wasm-pack's own .gitignore; the repository's covers the folder.
         std::fs::remove_file(out.join(".gitignore")).ok();
@@ -303,6 +312,46 @@ fn path_flags() -> Result<Vec<String>> {
     Ok(prefixes.iter().map(flag).collect())
 }
 
+/// What `--quick` changes: each crate is compiled by itself, so that a change costs its own crate.
+const QUICK_ENVIRONMENT: &[(&str, &str)] = &[
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_INCREMENTAL", "true"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+];
+
+/// Builds the named files as [`build_all`] does, or all of one thread but tract.wasm without link-time
+/// optimization and wasm-opt where `quick` is set: for working on them, not for measuring. The plain
+/// core then stands in for relaxed.wasm, whose glue is the same; other files stay as they were.
+pub fn build_some(tools: &WasmTools, only: &[String], quick: bool, names: bool) -> Result<()> {
+    let known = |name: &String| BINARIES.iter().any(|binary| binary.name == name);
+    if let Some(name) = only.iter().find(|name| !known(name)) {
+        let names: Vec<_> = BINARIES.iter().map(|binary| binary.name).collect();
+        bail!("there is no wasm file `{name}`; these are: {}", names.join(", "));
+    }
+    let folder = |name: &str| Path::new("src/js/generated").join(name);
+    let by_default =
+        |name: &str| !name.ends_with("-threads") && name != "tract" && name != "relaxed";
+    for binary in BINARIES {
+        let named = only.iter().any(|name| name == binary.name);
+        if !named && !(only.is_empty() && by_default(binary.name)) {
+            continue;
+        }
+        let out = binary.compile(tools, binary.crate_folder, &folder(binary.name), quick)?;
+        if !quick {
+            binary.optimise(&out, names)?;
+        } else if binary.name == "simd128" && !only.iter().any(|name| name == "relaxed") {
+            let relaxed = folder("relaxed");
+            std::fs::create_dir_all(&relaxed)?;
+            for entry in out.read_dir()? {
+                let entry = entry?;
+                std::fs::copy(entry.path(), relaxed.join(entry.file_name()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Builds every file, and forgets those that are no longer in the list.
 pub fn build_all(tools: &WasmTools, names: bool) -> Result<()> {
     for entry in Path::new("src/js/generated").read_dir().into_iter().flatten() {
@@ -316,7 +365,7 @@ pub fn build_all(tools: &WasmTools, names: bool) -> Result<()> {
         let mut optimising = Vec::new();
         for binary in BINARIES {
             let out = Path::new("src/js/generated").join(binary.name);
-            let out = binary.compile(tools, binary.crate_folder, &out)?;
+            let out = binary.compile(tools, binary.crate_folder, &out, false)?;
             optimising.push(scope.spawn(move || binary.optimise(&out, names)));
         }
         optimising.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))
