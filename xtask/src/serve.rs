@@ -1,9 +1,10 @@
 //! `cargo xtask demo`: a static file server on loopback for the built page.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::net::Ipv4Addr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail};
 use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
@@ -96,19 +97,83 @@ fn answer(request: Request, folder: &Path, isolated: bool) -> std::io::Result<()
         }
         file.push("index.html");
     }
-    // Links could lead outside of the folder: what counts is where the file really is.
-    let found = file.canonicalize().ok().filter(|file| file.starts_with(folder));
-    let Some(opened) = found.as_deref().and_then(|file| File::open(file).ok()) else {
+    let Some((plain, known)) = open_inside(&file, folder) else {
         return request.respond(Response::from_string("not found").with_status_code(404));
     };
-    let mut response = Response::from_file(opened)
-        .with_header(header("Content-Type", mime_type(&file)))
-        .with_header(header("Cache-Control", "no-cache"));
+    let accepted = request_header(&request, "Accept-Encoding").unwrap_or_default();
+    let packed = ENCODINGS.iter().filter(|(name, _)| accepts(&accepted, name)).find_map(|pair| {
+        let (opened, packed) = open_inside(&with_suffix(&file, pair.1), folder)?;
+        // An older one is of a file that is no longer there.
+        (packed.modified().ok()? >= known.modified().ok()?).then_some((opened, packed, pair.0))
+    });
+    let (opened, metadata, encoding) = match packed {
+        Some((opened, metadata, encoding)) => (opened, metadata, Some(encoding)),
+        None => (plain, known, None),
+    };
+    let tag = entity_tag(&metadata, encoding);
+    let mut headers = vec![
+        header("Content-Type", mime_type(&file)),
+        header("Cache-Control", "no-cache"),
+        header("ETag", &tag),
+        header("Vary", "Accept-Encoding"),
+    ];
     if isolated {
-        response.add_header(header("Cross-Origin-Opener-Policy", "same-origin"));
-        response.add_header(header("Cross-Origin-Embedder-Policy", "require-corp"));
+        headers.push(header("Cross-Origin-Opener-Policy", "same-origin"));
+        headers.push(header("Cross-Origin-Embedder-Policy", "require-corp"));
     }
+    let unchanged = request_header(&request, "If-None-Match")
+        .is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+    if unchanged {
+        let mut response = Response::empty(StatusCode(304));
+        headers.into_iter().for_each(|one| response.add_header(one));
+        return request.respond(response);
+    }
+    if let Some(encoding) = encoding {
+        headers.push(header("Content-Encoding", encoding));
+    }
+    // Chunks would leave the browser without a total to show.
+    let mut response = Response::from_file(opened).with_chunked_threshold(usize::MAX);
+    headers.into_iter().for_each(|one| response.add_header(one));
     request.respond(response)
+}
+
+/// Content codings, best first, with the suffix of the files that the build made by them.
+const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
+
+/// A regular file below the folder. Links could lead outside: what counts is where it really is.
+fn open_inside(file: &Path, folder: &Path) -> Option<(File, Metadata)> {
+    let found = file.canonicalize().ok().filter(|file| file.starts_with(folder))?;
+    let opened = File::open(found).ok()?;
+    let metadata = opened.metadata().ok()?;
+    metadata.is_file().then_some((opened, metadata))
+}
+
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Changes with the file's size, time and coding (RFC 9110, section 8.8.3).
+fn entity_tag(metadata: &Metadata, encoding: Option<&str>) -> String {
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let nanoseconds = modified.map_or(0, |time| time.as_nanos());
+    format!("\"{:x}-{nanoseconds:x}{}\"", metadata.len(), encoding.unwrap_or_default())
+}
+
+fn request_header(request: &Request, name: &'static str) -> Option<String> {
+    let found = request.headers().iter().find(|one| one.field.equiv(name))?;
+    Some(found.value.to_string())
+}
+
+/// Whether an Accept-Encoding names a coding, and not with a weight of 0 (RFC 9110, section 12.5.3).
+fn accepts(accepted: &str, encoding: &str) -> bool {
+    accepted.split(',').any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(encoding));
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse);
+        named && weight.is_ok_and(|weight: f32| weight > 0.0)
+    })
 }
 
 /// The file that a request's target names, `None` if it does not stay below the folder.
@@ -215,7 +280,14 @@ mod tests {
         let site = folder.join("site");
         std::fs::create_dir_all(site.join("sub")).unwrap();
         std::fs::write(site.join("index.html"), "<p>page").unwrap();
-        std::fs::write(site.join("sub/a.wasm"), "\0asm").unwrap();
+        std::fs::write(site.join("sub/a.wasm"), "\0asm".repeat(20_000)).unwrap();
+        std::fs::write(site.join("stale.js.br"), "packed").unwrap();
+        std::fs::write(site.join("packed.js"), "plain").unwrap();
+        for (name, text) in [("packed.js.br", "brotli"), ("packed.js.gz", "gzip")] {
+            std::fs::write(site.join(name), text).unwrap();
+        }
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        File::create(site.join("stale.js")).unwrap().set_modified(later).unwrap();
         std::fs::write(folder.join("secret"), "secret").unwrap();
         #[cfg(unix)]
         std::os::unix::fs::symlink(folder.join("secret"), site.join("link")).unwrap();
@@ -225,19 +297,44 @@ mod tests {
         let address = server.server_addr().to_ip().unwrap();
         let running = Arc::clone(&server);
         let thread = std::thread::spawn(move || serve(&running, &site, true));
-        let ask = |line: &str| {
+        let ask_with = |line: &str, more: &str| {
             let mut stream = TcpStream::connect(address).unwrap();
-            write!(stream, "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            write!(stream, "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n")
+                .unwrap();
             let mut text = String::new();
             stream.read_to_string(&mut text).unwrap();
             text
         };
+        let ask = |line: &str| ask_with(line, "");
 
         let page = ask("GET /");
         assert!(page.starts_with("HTTP/1.1 200") && page.ends_with("<p>page"), "{page}");
         assert!(page.contains("Cross-Origin-Opener-Policy: same-origin"), "{page}");
         let wasm = ask("GET /sub/a.wasm?v=1");
         assert!(wasm.contains("Content-Type: application/wasm"), "{wasm}");
+        assert!(wasm.contains("Content-Length: 80000"), "{wasm}");
+        assert!(!wasm.contains("Transfer-Encoding"), "{wasm}");
+        let head = ask("HEAD /sub/a.wasm");
+        assert!(head.contains("Content-Length: 80000") && !head.contains("asm\0"), "{head}");
+
+        // Each coding only where it is asked for, and only of the file as it is now.
+        for (accepted, coding, body) in [
+            ("gzip, deflate, br, zstd", Some("br"), "brotli"),
+            ("gzip, br;q=0", Some("gzip"), "gzip"),
+            ("GZIP;q=0.5", Some("gzip"), "gzip"),
+            ("brotli, identity", None, "plain"),
+        ] {
+            let answer = ask_with("GET /packed.js", &format!("Accept-Encoding: {accepted}\r\n"));
+            let found = answer.lines().find_map(|line| line.strip_prefix("Content-Encoding: "));
+            assert_eq!(found, coding, "{answer}");
+            assert!(answer.ends_with(body) && answer.contains("Content-Type: text/javascript"));
+            assert!(answer.contains(&format!("Content-Length: {}", body.len())), "{answer}");
+            let tag = answer.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+            let more = format!("Accept-Encoding: {accepted}\r\nIf-None-Match: \"x\", {tag}\r\n");
+            assert!(ask_with("GET /packed.js", &more).starts_with("HTTP/1.1 304"), "{tag}");
+        }
+        let stale = ask_with("GET /stale.js", "Accept-Encoding: br\r\n");
+        assert!(!stale.contains("Content-Encoding") && stale.contains("Content-Length: 0"));
         assert!(ask("GET /sub").contains("Location: /sub/"));
         assert!(ask("GET /nothing").starts_with("HTTP/1.1 404"));
         assert!(ask("GET /link").starts_with("HTTP/1.1 404"));

@@ -334,7 +334,7 @@ pub fn build_some(tools: &WasmTools, only: &[String], quick: bool, names: bool) 
         |name: &str| !name.ends_with("-threads") && name != "tract" && name != "relaxed";
     for binary in BINARIES {
         let named = only.iter().any(|name| name == binary.name);
-        if !named && !(only.is_empty() && by_default(binary.name)) {
+        if !(named || only.is_empty() && by_default(binary.name)) {
             continue;
         }
         let out = binary.compile(tools, binary.crate_folder, &folder(binary.name), quick)?;
