@@ -41,6 +41,8 @@ class Tensor:
     constant: bool = False
     name: str = ""
     sparsity: Any = None
+    # Whether the file leaves out the shape.
+    open: bool = False
     values: np.ndarray | None = None
 
     def draw(self, rng):
@@ -84,10 +86,10 @@ def given(dtype, shape, low=-6.0, high=6.0, scale=None, zero=None, values=None, 
     return Tensor(dtype, tuple(shape), scale, zero, fill=fill)
 
 
-def result(dtype, scale=None, zero=None, name=""):
-    """A result; its shape is what TensorFlow Lite computes."""
+def result(dtype, scale=None, zero=None, name="", open=False):
+    """A result; its shape is what TensorFlow Lite computes, and left out of the file where it is `open`."""
     scale, zero = quantisation(dtype, scale, zero)
-    return Tensor(dtype, (), scale, zero, name=name)
+    return Tensor(dtype, (), scale, zero, name=name, open=open)
 
 
 def constant(values, dtype="int32", shape=None, scale=None, zero=0, axis=0):
@@ -210,7 +212,9 @@ def tensor_table(tensor, index, built):
     table = tfl.TensorT()
     table.shape, table.type, table.buffer = list(tensor.shape), TYPES[tensor.dtype], 0
     table.name = tensor.name or f"t{index}"
-    table.hasRank = True
+    table.hasRank = not tensor.open
+    if tensor.open:
+        table.shape = []
     if tensor.scale is not None:
         scales = np.atleast_1d(np.asarray(tensor.scale, np.float32))
         table.quantization = tfl.QuantizationParametersT()

@@ -84,7 +84,7 @@ fn floats(len: usize) -> Vec<f32> {
 }
 
 const REQUANT: Requantize<'static> =
-    Requantize { scale: &[0.0005], zero_point: 3, min: -128, max: 127 };
+    Requantize { scale: &[0.0005], fixed: None, zero_point: 3, min: -128, max: 127 };
 
 struct Report<'a> {
     ceilings: &'a BTreeMap<&'static str, f64>,

@@ -145,7 +145,8 @@ fn multiply(dtype: DataType) {
     let pack = |shape: Conv2dShape, dot| {
         let values = &vec![0; shape.in_c * shape.out_c];
         let weights = QuantizedWeights { values, zero_point: 0, bias: None };
-        let requant = Requantize { scale: &[1.0 / 128.0], zero_point: 0, min: -128, max: 127 };
+        let requant =
+            Requantize { scale: &[1.0 / 128.0], fixed: None, zero_point: 0, min: -128, max: 127 };
         i8::pack_conv2d(shape, 0, &weights, &requant, dot)
     };
     let (input, mut out) = (vec![0; elements], vec![0; elements]);

@@ -1,8 +1,7 @@
 //! BATCH_MATMUL: `[..., rows, depth]` by `[..., depth, columns]`, batches broadcast.
 
 use crate::broadcast::Broadcast;
-use crate::requant::Quantized;
-use crate::requant::builtin::FixedMultiplier;
+use crate::requant::{Quantized, Requantize};
 
 /// The geometry of a product of two batches of matrices.
 #[derive(Clone, Copy, Debug)]
@@ -66,12 +65,11 @@ impl BatchMatmul {
         });
     }
 
-    /// Quantised product, by the built-in kernel: a 32-bit sum of products less the zero points,
-    /// through `multiplier`, which stands for `first scale * second scale / output scale`.
+    /// Quantised product: a 32-bit sum of products less the zero points, requantised.
     pub fn run_quantized<T: Quantized>(
         &self,
-        zero_points: [i32; 3],
-        multiplier: FixedMultiplier,
+        zero_points: [i32; 2],
+        requant: &Requantize,
         first: &[T],
         second: &[T],
         out: &mut [T],
@@ -86,8 +84,7 @@ impl BatchMatmul {
                         let y: i32 = b[k * b_step + column * b_column].into();
                         sum.wrapping_add((x - zero_points[0]) * (y - zero_points[1]))
                     });
-                    let value = multiplier.apply(sum).saturating_add(zero_points[2]);
-                    out[row * columns + column] = T::saturated(value);
+                    out[row * columns + column] = T::from_i32(requant.apply(sum, 0));
                 }
             }
         });

@@ -61,7 +61,13 @@ fn mul_with<S: Simd, T: Element>(
         none: S::i16x8_splat(0),
         scale: S::f32x4_splat(scale),
         // Signed, that is not flipped: the block narrows it as what it is.
-        requant: VectorRequantize::new::<i8>(&Requantize { scale: &[], zero_point, min, max }),
+        requant: VectorRequantize::new::<i8>(&Requantize {
+            scale: &[],
+            fixed: None,
+            zero_point,
+            min,
+            max,
+        }),
     };
     let len = broadcast.row_len();
     let [first_len, second_len] = match broadcast.row() {

@@ -9,7 +9,7 @@
 pub mod builtin;
 pub mod dynamic;
 
-use builtin::FixedMultiplier;
+use builtin::{FixedMultiplier, FixedScale};
 
 /// A quantised element. Sealed: `i8`, `u8` and `i16`.
 pub trait Quantized:
@@ -73,6 +73,8 @@ pub struct Requantize<'a> {
     /// `input scale * weight scale / output scale`, in f32 and in this order: one for all output
     /// channels, or one each.
     pub scale: &'a [f32],
+    /// The same for the built-in kernels, in whose place XNNPACK's requantisation is not taken.
+    pub fixed: Option<FixedScale<'a>>,
     /// The output's zero point.
     pub zero_point: i32,
     /// Least output: the type's, or that of a fused activation.
@@ -88,10 +90,15 @@ impl Requantize<'_> {
         if self.scale.len() == 1 { self.scale[0] } else { self.scale[channel] }
     }
 
-    /// [`requantise`] for an output channel.
+    /// [`requantise`] for an output channel, or [`FixedScale::apply`].
     #[inline]
     pub fn apply(&self, accumulator: i32, channel: usize) -> i32 {
-        requantise(accumulator, self.scale_of(channel), self.zero_point, self.min, self.max)
+        let Some(fixed) = &self.fixed else {
+            let scale = self.scale_of(channel);
+            return requantise(accumulator, scale, self.zero_point, self.min, self.max);
+        };
+        let scaled = fixed.apply(accumulator, channel);
+        scaled.saturating_add(self.zero_point).max(self.min).min(self.max)
     }
 }
 

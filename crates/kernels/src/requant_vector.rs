@@ -2,7 +2,9 @@
 
 use core::hint::black_box;
 
+use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
+use crate::requant::builtin::{FixedMultiplier, MOST_SHIFT, Ties};
 use crate::simd::{Element, Simd};
 
 /// 1.5 * 2^23. Adding it to a float below 2^22 leaves the float rounded to nearest, ties to even,
@@ -76,6 +78,14 @@ impl<S: Simd> VectorRequantize<S> {
         S::xor(S::i8x16_narrow_i16x8(low, high), self.flip)
     }
 
+    /// The same for an accumulator that [`FixedLanes::apply`] has scaled.
+    #[inline(always)]
+    pub fn apply_fixed(&self, accumulators: S::V, lanes: &FixedLanes<S>) -> S::V {
+        let scaled = lanes.apply(accumulators);
+        // 1.5 * 2^23 as an integer: so that `lowest` and `offset` are the same.
+        S::i32x4_sub(S::i32x4_max(S::i32x4_add(scaled, self.magic_bits), self.lowest), self.offset)
+    }
+
     /// The same for products below [`MOST_PLAIN`] where the bounds are those of the type: a sum
     /// without its zero point, which [`Self::narrow_plain`] adds. 22 instructions for 16 bytes
     /// instead of 26.
@@ -91,5 +101,97 @@ impl<S: Simd> VectorRequantize<S> {
         let words = [S::i16x8_narrow_i32x4(a, b), S::i16x8_narrow_i32x4(c, d)];
         let [low, high] = words.map(|words| S::i16x8_add_sat(words, self.zero_point));
         S::xor(S::i8x16_narrow_i16x8(low, high), self.flip)
+    }
+}
+
+/// Multipliers of the built-in kernels for vectors: what
+/// [`FixedScale`](crate::requant::builtin::FixedScale) does, of all columns.
+#[derive(Clone)]
+pub struct FixedColumns {
+    /// By column: fraction, power of two that brings its shift to the largest, limit.
+    values: [AlignedVec<i32>; 3],
+    /// The largest shift.
+    shift: u32,
+    ties: Ties,
+}
+
+/// [`FixedColumns`] of four columns, in registers.
+#[derive(Clone, Copy)]
+pub struct FixedLanes<S: Simd> {
+    fraction: S::V,
+    power: S::V,
+    limit: S::V,
+    half: S::V,
+    away: S::V,
+    shift: u32,
+}
+
+/// Bits of a result that count: beyond them it is clamped to 8 bits anyway.
+const RESULT_BITS: i32 = 9;
+
+impl FixedColumns {
+    /// Those of `requant`, if it has any, for `columns` and as many more as make `padded`.
+    ///
+    /// # Panics
+    /// Where [`fits_vectors`](crate::requant::builtin::FixedScale::fits_vectors) says no.
+    pub fn new(requant: &Requantize, columns: usize, padded: usize) -> Option<Self> {
+        let fixed = requant.fixed?;
+        assert!(fixed.fits_vectors(), "scales that vectors do not take");
+        let shift = fixed.multipliers.iter().map(|multiplier| -multiplier.shift).max().unwrap_or(1);
+        let by_column = |value: fn(FixedMultiplier, i32) -> i32| {
+            let mut values = AlignedVec::zeroed(padded);
+            for (column, out) in values[..columns].iter_mut().enumerate() {
+                *out = value(fixed.multiplier(column), shift);
+            }
+            values
+        };
+        // `limit << power` has 30 bits at most.
+        const { assert!(MOST_SHIFT + RESULT_BITS <= 30) };
+        let values = [
+            by_column(|multiplier, _| multiplier.fraction),
+            by_column(|multiplier, most| 1 << (most + multiplier.shift)),
+            by_column(|multiplier, _| 1 << (RESULT_BITS - multiplier.shift)),
+        ];
+        Some(Self { values, shift: shift.unsigned_abs(), ties: fixed.ties })
+    }
+
+    /// The four columns from `first` on.
+    #[inline(always)]
+    pub fn lanes<S: Simd>(&self, first: usize) -> FixedLanes<S> {
+        let [fraction, power, limit] = self.values.each_ref().map(|values| {
+            let values = &values[first..first + 4];
+            // SAFETY: four elements.
+            unsafe { S::load(values.as_ptr()) }
+        });
+        FixedLanes {
+            fraction,
+            power,
+            limit,
+            half: S::i32x4_splat(1 << (self.shift - 1)),
+            away: S::i32x4_splat(if self.ties == Ties::AwayFromZero { -1 } else { 0 }),
+            shift: self.shift,
+        }
+    }
+
+    /// The size in memory.
+    pub fn size_bytes(&self) -> usize {
+        self.values.iter().map(AlignedVec::size_bytes).sum()
+    }
+}
+
+impl<S: Simd> FixedLanes<S> {
+    /// Scaled accumulators.
+    ///
+    /// Each lane has a shift of its own, which vectors do not know: a multiplication brings all to
+    /// the largest, once the number is bounded so that it fits.
+    #[inline(always)]
+    fn apply(&self, accumulators: S::V) -> S::V {
+        let high = S::i32x4_high_mul(accumulators, self.fraction);
+        // Halves of negative numbers are rounded down where they go away from zero.
+        let sign = S::and(S::i32x4_shr(high, 31), self.away);
+        let high = S::i32x4_add(high, sign);
+        let lowest = S::i32x4_sub(S::i32x4_splat(0), self.limit);
+        let bounded = S::i32x4_max(S::i32x4_min(high, self.limit), lowest);
+        S::i32x4_shr(S::i32x4_add(S::i32x4_mul(bounded, self.power), self.half), self.shift)
     }
 }

@@ -19,7 +19,8 @@ fn convolution<T: Quantized>(case: &Case) {
     let scale: Vec<f32> =
         weights.scales.iter().map(|w| input.scales[0] * w / affine.scale).collect();
     let [min, max] = affine.activation_bounds::<T>(case.activation());
-    let requant = Requantize { scale: &scale, zero_point: affine.zero_point, min, max };
+    let requant =
+        Requantize { scale: &scale, fixed: None, zero_point: affine.zero_point, min, max };
     let w = QuantizedWeights { values: &values, zero_point: weights.zero_point, bias: Some(&bias) };
     let mut out = vec![T::default(); case.out().bytes.len()];
     let (x, zero) = (input.elements::<T>(), input.zero_point);

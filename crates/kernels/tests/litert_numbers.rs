@@ -10,8 +10,8 @@ use achado_kernels::normalization::{
     LocalResponse, l2_normalization_f32, l2_normalization_quantized,
     local_response_normalization_f32, log_softmax_f32, log_softmax_quantized,
 };
-use achado_kernels::requant::Quantized;
-use achado_kernels::requant::builtin::FixedMultiplier;
+use achado_kernels::requant::builtin::{FixedMultiplier, FixedScale, Ties};
+use achado_kernels::requant::{Quantized, Requantize};
 use achado_kernels::table;
 use achado_kernels::unary::Unary;
 use cases::{Case, Tensor, assert_equal, assert_near, parse};
@@ -90,8 +90,10 @@ fn product(case: &Case) {
     let affines = [a.affine(), b.affine(), case.out().affine()];
     let multiplier = FixedMultiplier::of_products(affines[0], affines[1], affines[2]);
     let mut out = vec![0i8; product.out_len()];
-    let zero_points = affines.map(|affine| affine.zero_point);
-    product.run_quantized(zero_points, multiplier, &a.elements(), &b.elements(), &mut out);
+    let [a_zero, b_zero, zero_point] = affines.map(|affine| affine.zero_point);
+    let fixed = FixedScale { multipliers: &[multiplier], ties: Ties::AwayFromZero };
+    let requant = Requantize { scale: &[], fixed: Some(fixed), zero_point, min: -128, max: 127 };
+    product.run_quantized([a_zero, b_zero], &requant, &a.elements(), &b.elements(), &mut out);
     assert_equal(case, "kernel", &out);
 }
 

@@ -283,8 +283,13 @@ fn transpose_conv_quantised<T: Quantized>(case: &Case) {
         QuantizedWeights { values: &values, zero_point: weights.zero_point, bias: Some(&bias) };
     let scale: Vec<f32> =
         weights.scales.iter().map(|w| input.scales[0] * w / output.scale).collect();
-    let requant =
-        Requantize { scale: &scale, zero_point: output.zero_point, min: T::MIN, max: T::MAX };
+    let requant = Requantize {
+        scale: &scale,
+        fixed: None,
+        zero_point: output.zero_point,
+        min: T::MIN,
+        max: T::MAX,
+    };
     let (x, zero) = (input.elements::<T>(), input.zero_point);
     let mut out = vec![T::default(); case.out().bytes.len()];
     use reference::transpose_conv::transpose_conv_quantized as expected;

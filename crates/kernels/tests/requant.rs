@@ -39,7 +39,7 @@ fn accumulators_round_to_float_first() {
 #[test]
 fn scales_are_for_the_tensor_or_the_channel() {
     let of = |scale: &[f32]| {
-        let requant = Requantize { scale, zero_point: 1, min: 0, max: 255 };
+        let requant = Requantize { scale, fixed: None, zero_point: 1, min: 0, max: 255 };
         [requant.apply(100, 0), requant.apply(100, 1)]
     };
     assert_eq!(of(&[0.25]), [26, 26]);
@@ -88,7 +88,7 @@ fn vectors_equal_requantise_the_long_way_and_the_short_one() {
     fn body<S: Simd>() {
         for (zero_point, [min, max]) in [(-128, [-128, 127]), (5, [-128, 127]), (255, [0, 255])] {
             for scale in [0.5f32, 0.013, 1.0 / 1024.0, 30.0] {
-                let requant = Requantize { scale: &[], zero_point, min, max };
+                let requant = Requantize { scale: &[], fixed: None, zero_point, min, max };
                 // The largest products that the short way takes, ties, and what lies between.
                 let most = (MOST_PLAIN / scale) as i32 - 1;
                 let step = (most / 500).max(1) as usize;

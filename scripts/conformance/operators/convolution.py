@@ -46,11 +46,13 @@ def ends(limit):
     )
 
 
-def weighted(dtype, x, shape, axis, channels, depth, per_channel=True, bias=True, out=None, spread=1.0, fill=None):
+def weighted(dtype, x, shape, axis, channels, depth, per_channel=True, bias=True, out=None, spread=1.0, fill=None,
+             open=False, bias_scale=True, weight_zero=None):
     """Weights, bias and result of an operator with `depth` products a sum, for an input `x`.
 
     The result's scale holds most sums, so that a few saturate; `spread` widens it. uint8 weights have a zero point
-    and one scale; int16 activations have int8 weights and an int64 bias.
+    and one scale; int16 activations have int8 weights and an int64 bias. A result that is `open` and a bias without
+    scale leave the operator to the built-in kernels.
     """
     if dtype == "float32":
         weights = constant(lambda rng: rng.uniform(-1, 1, shape), "float32", shape)
@@ -63,15 +65,17 @@ def weighted(dtype, x, shape, axis, channels, depth, per_channel=True, bias=True
         kind, zero = "int8", 0
         fill = fill or ends(127)
         scale = np.linspace(0.004, 0.021, channels, dtype=np.float32) if per_channel else np.float32(0.011)
+    zero = zero if weight_zero is None else weight_zero
     weights = constant(fill(shape), kind, shape, scale, zero, axis if np.ndim(scale) else 0)
     deviation = np.sqrt(depth) * 74 * float(np.mean(scale)) * x.scale * (74 if dtype != "int16" else 18900)
     out_scale = np.float32(spread * 2.2 * deviation / (128 if dtype != "int16" else 32768))
-    y = result(dtype, out_scale, out if out is not None else {"int8": -11, "uint8": 140, "int16": 0}[dtype])
+    out = out if out is not None else {"int8": -11, "uint8": 140, "int16": 0}[dtype]
+    y = result(dtype, out_scale, out, open=open)
     bias_kind = "int64" if dtype == "int16" else "int32"
-    bias_scale = (np.asarray(scale, np.float32) * np.float32(x.scale)).astype(np.float32)
-    largest = max(int(deviation / float(np.mean(bias_scale))), 2)
+    scales = (np.asarray(scale, np.float32) * np.float32(x.scale)).astype(np.float32)
+    largest = max(int(deviation / float(np.mean(scales))), 2)
     draw = lambda rng: rng.integers(-largest, largest, channels)
-    extra = [constant(draw, bias_kind, (channels,), bias_scale)] if bias else []
+    extra = [constant(draw, bias_kind, (channels,), scales if bias_scale else None)] if bias else []
     return [x, weights, *extra], y
 
 
@@ -129,6 +133,62 @@ def conv_2d_cases(cases):
     for shape, kernel in [((1, 6, 6, 5), (3, 3)), ((2, 4, 5, 16), (1, 1))]:
         hybrid(cases, f"kernel {shape_text(kernel)}", (9, *kernel, shape[3]), 0, 9, given("float32", shape),
                conv_options((1, 1), (1, 1), SAME))
+    hybrid_conv_2d(cases)
+    for dtype in QUANTISED[:2]:
+        builtin_conv_2d(cases, dtype)
+
+
+def hybrid_conv_2d(cases):
+    """What shares a grid, and which kernel computes it."""
+    for shape, kernel, stride, dilation, padding, groups in [
+        ((2, 5, 6, 8), (1, 1), (1, 1), (1, 1), VALID, 1), ((2, 5, 6, 8), (1, 1), (2, 2), (1, 1), SAME, 1),
+        ((1, 5, 6, 8), (1, 1), (2, 2), (1, 1), VALID, 1), ((2, 5, 6, 8), (1, 1), (2, 1), (1, 1), VALID, 1),
+        ((1, 5, 6, 8), (1, 1), (1, 3), (1, 1), SAME, 1), ((2, 5, 6, 8), (1, 1), (1, 1), (2, 3), SAME, 1),
+        ((2, 5, 6, 8), (1, 1), (1, 1), (1, 1), SAME, 2), ((2, 5, 6, 8), (3, 3), (1, 1), (1, 1), SAME, 1),
+        ((2, 5, 6, 8), (3, 3), (2, 2), (1, 1), VALID, 1), ((2, 5, 6, 8), (3, 3), (1, 1), (2, 2), SAME, 1),
+        ((1, 7, 6, 8), (3, 2), (1, 2), (2, 1), VALID, 1), ((2, 5, 6, 8), (3, 3), (1, 1), (1, 1), SAME, 2),
+        ((2, 5, 6, 8), (3, 3), (2, 2), (1, 1), SAME, 8), ((2, 1, 1, 8), (1, 1), (1, 1), (1, 1), SAME, 1),
+        ((2, 1, 1, 8), (1, 1), (2, 2), (1, 1), SAME, 1), ((2, 3, 4, 1), (1, 1), (1, 1), (1, 1), SAME, 1),
+        ((2, 3, 3, 8), (3, 3), (1, 1), (1, 1), VALID, 1),
+    ]:
+        for per_channel in [True, False]:
+            for open in [False, True]:
+                if open and groups > 1 and not per_channel:
+                    continue  # the built-in kernel refuses them
+                text = window_name(shape, kernel, stride, dilation, padding) + (f" {groups} groups" if groups > 1 else "")
+                text += ("" if per_channel else ", one scale") + (", open" if open else "")
+                hybrid(cases, text, (8, *kernel, shape[3] // groups), 0, 8, uneven(shape),
+                       conv_options(stride, dilation, padding), per_channel, open)
+    for kernel in [(1, 1), (3, 3)]:
+        hybrid(cases, f"uint8 weights of old converters, kernel {shape_text(kernel)}", (6, *kernel, 8), 0, 6,
+               uneven((2, 5, 6, 8)), conv_options((1, 1), (1, 1), SAME), False, kind="uint8")
+
+
+def builtin_conv_2d(cases, dtype):
+    """What the file leaves to the built-in kernel, with few products a sum: so that many results are halves."""
+    for shape, kernel, out_c, stride, dilation, padding in [
+        ((1, 12, 12, 4), (1, 1), 8, (1, 1), (1, 1), SAME), ((2, 9, 9, 3), (3, 3), 9, (2, 2), (1, 1), SAME),
+        ((1, 10, 9, 2), (2, 2), 16, (1, 1), (1, 1), VALID), ((1, 9, 9, 5), (3, 3), 3, (1, 1), (2, 2), SAME),
+        ((1, 6, 6, 33), (1, 1), 21, (1, 1), (1, 1), SAME), ((1, 16, 16, 1), (1, 1), 7, (1, 1), (1, 1), SAME),
+    ]:
+        text = f"open, {window_name(shape, kernel, stride, dilation, padding)} to {out_c}"
+        conv_2d(cases, text, dtype, shape, kernel, out_c, stride, dilation, padding, open=True)
+    few = (dtype, (1, 12, 12, 2), (1, 1), 8)
+    for activation in ["relu", "relu6", "relu_n1_to_1"]:
+        conv_2d(cases, f"open, activation {activation}", *few, activation=activation, open=True)
+    conv_2d(cases, "open, 2 groups", dtype, (1, 12, 12, 4), (1, 1), 8, groups=2, open=True)
+    conv_2d(cases, "open, one scale for the weights", *few, per_channel=False, open=True)
+    conv_2d(cases, "a bias without scale", *few, bias_scale=False)
+    for text, spread in [("coarse", 40.0), ("fine", 0.02), ("very fine", 0.004)]:
+        conv_2d(cases, f"open, {text} result", *few, spread=spread, open=True)
+    for text, zero in [("lowest", np.iinfo(dtype).min), ("highest", np.iinfo(dtype).max)]:
+        conv_2d(cases, f"open, {text} zero points", *few, x=given(dtype, few[1], zero=zero), out=zero, open=True)
+    # The second reads what is open, and states what it writes.
+    x = given(dtype, (1, 12, 12, 4))
+    table = conv_options((1, 1), (1, 1), SAME)
+    inputs, inner = weighted(dtype, x, (6, 1, 1, 4), 0, 6, 4, open=True)
+    more, y = weighted(dtype, inner, (8, 1, 1, 6), 0, 8, 6)
+    cases.graph("reads what is open", dtype, [Op("CONV_2D", inputs, [inner], table), Op("CONV_2D", more, [y], table)])
 
 
 def half_weights(cases, shape, x, channels, table):
@@ -140,12 +200,23 @@ def half_weights(cases, shape, x, channels, table):
     cases.graph("float16 weights", "float32", [*ops, Op(cases.operator, [x, *wide], [result("float32")], table)])
 
 
-def hybrid(cases, name, shape, axis, channels, x, table, per_channel=True):
-    """Dynamic-range quantisation: float activations, int8 weights."""
+def hybrid(cases, name, shape, axis, channels, x, table, per_channel=True, open=False, kind="int8"):
+    """Dynamic-range quantisation: float activations, int8 weights; those of old converters have the bytes of int8 and
+    the type uint8."""
     scale = np.linspace(0.004, 0.009, channels, dtype=np.float32) if per_channel else np.float32(0.007)
-    weights = constant(ends(127)(shape), "int8", shape, scale, 0, axis if per_channel else 0)
+    fill = ends(127)(shape)
+    if kind == "uint8":
+        fill = lambda rng: ends(127)(shape)(rng).astype(np.int8).view(np.uint8)
+    weights = constant(fill, kind, shape, scale, 0, axis if per_channel else 0)
     bias = constant(lambda rng: rng.uniform(-1, 1, channels), "float32", (channels,))
-    cases.add(name, "hybrid", [x, weights, bias], [result("float32")], table)
+    cases.add(name, "hybrid", [x, weights, bias], [result("float32", open=open)], table)
+
+
+def uneven(shape):
+    """Floats whose pixels or rows differ much in size, so that it shows what shares a grid."""
+    def fill(rng):
+        return rng.normal(size=shape) * np.exp(rng.normal(size=(*shape[:-1], 1)) * 1.5)
+    return Tensor("float32", shape, fill=fill)
 
 
 def depthwise_options(stride, dilation, padding, multiplier, activation="none"):
@@ -193,6 +264,35 @@ def depthwise_cases(cases):
     half_weights(cases, (1, 3, 3, 4), given("float32", (1, 6, 5, 4)), 4, depthwise_options((1, 1), (1, 1), SAME, 1))
     hybrid(cases, "kernel 3x3", (1, 3, 3, 8), 3, 8, given("float32", (1, 6, 6, 8)),
            depthwise_options((1, 1), (1, 1), SAME, 1))
+    for kernel, multiplier, stride, dilation, padding in [
+        ((3, 3), 1, (1, 1), (1, 1), SAME), ((3, 3), 2, (2, 2), (1, 1), VALID), ((1, 1), 1, (1, 1), (1, 1), SAME),
+        ((1, 1), 1, (2, 2), (1, 1), SAME), ((5, 5), 1, (1, 1), (1, 1), SAME), ((3, 3), 1, (1, 1), (2, 2), SAME),
+    ]:
+        for open in [False, True]:
+            shape = (2, 6, 7, 8)
+            text = window_name(shape, kernel, stride, dilation, padding) + f" multiplier {multiplier}"
+            hybrid(cases, text + (", open" if open else ""), (1, *kernel, 8 * multiplier), 3, 8 * multiplier, uneven(shape),
+                   depthwise_options(stride, dilation, padding, multiplier), open=open)
+    for dtype in QUANTISED[:2]:
+        builtin_depthwise(cases, dtype)
+
+
+def builtin_depthwise(cases, dtype):
+    """What the file leaves to the built-in kernel."""
+    for shape, kernel, multiplier, stride, dilation, padding in [
+        ((1, 12, 12, 8), (1, 1), 1, (1, 1), (1, 1), SAME), ((1, 12, 11, 9), (2, 1), 1, (1, 1), (1, 1), VALID),
+        ((2, 9, 9, 8), (3, 3), 1, (1, 1), (1, 1), SAME), ((1, 11, 9, 17), (3, 3), 1, (2, 2), (1, 1), SAME),
+        ((1, 9, 9, 8), (5, 5), 1, (1, 1), (1, 1), SAME), ((1, 9, 9, 8), (3, 3), 1, (1, 1), (2, 2), VALID),
+        ((1, 9, 9, 4), (3, 3), 2, (1, 1), (1, 1), SAME), ((1, 9, 9, 1), (3, 3), 6, (2, 2), (1, 1), SAME),
+    ]:
+        text = f"open, {window_name(shape, kernel, stride, dilation, padding)} multiplier {multiplier}"
+        depthwise(cases, text, dtype, shape, kernel, multiplier, stride, dilation, padding, open=True)
+    few = (dtype, (1, 12, 12, 8), (1, 1))
+    for activation in ["relu", "relu6"]:
+        depthwise(cases, f"open, activation {activation}", *few, activation=activation, open=True)
+    depthwise(cases, "a bias without scale", *few, bias_scale=False)
+    for text, spread in [("coarse", 40.0), ("fine", 0.02)]:
+        depthwise(cases, f"open, {text} result", *few, spread=spread, open=True)
 
 
 def dense_options(activation="none", keep=False):
@@ -238,6 +338,21 @@ def dense_cases(cases):
     half_weights(cases, (6, 12), given("float32", (2, 12)), 6, dense_options("relu"))
     hybrid(cases, "one scale", (9, 16), 0, 9, given("float32", (3, 16)), dense_options(), per_channel=False)
     hybrid(cases, "a scale for each output", (9, 16), 0, 9, given("float32", (3, 16)), dense_options())
+    for shape, keep in [((5, 16), False), ((2, 3, 16), True), ((2, 3, 16), False)]:
+        for per_channel in [True, False]:
+            for open in [False, True]:
+                text = f"rows of {shape_text(shape)}" + (", keep_num_dims" if keep else "")
+                text += ("" if per_channel else ", one scale") + (", open" if open else "")
+                hybrid(cases, text, (9, 16), 0, 9, uneven(shape), dense_options(keep=keep), per_channel, open)
+    hybrid(cases, "uint8 weights of old converters", (9, 16), 0, 9, uneven((5, 16)), dense_options(), False, kind="uint8")
+    for dtype in QUANTISED[:2]:
+        for rows in [1, 40]:
+            shape = (rows, 4)
+            dense(cases, f"a bias without scale, {rows} rows", dtype, shape, 9, bias_scale=False, per_channel=False)
+            dense(cases, f"open, {rows} rows", dtype, shape, 9, open=True, per_channel=False)
+        dense(cases, "very fine result, a bias without scale", dtype, (40, 4), 9, bias_scale=False, per_channel=False, spread=0.004)
+    dense(cases, "weights with a zero point", "int8", (40, 4), 9, weight_zero=5, per_channel=False)
+    dense(cases, "a scale for each output, a bias without scale", "int8", (40, 4), 9, bias_scale=False)
 
 
 def transpose_options(stride, padding, activation="none"):
@@ -286,6 +401,19 @@ def transpose_conv(cases):
     weights = constant(ends(127)((6, 3, 3, 5)), "int8", (6, 3, 3, 5), np.float32(0.007))
     cases.add("kernel 3x3", "hybrid", [constant([1, 6, 8, 6]), weights, hybrid_inputs], [result("float32")],
               transpose_options((2, 2), SAME))
+    for per_channel in [True, False]:
+        scale = np.linspace(0.004, 0.009, 6, dtype=np.float32) if per_channel else np.float32(0.007)
+        weights = constant(ends(127)((6, 3, 3, 5)), "int8", (6, 3, 3, 5), scale)
+        cases.add(f"2 pictures, {'a scale for each output' if per_channel else 'one scale'}", "hybrid",
+                  [constant([2, 6, 8, 6]), weights, uneven((2, 3, 4, 5))], [result("float32")], transpose_options((2, 2), SAME))
+    for dtype in QUANTISED[:2]:
+        for shape, kernel, out_c, stride, padding, size in [*TRANSPOSED[:2], ((1, 9, 9, 1), (1, 1), 8, (1, 1), VALID, (9, 9))]:
+            text = f"open, {shape_text(shape)} kernel {shape_text(kernel)} stride {shape_text(stride)}"
+            one(text, dtype, shape, kernel, out_c, stride, padding, size, open=True)
+        few = (dtype, (1, 9, 9, 1), (1, 1), 8, (1, 1), VALID, (9, 9))
+        one("open, no bias", *few, bias=False, open=True)
+        one("open, activation relu6", *few, "relu6", open=True)
+        one("a bias without scale", *few, bias_scale=False)
 
 
 @operator("Convolution2DTransposeBias")
@@ -328,3 +456,25 @@ def batch_matmul(cases):
                 cases.add(text, dtype, [x, y], [result(dtype, scale)], table)
     x, y = given("float32", (2, 3, 8)), constant(ends(127)((8, 5)), "int8", (8, 5), np.float32(0.01))
     cases.add("3x8 by 8x5", "hybrid", [x, y], [result("float32")], options("BatchMatMul"))
+    for a, b, adj_x, adj_y in shapes[1:8]:
+        for per_channel in [True, False]:
+            columns, axis = (b[-2], len(b) - 2) if adj_y else (b[-1], len(b) - 1)
+            scale = np.linspace(0.004, 0.009, columns, dtype=np.float32) if per_channel else np.float32(0.007)
+            y = constant(ends(127)(b), "int8", b, scale, 0, axis if per_channel else 0)
+            text = f"{shape_text(a)} by {shape_text(b)}" + (" adj_x" if adj_x else "") + (" adj_y" if adj_y else "")
+            table = options("BatchMatMul", adjX=bool(adj_x), adjY=bool(adj_y))
+            cases.add(text + ("" if per_channel else ", one scale"), "hybrid", [uneven(a), y], [result("float32")], table)
+    # XNNPACK takes the product where the second operand has no zero point.
+    for constant_y in [False, True]:
+        for a, b, adj_x, adj_y in [((2, 20, 3), (2, 3, 9), 0, 0), ((2, 20, 3), (2, 9, 3), 0, 1), ((1, 3, 20), (1, 3, 9), 1, 0)]:
+            x, y = given("int8", a, scale=0.03), given("int8", b, scale=0.02, zero=0)
+            y.constant = constant_y
+            text = f"no zero point, {shape_text(a)} by {shape_text(b)}" + (" adj_x" if adj_x else "") + (" adj_y" if adj_y else "")
+            table = options("BatchMatMul", adjX=bool(adj_x), adjY=bool(adj_y))
+            scale = np.float32(2.2 * np.sqrt(3) * 74 * 74 * 0.03 * 0.02 / 128)
+            cases.add(text + (", the second constant" if constant_y else ""), "int8", [x, y], [result("int8", scale)], table)
+    for zero in [0, 5]:
+        x, y, inner = given("int8", (2, 20, 3), scale=0.03), given("int8", (2, 3, 9), scale=0.02, zero=zero), result("int8", 0.03, open=True)
+        table, scale = options("BatchMatMul"), np.float32(2.2 * np.sqrt(3) * 74 * 74 * 0.03 * 0.02 / 128)
+        ops = [Op("NEG", [x], [inner]), Op("BATCH_MATMUL", [inner, y], [result("int8", scale)], table)]
+        cases.graph(f"reads what is open, zero point {zero}", "int8", ops)

@@ -1,11 +1,12 @@
 //! From a model to a plan: one file a pass.
 //!
-//! [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
+//! [`delegate`] finds which of TensorFlow Lite's kernels computes each operator, [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
 //! [`dynamic`] finds products of integers among operators on floats, [`in_place`] packs float weights
 //! where they are, [`lower`] turns each operator into packed steps, [`arena`] gives every tensor its
 //! place.
 
 mod arena;
+mod delegate;
 mod dynamic;
 mod fold;
 mod fuse;
@@ -71,11 +72,13 @@ pub(crate) enum Place {
 
 /// Compiles `model` for `threads` threads.
 pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize) -> Result<Plan> {
+    let declined = delegate::declined(&model);
     let mut folded = shapes::settle(&mut model, options)?;
     fuse::fuse(&mut model, &mut folded)?;
     let products = dynamic::find(&mut model, &mut folded);
     let packed = in_place::pack(&mut model, &folded, &products);
-    let found = Found { folded: &folded, products: &products, packed: &packed };
+    let found =
+        Found { folded: &folded, declined: &declined, products: &products, packed: &packed };
     compile_settled(&model, &found, options, threads)
 }
 
@@ -83,6 +86,8 @@ pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize
 pub(crate) struct Found<'a> {
     /// By node: whether its results are constants.
     pub folded: &'a [bool],
+    /// By node, or none: whether TensorFlow Lite's built-in kernel computes it, not XNNPACK.
+    pub declined: &'a [bool],
     /// By node, or none: products of integers among operators on floats.
     pub products: &'a [Option<Product>],
     /// By tensor, or none: whether these weights are packed where they are.

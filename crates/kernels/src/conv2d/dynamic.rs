@@ -42,7 +42,7 @@ impl Conv2dDynamic {
         // Nothing is requantised. Rows with zero point 1: see `Finish`. By words: the sums are
         // those of a product whose biases are not known yet.
         let (min, max) = (u8::MIN.into(), u8::MAX.into());
-        let requant = Requantize { scale: &[1.0], zero_point: 0, min, max };
+        let requant = Requantize { scale: &[1.0], fixed: None, zero_point: 0, min, max };
         let weights = QuantizedWeights { bias: None, ..*weights };
         let sums = Conv2dQuantized::new::<u8, u8>(shape, 1, &weights, &requant, None);
         Self { sums, bias, activation }

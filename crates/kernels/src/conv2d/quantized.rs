@@ -11,6 +11,7 @@ use crate::gemm::quantized::{Operands, PackedWeights, Segments};
 use crate::reference::QuantizedWeights;
 use crate::reference::conv2d::Conv2dShape;
 use crate::requant::Requantize;
+use crate::requant::builtin::FixedScale;
 use crate::simd::{Element, Simd};
 
 /// How the elements of a window become a row of the matrix.
@@ -81,7 +82,14 @@ impl Conv2dQuantized {
                     },
                     input_zero_point,
                 };
-                let requant = Requantize { scale: &scale, ..*requant };
+                let fixed = requant.fixed.map(|fixed| FixedScale {
+                    multipliers: match fixed.multipliers {
+                        one @ [_] => one,
+                        each => &each[group * group_out..(group + 1) * group_out],
+                    },
+                    ..fixed
+                });
+                let requant = Requantize { scale: &scale, fixed, ..*requant };
                 PackedWeights::new::<T, W>(byte_dot, segments, &operands, &requant)
             })
             .collect();

@@ -139,7 +139,8 @@ impl DepthwiseRows {
         if !fits(&shape) {
             return None;
         }
-        let bytes = dot.filter(|&dot| dot != ByteDot::PairSum).and_then(|dot| {
+        let dot = dot.filter(|&dot| dot != ByteDot::PairSum && requant.fixed.is_none());
+        let bytes = dot.and_then(|dot| {
             let lines = Lines::Bytes(Activations::new::<T>(dot, input_zero_point));
             Self::with::<T, W>(shape, lines, weights, requant)
         });
@@ -312,10 +313,13 @@ impl DepthwiseRows {
             for first in (0..rows).step_by(const { together(K, STRIDE, U::Dot::ROWS) }) {
                 let out = &mut now[first * row_len..];
                 let place = work.channel / CHANNELS * served + first;
-                if const { together(K, STRIDE, U::Dot::ROWS) } == 1 {
-                    self.along::<S, U::Dot, 1>(line, place, out);
-                } else {
-                    self.along::<S, U::Dot, 2>(line, place, out);
+                // Kernels of a type of their own: the others keep their registers.
+                let is_fixed = self.epilogue.fixed.is_some();
+                match (const { together(K, STRIDE, U::Dot::ROWS) }, is_fixed) {
+                    (1, false) => self.along::<S, U::Dot, 1>(line, place, out),
+                    (1, true) => self.along::<S, <U::Dot as Dot>::Fixed, 1>(line, place, out),
+                    (_, false) => self.along::<S, U::Dot, 2>(line, place, out),
+                    (_, true) => self.along::<S, <U::Dot as Dot>::Fixed, 2>(line, place, out),
                 }
             }
             (row, out) = (row + rows, later);
@@ -333,6 +337,7 @@ impl DepthwiseRows {
         let (panel, units) = (place / output_rows(k, stride, D::ROWS), k * column);
         let weights = self.weights[place * units * UNIT..][..R * units * UNIT].as_ptr();
         let epilogue = self.epilogue.panel::<S>(panel);
+        let fixed = D::IS_FIXED.then(|| self.epilogue.fixed_panel::<S>(panel));
         let (row_len, channel) = (window.out_w * in_c, panel * CHANNELS);
         assert!(out.len() >= row_len && line.len() >= self.line_bytes());
         // A second row that is not there is written where the first is afterwards.
@@ -352,11 +357,15 @@ impl DepthwiseRows {
                 unrolled!(ROW in 1 0 {
                     if ROW < R {
                         let (sums, out) = (sums[ROW], out.wrapping_add(ROW * second));
-                        match (left == 1, D::IS_PLAIN) {
-                            (true, true) => epilogue.store::<1, true>([sums[0]], out, in_c),
-                            (true, false) => epilogue.store::<1, false>([sums[0]], out, in_c),
-                            (false, true) => epilogue.store::<PIXELS, true>(sums, out, in_c),
-                            (false, false) => epilogue.store::<PIXELS, false>(sums, out, in_c),
+                        match (&fixed, left == 1, D::IS_PLAIN) {
+                            (Some(fixed), true, _) => fixed.store::<1>([sums[0]], out, in_c),
+                            (Some(fixed), ..) => fixed.store::<PIXELS>(sums, out, in_c),
+                            (_, true, true) => epilogue.store::<1, true>([sums[0]], out, in_c),
+                            (_, true, false) => epilogue.store::<1, false>([sums[0]], out, in_c),
+                            (_, false, true) => epilogue.store::<PIXELS, true>(sums, out, in_c),
+                            (_, false, false) => {
+                                epilogue.store::<PIXELS, false>(sums, out, in_c);
+                            }
                         }
                     }
                 });

@@ -9,7 +9,7 @@ use crate::aligned::AlignedVec;
 use crate::reference::QuantizedWeights;
 use crate::reference::depthwise_conv2d::DepthwiseShape;
 use crate::requant::{Quantized, Requantize};
-use crate::requant_vector::VectorRequantize;
+use crate::requant_vector::{FixedColumns, VectorRequantize};
 use crate::simd::{Element, Simd};
 
 /// i16 elements of one pair of taps of a step.
@@ -26,6 +26,8 @@ pub struct DepthwiseTaps {
     pairs: usize,
     bias: AlignedVec<i32>,
     scale: AlignedVec<f32>,
+    /// In place of `scale`.
+    fixed: Option<FixedColumns>,
     input_zero_point: i32,
     requant: [i32; 3],
 }
@@ -65,8 +67,9 @@ impl DepthwiseTaps {
                 .wrapping_sub(sum.wrapping_mul(input_zero_point));
             scale[c] = requant.scale_of(c);
         }
+        let fixed = FixedColumns::new(requant, shape.in_c, padded);
         let requant = [requant.zero_point, requant.min, requant.max];
-        Self { shape, weights: packed, pairs, bias, scale, input_zero_point, requant }
+        Self { shape, weights: packed, pairs, bias, scale, fixed, input_zero_point, requant }
     }
 
     /// The geometry.
@@ -76,7 +79,8 @@ impl DepthwiseTaps {
 
     /// The weights' size in memory.
     pub fn size_bytes(&self) -> usize {
-        self.weights.size_bytes() + self.bias.size_bytes() + self.scale.size_bytes()
+        let fixed = self.fixed.as_ref().map_or(0, FixedColumns::size_bytes);
+        self.weights.size_bytes() + self.bias.size_bytes() + self.scale.size_bytes() + fixed
     }
 
     /// Bytes of scratch that [`Self::run`] needs: a pixel of zero points.
@@ -125,9 +129,17 @@ impl DepthwiseTaps {
                     add_pair::<S>(&mut sums, interleave::<S>(a, b), weights);
                     weights = weights.add(PAIR);
                 }
-                let scale = self.scale.as_ptr().add(first);
-                let low = requant.apply(sums[0], S::load(scale));
-                let high = requant.apply(sums[1], S::load(scale.add(4)));
+                let [low, high] = match &self.fixed {
+                    None => {
+                        let scale = self.scale.as_ptr().add(first);
+                        let low = requant.apply(sums[0], S::load(scale));
+                        [low, requant.apply(sums[1], S::load(scale.add(4)))]
+                    }
+                    Some(fixed) => {
+                        let low = requant.apply_fixed(sums[0], &fixed.lanes(first));
+                        [low, requant.apply_fixed(sums[1], &fixed.lanes(first + 4))]
+                    }
+                };
                 let bytes = requant.narrow([low, high, low, high]);
                 if step == CHANNELS {
                     S::store64(out[first..first + CHANNELS].as_mut_ptr(), bytes);
@@ -144,7 +156,7 @@ impl DepthwiseTaps {
     #[inline(always)]
     fn vector_requantize<S: Simd, T: Element>(&self) -> VectorRequantize<S> {
         let [zero_point, min, max] = self.requant;
-        VectorRequantize::new::<T>(&Requantize { scale: &[], zero_point, min, max })
+        VectorRequantize::new::<T>(&Requantize { scale: &[], fixed: None, zero_point, min, max })
     }
 }
 

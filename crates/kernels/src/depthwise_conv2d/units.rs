@@ -12,6 +12,10 @@ pub(super) trait Dot {
     const ROWS: usize;
     /// Whether it is only used with plain epilogues.
     const IS_PLAIN: bool;
+    /// Whether it is used with scales of the built-in kernels.
+    const IS_FIXED: bool = false;
+    /// The same product with such scales, if there is one.
+    type Fixed: Dot;
 
     /// Adds the products of all rows, for four channels.
     fn add<S: Simd>(weights: S::V, x: S::V, sum: S::V) -> S::V;
@@ -26,6 +30,7 @@ pub(super) struct Words;
 impl Dot for Bytes {
     const ROWS: usize = 4;
     const IS_PLAIN: bool = true;
+    type Fixed = Self;
 
     #[inline(always)]
     fn add<S: Simd>(weights: S::V, x: S::V, sum: S::V) -> S::V {
@@ -36,10 +41,26 @@ impl Dot for Bytes {
 impl Dot for Words {
     const ROWS: usize = 2;
     const IS_PLAIN: bool = false;
+    type Fixed = FixedWords;
 
     #[inline(always)]
     fn add<S: Simd>(weights: S::V, x: S::V, sum: S::V) -> S::V {
         S::i32x4_add(sum, S::i32x4_dot_i16x8(x, weights))
+    }
+}
+
+/// [`Words`] whose sums are scaled as the built-in kernels do.
+pub(super) struct FixedWords;
+
+impl Dot for FixedWords {
+    const ROWS: usize = Words::ROWS;
+    const IS_PLAIN: bool = false;
+    const IS_FIXED: bool = true;
+    type Fixed = Self;
+
+    #[inline(always)]
+    fn add<S: Simd>(weights: S::V, x: S::V, sum: S::V) -> S::V {
+        Words::add::<S>(weights, x, sum)
     }
 }
 

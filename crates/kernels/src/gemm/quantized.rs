@@ -45,6 +45,8 @@ impl PackedWeights {
         operands: &Operands<W>,
         requant: &Requantize,
     ) -> Self {
+        // By words: the built-in kernels' rounding is theirs alone.
+        let byte_dot = byte_dot.filter(|_| requant.fixed.is_none());
         let bytes =
             byte_dot.and_then(|dot| PackedBytes::new::<T, W>(dot, segments, operands, requant));
         match bytes {

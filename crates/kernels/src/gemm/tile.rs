@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use super::{PANEL, TILE_ROWS};
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
-use crate::requant_vector::{MOST_PLAIN, VectorRequantize};
+use crate::requant_vector::{FixedColumns, FixedLanes, MOST_PLAIN, VectorRequantize};
 use crate::simd::{Element, Simd};
 
 /// Packed weights that multiply packed tiles of rows.
@@ -80,6 +80,8 @@ pub(crate) struct Epilogue {
     pub columns: usize,
     pub bias: AlignedVec<i32>,
     scale: AlignedVec<f32>,
+    /// In place of `scale`.
+    pub fixed: Option<FixedColumns>,
     zero_point: i32,
     min: i32,
     max: i32,
@@ -99,8 +101,9 @@ impl Epilogue {
         }
         let Requantize { zero_point, min, max, .. } = *requant;
         let bias = AlignedVec::zeroed(padded);
+        let fixed = FixedColumns::new(requant, columns, padded);
         let is_signed = T::MIN < 0;
-        Self { columns, bias, scale, zero_point, min, max, is_signed, is_plain: false }
+        Self { columns, bias, scale, fixed, zero_point, min, max, is_signed, is_plain: false }
     }
 
     /// To be called when the biases are filled in: finds out whether sums of `k` products can be
@@ -119,7 +122,8 @@ impl Epilogue {
 
     /// The size in memory.
     pub fn size_bytes(&self) -> usize {
-        self.bias.size_bytes() + self.scale.size_bytes()
+        let fixed = self.fixed.as_ref().map_or(0, FixedColumns::size_bytes);
+        self.bias.size_bytes() + self.scale.size_bytes() + fixed
     }
 
     /// What a panel's columns need.
@@ -135,10 +139,18 @@ impl Epilogue {
                 [S::load(scale.as_ptr()), S::load(scale.as_ptr().add(4))],
             ]
         };
-        let requant = Requantize { scale: &[], zero_point, min, max };
+        let requant = Requantize { scale: &[], fixed: None, zero_point, min, max };
         let requant = VectorRequantize::of_sign(&requant, is_signed);
         let columns = (self.columns - panel * PANEL).min(PANEL);
         PanelEpilogue { bias, scale, requant, columns }
+    }
+
+    /// The same where the built-in kernels' scales are taken.
+    #[inline(always)]
+    pub fn fixed_panel<S: Simd>(&self, panel: usize) -> FixedEpilogue<S> {
+        let fixed = self.fixed.as_ref().expect("scales of the built-in kernels");
+        let lanes = [0, PANEL / 2].map(|half| fixed.lanes(panel * PANEL + half));
+        FixedEpilogue { panel: self.panel(panel), lanes }
     }
 }
 
@@ -196,6 +208,45 @@ impl<S: Simd> PanelEpilogue<S> {
         if !is_whole {
             // SAFETY: the caller's; `R` rows have been stored.
             unsafe { copy_columns::<R>(rest.as_ptr().cast(), self.columns, out, stride) };
+        }
+    }
+}
+
+/// A panel's epilogue with the scales of the built-in kernels.
+pub(crate) struct FixedEpilogue<S: Simd> {
+    panel: PanelEpilogue<S>,
+    lanes: [FixedLanes<S>; 2],
+}
+
+impl<S: Simd> FixedEpilogue<S> {
+    /// Where sums begin.
+    #[inline(always)]
+    pub fn bias(&self) -> [S::V; 2] {
+        self.panel.bias
+    }
+
+    /// As [`PanelEpilogue::store`].
+    ///
+    /// # Safety
+    /// `out` is writable for the panel's columns of each row.
+    #[inline(always)]
+    pub unsafe fn store<const R: usize>(&self, sums: [[S::V; 2]; R], out: *mut u8, stride: usize) {
+        let PanelEpilogue { requant, columns, .. } = &self.panel;
+        for (r, [low, high]) in sums.into_iter().enumerate() {
+            let low = requant.apply_fixed(low, &self.lanes[0]);
+            let high = requant.apply_fixed(high, &self.lanes[1]);
+            let bytes = requant.narrow([low, high, low, high]);
+            let row = out.wrapping_add(r * stride);
+            // SAFETY: the caller's, where the panel is whole; else a row of 8 elements.
+            unsafe {
+                if *columns == PANEL {
+                    S::store64(row, bytes);
+                } else {
+                    let mut rest = [0u8; PANEL];
+                    S::store64(rest.as_mut_ptr(), bytes);
+                    copy_columns::<1>(rest.as_ptr(), *columns, row, stride);
+                }
+            }
         }
     }
 }

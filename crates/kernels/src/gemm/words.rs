@@ -132,7 +132,49 @@ impl PackedWords {
         out: &mut [T],
         stride: usize,
     ) {
-        multiply::<S, T, _>(self, packed, rows, out, stride);
+        match &self.epilogue.fixed {
+            None => multiply::<S, T, _>(self, packed, rows, out, stride),
+            Some(_) => multiply::<S, T, _>(&Fixed(self), packed, rows, out, stride),
+        }
+    }
+}
+
+/// Weights whose sums are scaled as the built-in kernels do.
+struct Fixed<'a>(&'a PackedWords);
+
+impl Product for Fixed<'_> {
+    const HAS_PLAIN: bool = false;
+
+    fn epilogue(&self) -> &Epilogue {
+        &self.0.epilogue
+    }
+
+    fn tile_bytes(&self) -> usize {
+        self.0.tile_bytes()
+    }
+
+    // Not inlined: V8 allocates registers better in small functions.
+    #[inline(never)]
+    unsafe fn panel<S: Simd, const R: usize, const PLAIN: bool>(
+        &self,
+        packed: *const u8,
+        panel: usize,
+        tiles: usize,
+        out: *mut u8,
+        stride: usize,
+    ) {
+        let ((b, pairs), tile_bytes) = (self.0.panel_pairs(panel), self.0.tile_bytes());
+        let b = b.as_ptr();
+        let epilogue = self.0.epilogue.fixed_panel::<S>(panel);
+        let (mut a, mut out) = (packed, out);
+        for _ in 0..tiles {
+            // SAFETY: a tile holds `pairs` groups of 8 elements, `b` of 16; rows are the caller's.
+            unsafe {
+                let sums = dot_tile::<S, R>(a.cast(), b, pairs, epilogue.bias());
+                epilogue.store::<R>(sums, out, stride);
+            }
+            (a, out) = (a.wrapping_add(tile_bytes), out.wrapping_add(TILE_ROWS * stride));
+        }
     }
 }
 

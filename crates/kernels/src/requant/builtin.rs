@@ -137,6 +137,53 @@ impl FixedMultiplier {
     }
 }
 
+/// Scales of sums of products, as the built-in convolutions have them.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedScale<'a> {
+    /// One for all output channels, or one each.
+    pub multipliers: &'a [FixedMultiplier],
+    /// Where halves go.
+    pub ties: Ties,
+}
+
+/// Where the second rounding of a built-in convolution takes halves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ties {
+    /// [`FixedMultiplier::apply`]: gemmlowp's own functions.
+    AwayFromZero,
+    /// [`FixedMultiplier::apply_half_up`]: ruy's matrix products, and loops over vectors.
+    Up,
+}
+
+impl FixedScale<'_> {
+    /// The multiplier of an output channel.
+    #[inline]
+    pub fn multiplier(&self, channel: usize) -> FixedMultiplier {
+        let Self { multipliers, .. } = self;
+        if multipliers.len() == 1 { multipliers[0] } else { multipliers[channel] }
+    }
+
+    /// A scaled accumulator of an output channel.
+    #[inline]
+    pub fn apply(&self, accumulator: i32, channel: usize) -> i32 {
+        let multiplier = self.multiplier(channel);
+        match self.ties {
+            Ties::AwayFromZero => multiplier.apply(accumulator),
+            Ties::Up => multiplier.apply_half_up(accumulator),
+        }
+    }
+
+    /// Whether the vector kernels take these scales: below one half, and not below 2^-22. Others
+    /// do not occur in networks.
+    pub fn fits_vectors(&self) -> bool {
+        let range = -MOST_SHIFT..=-1;
+        self.multipliers.iter().all(|multiplier| range.contains(&multiplier.shift))
+    }
+}
+
+/// Bits by which [`FixedScale::fits_vectors`] lets sums be shifted to the right.
+pub const MOST_SHIFT: i32 = 21;
+
 /// `round(a * b / 2^31)`, half a unit away from zero, saturated.
 #[inline]
 fn high_mul(a: i32, b: i32) -> i32 {

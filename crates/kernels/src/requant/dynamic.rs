@@ -1,8 +1,9 @@
 //! Dynamic-range quantisation: float activations that meet 8-bit weights.
 //!
 //! TensorFlow Lite quantises the activations to int8 as they come, with a scale and zero point of
-//! each picture (CONV_2D, DEPTHWISE_CONV_2D) or row (FULLY_CONNECTED), sums integers and scales
-//! the sums. The products of an integer convolution are exact, so that the same results, but for
+//! each picture (DEPTHWISE_CONV_2D, TRANSPOSE_CONV, most CONV_2D), pixel (CONV_2D that is a matrix
+//! product: a window of 1x1, strides of 1, one group) or row (FULLY_CONNECTED, BATCH_MATMUL), sums
+//! integers and scales the sums. The products of an integer convolution are exact, so that the same results, but for
 //! rounding in f32, come from snapping the activations to the grid of their quantisation and
 //! convolving them in float with the dequantised weights.
 
@@ -57,6 +58,21 @@ pub fn grid_builtin(input: &[f32], out: &mut [f32]) -> f32 {
         *out = element - zero;
     }
     scale
+}
+
+/// Snaps a picture or row to the symmetric grid of the built-in kernels, for weights with one scale
+/// (`SymmetricQuantizeFloats` in `portable_tensor_utils.cc`): `scale = largest / 127`, no zero
+/// point, ties away from zero.
+pub fn snap_symmetric(input: &[f32], out: &mut [f32]) {
+    let largest = input.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    if largest == 0.0 {
+        out.fill(0.0);
+        return;
+    }
+    let (step, inverse) = (largest / 127.0, 127.0 / largest);
+    for (out, x) in out.iter_mut().zip(input) {
+        *out = (x * inverse).round().clamp(-127.0, 127.0) * step;
+    }
 }
 
 /// From sums of products of whole numbers to results: `sum * step * scale + bias`, the product and

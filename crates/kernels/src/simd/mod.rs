@@ -142,6 +142,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn i32x4_sub(a: Self::V, b: Self::V) -> Self::V;
     /// The larger of signed 32-bit lanes.
     fn i32x4_max(a: Self::V, b: Self::V) -> Self::V;
+    /// Lesser lane.
+    fn i32x4_min(a: Self::V, b: Self::V) -> Self::V;
+    /// `(a * b + 2^30) >> 31` of each lane, in 64 bits: gemmlowp's doubling product. Of -2^31 and
+    /// itself it is -2^31.
+    fn i32x4_high_mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b`, low 32 bits.
     fn i32x4_mul(a: Self::V, b: Self::V) -> Self::V;
     /// Arithmetic shift right of 32-bit lanes.

@@ -213,6 +213,15 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         from_i32s(zip(i32s(a), i32s(b), i32::max))
     }
     #[inline(always)]
+    fn i32x4_min(a: V, b: V) -> V {
+        from_i32s(zip(i32s(a), i32s(b), i32::min))
+    }
+    #[inline(always)]
+    fn i32x4_high_mul(a: V, b: V) -> V {
+        let high = |x, y| ((i64::from(x) * i64::from(y) + (1 << 30)) >> 31) as i32;
+        from_i32s(zip(i32s(a), i32s(b), high))
+    }
+    #[inline(always)]
     fn i32x4_mul(a: V, b: V) -> V {
         from_i32s(zip(i32s(a), i32s(b), i32::wrapping_mul))
     }

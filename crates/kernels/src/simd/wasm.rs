@@ -110,6 +110,15 @@ macro_rules! level {
                 i32x4_shr(a, bits)
             }
             #[inline(always)]
+            fn i32x4_high_mul(a: v128, b: v128) -> v128 {
+                // Of the shifted products only the low halves count, so that the shift may be one
+                // that x86 has.
+                let half = i64x2_splat(1 << 30);
+                let low = u64x2_shr(i64x2_add(i64x2_extmul_low_i32x4(a, b), half), 31);
+                let high = u64x2_shr(i64x2_add(i64x2_extmul_high_i32x4(a, b), half), 31);
+                i32x4_shuffle::<0, 2, 4, 6>(low, high)
+            }
+            #[inline(always)]
             fn f32x4_madd(a: v128, b: v128, c: v128) -> v128 {
                 $madd(a, b, c)
             }
@@ -137,7 +146,7 @@ macro_rules! level {
 
             level!(@one and v128_and, xor v128_xor, i8x16_add i8x16_add, i8x16_max i8x16_max, i8x16_sub i8x16_sub,
                 i16x8_add i16x8_add, i16x8_add_sat i16x8_add_sat, i16x8_sub i16x8_sub,
-                i32x4_add i32x4_add, i32x4_sub i32x4_sub, i32x4_mul i32x4_mul, i32x4_max i32x4_max,
+                i32x4_add i32x4_add, i32x4_sub i32x4_sub, i32x4_mul i32x4_mul, i32x4_max i32x4_max, i32x4_min i32x4_min,
                 i32x4_dot_i16x8 i32x4_dot_i16x8, i16x8_max i16x8_max, i16x8_min i16x8_min, i16x8_narrow_i32x4 i16x8_narrow_i32x4,
                 i8x16_narrow_i16x8 i8x16_narrow_i16x8, u8x16_narrow_i16x8 u8x16_narrow_i16x8,
                 f32x4_add f32x4_add, f32x4_sub f32x4_sub, f32x4_mul f32x4_mul,

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each suite uses a part")]
 
 use achado_kernels::reference::conv2d::Conv2dShape;
+use achado_kernels::requant::builtin::{FixedMultiplier, FixedScale, Ties};
 use achado_kernels::requant::{Quantized, Requantize};
 use achado_kernels::shape::Window;
 
@@ -94,12 +95,17 @@ impl Random {
     pub fn requant<T: Quantized>(&mut self, channels: usize, k: usize) -> OwnedRequantize {
         let typical = 1.0 / (64.0 * (k as f32).sqrt());
         let count = self.pick(&[1, channels]);
-        let scale = (0..count).map(|_| typical * (1.5 + self.float())).collect();
+        let scale: Vec<f32> = (0..count).map(|_| typical * (1.5 + self.float())).collect();
         let a = self.between(0, 255) as i32 + T::MIN;
         let b = self.between(0, 255) as i32 + T::MIN;
         let bounded = self.between(0, 2) == 0;
+        let fixed = (self.between(0, 3) == 0).then(|| {
+            let multiplier = |&scale: &f32| FixedMultiplier::new(f64::from(scale));
+            (scale.iter().map(multiplier).collect(), self.pick(&[Ties::AwayFromZero, Ties::Up]))
+        });
         OwnedRequantize {
             scale,
+            fixed,
             zero_point: self.zero_point::<T>(),
             min: if bounded { a.min(b) } else { T::MIN },
             max: if bounded { a.max(b) } else { T::MAX },
@@ -153,6 +159,7 @@ impl Random {
 #[derive(Debug)]
 pub struct OwnedRequantize {
     pub scale: Vec<f32>,
+    pub fixed: Option<(Vec<FixedMultiplier>, Ties)>,
     pub zero_point: i32,
     pub min: i32,
     pub max: i32,
@@ -160,8 +167,10 @@ pub struct OwnedRequantize {
 
 impl OwnedRequantize {
     pub fn get(&self) -> Requantize<'_> {
-        let Self { scale, zero_point, min, max } = self;
-        Requantize { scale, zero_point: *zero_point, min: *min, max: *max }
+        let Self { scale, fixed, zero_point, min, max } = self;
+        let fixed = fixed.as_ref();
+        let fixed = fixed.map(|(multipliers, ties)| FixedScale { multipliers, ties: *ties });
+        Requantize { scale, fixed, zero_point: *zero_point, min: *min, max: *max }
     }
 }
 

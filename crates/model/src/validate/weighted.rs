@@ -2,7 +2,7 @@
 
 use super::operators::REAL;
 use super::rules::Rules;
-use crate::DataType::{Float16, Float32, Int8, Int32, Int64, UInt8};
+use crate::DataType::{Float16, Float32, Int8, Int16, Int32, Int64, UInt8};
 use crate::Result;
 
 impl Rules<'_> {
@@ -136,11 +136,15 @@ impl Rules<'_> {
     pub(super) fn batch_matmul(&self) -> Result<()> {
         self.arity(2..=2, 1)?;
         let (a, b, output) = (self.input(0)?, self.input(1)?, self.output(0));
-        self.types(a, &[Float32, Int8, UInt8, Int32])?;
-        self.types(b, &[Float32, Int8, UInt8, Int32])?;
-        self.types(output, &[Float32, Int8, UInt8, Int32])?;
+        self.types(a, &[Float32, Int8, UInt8, Int16, Int32])?;
+        self.types(b, &[Float32, Int8, UInt8, Int16, Int32])?;
+        self.types(output, &[Float32, Int8, UInt8, Int16, Int32])?;
+        // Weights that meet floats may have a scale for each column.
+        let is_hybrid = (a.tensor.dtype, b.tensor.dtype) == (Float32, Int8);
         for operand in [a, b, output] {
-            self.per_tensor(operand)?;
+            if !is_hybrid {
+                self.per_tensor(operand)?;
+            }
             if let Some(shape) = operand.shape()
                 && shape.len() < 2
             {

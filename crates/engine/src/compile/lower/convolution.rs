@@ -7,16 +7,16 @@ use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
 use achado_kernels::depthwise_conv2d::{self, DepthwiseFloat, DepthwiseQuantized};
 use achado_kernels::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
 use achado_kernels::gemm::TILE_ROWS;
-use achado_kernels::reference::conv2d::Conv2dShape;
+use achado_kernels::reference::conv2d::{Conv2dShape, conv2d_quantized};
 use achado_kernels::reference::depthwise_conv2d::{
     DepthwiseShape, depthwise_conv2d_f32, depthwise_conv2d_quantized,
 };
 use achado_kernels::reference::wide;
-use achado_kernels::requant::dynamic::{snap, snap_builtin};
+use achado_kernels::requant::builtin::Ties;
 use achado_model::{DataType, Operator, Result};
 
 use super::weights::{
-    Arithmetic, FloatParts, QuantizedParts, arithmetic, constant_weights, dynamic_range,
+    Arithmetic, FloatParts, Grid, QuantizedParts, arithmetic, constant_weights, dynamic_range,
 };
 use super::{Builder, int16, matrix, with_quantized};
 use crate::compile::infer::{WindowAttributes, fully_connected_sizes, window};
@@ -62,12 +62,24 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         return Err(node.malformed("not a CONV_2D"));
     };
     let shape = conv2d_shape(node)?;
-    let Conv2dShape { window, in_c, out_c, .. } = shape;
+    let out_c = shape.out_c;
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
+            let ties = if shape.groups == 1 { Ties::Up } else { Ties::AwayFromZero };
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let weights = parts.weights(constant_weights::<T>(node)?);
+            let parts = parts.settle::<T>(builder, node, activation, ties)?;
+            let values = constant_weights::<T>(node)?;
+            if !parts.fits_vectors() {
+                let values = values.to_vec();
+                return builder.push_simple(node, "reference", &inputs, move |operands| {
+                    let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
+                    let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+                    let (weights, zero_point) = (parts.weights(&values), parts.input_zero_point);
+                    conv2d_quantized(&shape, input, zero_point, &weights, &parts.requant(), out);
+                });
+            }
+            let weights = parts.weights(values);
             let kernel = T::pack_conv2d(
                 shape,
                 parts.input_zero_point,
@@ -90,13 +102,31 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
                 Some(packed) => Conv2dFloat::with_packed(shape, packed),
                 None => Conv2dFloat::new(shape, &parts.weights()),
             };
-            let is_pointwise = [window.kernel_h, window.kernel_w] == [1, 1];
-            let grid_len = if is_pointwise { in_c } else { window.in_h * window.in_w * in_c };
-            let inputs = [dynamic_range(builder, node, snap, grid_len)?];
+            let inputs = [dynamic_range(builder, node, conv2d_grid(builder, node, &shape)?)?];
             builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
         }
     }
     Ok(())
+}
+
+/// The grid of a CONV_2D with 8-bit weights.
+fn conv2d_grid(builder: &Builder, node: &NodeRef, shape: &Conv2dShape) -> Result<Grid> {
+    let &Conv2dShape { window, in_c, groups, .. } = shape;
+    let picture_len = window.in_h * window.in_w * in_c;
+    let weights = node.input(1)?;
+    if !builder.is_builtin(node) && weights.dtype != DataType::UInt8 {
+        // XNNPACK computes the product of a matrix by FULLY_CONNECTED.
+        let is_product =
+            [window.kernel_h, window.kernel_w] == [1, 1] && window.stride == [1, 1] && groups == 1;
+        return Ok(Grid::xnnpack(if is_product { in_c } else { picture_len }));
+    }
+    let scales = weights.quantization.as_ref().map_or(&[][..], |q| &q.scale);
+    let is_uniform = scales.iter().all(|scale| *scale == scales[0]);
+    Ok(if is_uniform && groups == 1 {
+        Grid::symmetric(picture_len)
+    } else {
+        Grid::affine(picture_len)
+    })
 }
 
 pub(super) fn conv2d_macs(shape: &Conv2dShape) -> u64 {
@@ -184,9 +214,11 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
     let fast = depthwise_conv2d::fits(&shape);
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
+            let ties = if T::MIN == 0 { Ties::AwayFromZero } else { Ties::Up };
             let parts = QuantizedParts::new::<T>(node, out_c, 3, activation)?;
+            let parts = parts.settle::<T>(builder, node, activation, ties)?;
             let values = constant_weights::<T>(node)?;
-            if fast {
+            if fast && parts.fits_vectors() {
                 let kernel = T::pack_depthwise(
                     shape,
                     parts.input_zero_point,
@@ -221,7 +253,7 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let picture_len = picture[1..].iter().product();
-            let inputs = [dynamic_range(builder, node, snap_builtin, picture_len)?];
+            let inputs = [dynamic_range(builder, node, Grid::affine(picture_len))?];
             if fast {
                 let kernel = DepthwiseFloat::new(shape, &parts.weights());
                 builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
@@ -313,7 +345,13 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(input.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let weights = parts.weights(constant_weights::<T>(node)?);
+            let parts = parts.settle::<T>(builder, node, activation, Ties::Up)?;
+            let values = constant_weights::<T>(node)?;
+            if !parts.fits_vectors() {
+                let values = values.to_vec();
+                return matrix::push_reference(builder, node, sizes, parts, Some(values));
+            }
+            let weights = parts.weights(values);
             let kernel = T::pack_fully_connected(
                 sizes,
                 parts.input_zero_point,
@@ -336,7 +374,11 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
                 Some(packed) => FullyConnectedFloat::with_packed(sizes, packed),
                 None => FullyConnectedFloat::new(sizes, &parts.weights()),
             };
-            let inputs = [dynamic_range(builder, node, snap, in_c)?];
+            let grid = match weights.dtype {
+                DataType::UInt8 => Grid::symmetric(in_c),
+                _ => Grid::xnnpack(in_c),
+            };
+            let inputs = [dynamic_range(builder, node, grid)?];
             let packed = Packed::<_, f32>::new(kernel);
             builder.push(node, Rows { packed, out_c, macs }, &inputs, &outputs);
         }

@@ -3,18 +3,21 @@
 use achado_kernels::batch_matmul::BatchMatmul;
 use achado_kernels::reference::fully_connected::{fully_connected_f32, fully_connected_quantized};
 use achado_kernels::reference::{FloatWeights, wide};
-use achado_kernels::requant::builtin::FixedMultiplier;
-use achado_kernels::requant::dynamic::{snap, snap_builtin};
+use achado_kernels::requant::builtin::{FixedMultiplier, FixedScale, Ties};
+use achado_kernels::requant::{Quantized, Requantize};
+use achado_kernels::simd::Element;
 use achado_kernels::transpose_conv::{transpose_conv_f32, transpose_conv_quantized};
-use achado_model::{Activation, DataType, Node, Operator, Result};
+use achado_model::{Activation, DataType, Node, Operator, Result, TensorId};
 
 use super::weights::{
-    Arithmetic, FloatParts, QuantizedParts, arithmetic, constant_weights, dynamic_range, float_bias,
+    Arithmetic, FloatParts, Grid, QuantizedParts, arithmetic, constant_weights, dynamic_range,
+    float_bias,
 };
 use super::{Builder, int16, with_quantized};
 use crate::compile::fold::constant_floats;
 use crate::compile::infer;
 use crate::compile::node::NodeRef;
+use crate::step::{Operands, Simple};
 
 /// TRANSPOSE_CONV and Convolution2DTransposeBias.
 #[inline(never)]
@@ -40,7 +43,9 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
     let inputs = [node.input_id(0)?];
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
+            let ties = if T::MIN == 0 { Ties::Up } else { Ties::AwayFromZero };
             let parts = QuantizedParts::new::<T>(node, shape.out_c, 0, activation)?;
+            let parts = parts.settle::<T>(builder, node, activation, ties)?;
             let values = constant_weights::<T>(node)?.to_vec();
             builder.push_simple(node, "transposed", &inputs, move |operands| {
                 let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
@@ -60,7 +65,7 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
         Arithmetic::Float => {
             let parts = FloatParts::new(node, shape.out_c, activation)?.into_owned();
             let picture_len = node.picture(node.input(0)?)?[1..].iter().product();
-            let inputs = [dynamic_range(builder, node, snap_builtin, picture_len)?];
+            let inputs = [dynamic_range(builder, node, Grid::xnnpack(picture_len))?];
             builder.push_simple(node, "transposed f32", &inputs, move |operands| {
                 let input = bytemuck::cast_slice(operands.inputs[0]);
                 let out = bytemuck::cast_slice_mut(operands.outputs[0]);
@@ -82,11 +87,19 @@ pub(super) fn batch_matmul(
         node.unsupported(format!("matrices of shapes {:?} and {:?}", a.shape, b.shape))
     })?;
     let dtypes = (a.dtype, b.dtype, output.dtype);
-    if dtypes == (DataType::Float32, DataType::Int8, DataType::Float32) && !adjoint[0] {
-        // Hybrid: rows on the grids of their own, by constant weights.
-        let depth = a.shape.last().copied().unwrap_or(1).max(1);
+    if dtypes == (DataType::Float32, DataType::Int8, DataType::Float32) {
+        // Hybrid: rows on grids of their own, by constant weights.
+        let depth = a.shape[a.shape.len() - if adjoint[0] { 2 } else { 1 }];
+        let columns = if adjoint[0] { a.shape[a.shape.len() - 1] } else { 1 };
         let weights = constant_floats(node, b)?;
-        let inputs = [dynamic_range(builder, node, snap, depth)?];
+        let grid = match builder.is_builtin(node) {
+            true => Grid::symmetric(depth),
+            false => Grid::xnnpack(depth),
+        };
+        let inputs = [match columns {
+            1 => dynamic_range(builder, node, grid)?,
+            _ => snapped_columns(builder, node, grid, columns)?,
+        }];
         return builder.push_simple(node, "matmul f32", &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut(operands.outputs[0]);
             product.run_f32(bytemuck::cast_slice(operands.inputs[0]), &weights, out);
@@ -104,16 +117,79 @@ pub(super) fn batch_matmul(
         });
     }
     let (from, by, to) = (node.affine(a)?, node.affine(b)?, node.affine(output)?);
-    let zero_points = [from, by, to].map(|affine| affine.zero_point);
+    let zero_points = [from, by].map(|affine| affine.zero_point);
+    let scale = from.scale * by.scale / to.scale;
     let multiplier = FixedMultiplier::of_products(from, by, to);
+    // uint8 has no kernel in TensorFlow Lite, which says nothing then.
+    let is_builtin = builder.is_builtin(node) || a.dtype == DataType::UInt8;
     with_quantized!(a.dtype, T => {
         builder.push_simple(node, "matmul", &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
             let (a, b) = (operands.inputs[0], operands.inputs[1]);
             let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
-            product.run_quantized(zero_points, multiplier, a, b, out);
+            let multipliers = &[multiplier];
+            let fixed = is_builtin
+                .then_some(FixedScale { multipliers, ties: Ties::AwayFromZero });
+            let (min, max) = (<T as Quantized>::MIN, <T as Quantized>::MAX);
+            let requant =
+                Requantize { scale: &[scale], fixed, zero_point: to.zero_point, min, max };
+            product.run_quantized(zero_points, &requant, a, b, out);
         })
     }, else Err(node.unsupported_types()))
+}
+
+/// The first operand of a hybrid BATCH_MATMUL whose rows are the columns of a matrix.
+fn snapped_columns(
+    builder: &mut Builder,
+    node: &NodeRef,
+    Grid { snap, len: depth }: Grid,
+    columns: usize,
+) -> Result<TensorId> {
+    let snapped = builder.temporary(node.input(0)?.size_bytes());
+    let run = move |operands: &mut Operands| {
+        let [out, rows, ..] = &mut operands.outputs;
+        let [out, rows]: [&mut [f32]; 2] = [out, rows].map(|bytes| bytemuck::cast_slice_mut(bytes));
+        let input: &[f32] = bytemuck::cast_slice(operands.inputs[0]);
+        let matrices =
+            input.chunks_exact(depth * columns).zip(out.chunks_exact_mut(depth * columns));
+        let (row, snapped) = rows.split_at_mut(depth);
+        for (matrix, out) in matrices {
+            for column in 0..columns {
+                for (to, from) in row.iter_mut().zip(matrix[column..].iter().step_by(columns)) {
+                    *to = *from;
+                }
+                snap(row, snapped);
+                for (to, from) in out[column..].iter_mut().step_by(columns).zip(&*snapped) {
+                    *to = *from;
+                }
+            }
+        }
+    };
+    // A row before and after.
+    let rows = builder.temporary(2 * depth * size_of::<f32>());
+    let (step, outputs) = (Simple { kernel: "dynamic range", run }, [snapped, rows]);
+    builder.push(node, step, &[node.input_id(0)?], &outputs);
+    Ok(snapped)
+}
+
+/// FULLY_CONNECTED by the naive loop, with weights that are computed where none are given.
+pub(super) fn push_reference<T: Element>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    sizes: [usize; 2],
+    parts: QuantizedParts,
+    values: Option<Vec<T>>,
+) -> Result<()> {
+    let both = [node.input_id(0)?, node.input_id(1)?];
+    let inputs = if values.is_some() { &both[..1] } else { &both };
+    builder.push_simple(node, "reference", inputs, move |operands| {
+        let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
+        let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
+        let values = values.as_deref();
+        let values = values.unwrap_or_else(|| bytemuck::cast_slice(operands.inputs[1]));
+        let (zero_point, requant) = (parts.input_zero_point, parts.requant());
+        fully_connected_quantized(sizes, input, zero_point, &parts.weights(values), &requant, out);
+    })
 }
 
 /// FULLY_CONNECTED with weights that another operator computes: nothing is packed.
@@ -129,14 +205,8 @@ pub(super) fn product_of_computed(
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            builder.push_simple(node, "reference", &inputs, move |operands| {
-                let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-                let (input, weights) = (operands.inputs[0], operands.inputs[1]);
-                let input = bytemuck::cast_slice::<u8, T>(input);
-                let weights = parts.weights(bytemuck::cast_slice::<u8, T>(weights));
-                let (zero_point, requant) = (parts.input_zero_point, parts.requant());
-                fully_connected_quantized(sizes, input, zero_point, &weights, &requant, out);
-            })
+            let parts = parts.settle::<T>(builder, node, activation, Ties::Up)?;
+            push_reference::<T>(builder, node, sizes, parts, None)
         }, else Err(node.unsupported_types())),
         Arithmetic::Float if node.input(1)?.dtype == DataType::Float32 => {
             let bias = float_bias(node, out_c)?;

@@ -82,6 +82,8 @@ impl Lowered {
 /// Collects the steps of the operators.
 pub(crate) struct Builder<'a> {
     model: &'a Model,
+    /// By node, or none: whether TensorFlow Lite's built-in kernel computes it.
+    declined: &'a [bool],
     /// By tensor, or none: whether these weights are packed where they are.
     packed: &'a [bool],
     lowered: Lowered,
@@ -92,6 +94,11 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Whether TensorFlow Lite's built-in kernel computes `node`, which XNNPACK declines.
+    pub fn is_builtin(&self, node: &NodeRef) -> bool {
+        self.declined.get(node.index).is_some_and(|&declined| declined)
+    }
+
     /// A step that reads `inputs` and writes `outputs`.
     pub fn push(
         &mut self,
@@ -179,10 +186,11 @@ impl Builder<'_> {
 
 /// Lowers all nodes but those whose results are constants.
 pub(crate) fn lower(model: &Model, found: &Found, options: &SessionOptions) -> Result<Lowered> {
-    let &Found { folded, products, packed } = found;
+    let &Found { folded, declined, products, packed } = found;
     let tensors = model.tensors.len();
     let mut builder = Builder {
         model,
+        declined,
         packed,
         lowered: Lowered {
             steps: Vec::with_capacity(model.nodes.len()),

@@ -4,12 +4,15 @@ use std::borrow::Cow;
 
 use achado_kernels::gemm::float::PackedWeights;
 use achado_kernels::reference::{FloatWeights, QuantizedWeights};
-use achado_kernels::requant::{Quantized, Requantize};
+use achado_kernels::requant::builtin::{FixedMultiplier, FixedScale, Ties};
+use achado_kernels::requant::dynamic::{snap, snap_builtin, snap_symmetric};
+use achado_kernels::requant::{Affine, Quantized, Requantize};
 use achado_kernels::shared::Shared;
 use achado_kernels::simd::Element;
 use achado_model::{Activation, DataType, Result, Tensor, TensorId};
 
 use super::Builder;
+use super::elementwise::bounds;
 use crate::compile::fold::constant_floats;
 use crate::compile::node::NodeRef;
 use crate::step::{Operands, Simple};
@@ -20,6 +23,8 @@ pub(super) struct QuantizedParts {
     bias: Option<Vec<i32>>,
     pub input_zero_point: i32,
     scale: Vec<f32>,
+    /// The scales of the built-in kernel, where that computes the operator.
+    fixed: Option<(Vec<FixedMultiplier>, Ties)>,
     zero_point: i32,
     bounds: [i32; 2],
 }
@@ -56,9 +61,43 @@ impl QuantizedParts {
             bias,
             input_zero_point: from.zero_point,
             scale,
+            fixed: None,
             zero_point: to.zero_point,
             bounds: to.activation_bounds::<T>([low, high]),
         })
+    }
+
+    /// The same with the arithmetic of the built-in kernel, which takes halves where `ties` says,
+    /// if that computes the node.
+    pub fn settle<T: Quantized>(
+        mut self,
+        builder: &Builder,
+        node: &NodeRef,
+        activation: Activation,
+        ties: Ties,
+    ) -> Result<Self> {
+        if !builder.is_builtin(node) {
+            return Ok(self);
+        }
+        let (from, to) = (node.affine(node.input(0)?)?, node.affine(node.output(0)?)?);
+        let multiplier = |&scale: &f32| {
+            // uint8 has the product of a bias's scale, which is f32 (`kernel_util.cc`).
+            let weights = Affine { scale, zero_point: 0 };
+            let product = f64::from(from.scale) * f64::from(scale);
+            match T::MIN {
+                0 => FixedMultiplier::of_products(from, weights, to),
+                _ => FixedMultiplier::new(product / f64::from(to.scale)),
+            }
+        };
+        let scales = &node.quantization(node.input(1)?)?.scale;
+        self.fixed = Some((scales.iter().map(multiplier).collect(), ties));
+        self.bounds = to.builtin_activation_bounds::<T>(bounds(activation));
+        Ok(self)
+    }
+
+    /// Whether the vector kernels take the scales.
+    pub fn fits_vectors(&self) -> bool {
+        self.requant().fixed.is_none_or(|fixed| fixed.fits_vectors())
     }
 
     /// Refuses weights that have neither one scale nor one for each output channel.
@@ -84,7 +123,9 @@ impl QuantizedParts {
 
     pub fn requant(&self) -> Requantize<'_> {
         let [min, max] = self.bounds;
-        Requantize { scale: &self.scale, zero_point: self.zero_point, min, max }
+        let fixed = self.fixed.as_ref();
+        let fixed = fixed.map(|(multipliers, ties)| FixedScale { multipliers, ties: *ties });
+        Requantize { scale: &self.scale, fixed, zero_point: self.zero_point, min, max }
     }
 }
 
@@ -127,7 +168,16 @@ impl<'a> FloatParts<'a> {
         let bias = float_bias(node, out_c)?;
         let (low, high) = activation.range();
         let weights = node.input(1)?;
-        let in_place = match &weights.data {
+        // Old converters write the signed weights of hybrid operators as uint8.
+        let zero_points = weights.quantization.iter().flat_map(|q| &q.zero_point);
+        let signed;
+        let weights = if weights.dtype == DataType::UInt8 && zero_points.clone().all(|&z| z == 0) {
+            signed = Tensor { dtype: DataType::Int8, ..weights.clone() };
+            &signed
+        } else {
+            weights
+        };
+        let in_place = match &node.input(1)?.data {
             Some(data) if weights.dtype == DataType::Float32 => bytemuck::try_cast_slice(data).ok(),
             _ => None,
         };
@@ -196,14 +246,37 @@ pub(super) fn arithmetic(node: &NodeRef) -> Result<Arithmetic> {
     }
 }
 
+/// How TensorFlow Lite quantises the input of a float operator with 8-bit weights.
+#[derive(Clone, Copy)]
+pub(super) struct Grid {
+    pub snap: fn(&[f32], &mut [f32]),
+    /// Elements that share a grid.
+    pub len: usize,
+}
+
+impl Grid {
+    /// XNNPACK's.
+    pub fn xnnpack(len: usize) -> Self {
+        Self { snap, len }
+    }
+
+    /// The built-in kernels' with a zero point.
+    pub fn affine(len: usize) -> Self {
+        Self { snap: snap_builtin, len }
+    }
+
+    /// The built-in kernels' without one.
+    pub fn symmetric(len: usize) -> Self {
+        Self { snap: snap_symmetric, len }
+    }
+}
+
 /// The input of a float operator with 8-bit weights, snapped to the grid on which TensorFlow Lite
-/// quantises it: a temporary, written by a step of its own. `len` elements share a grid. Other
-/// weights take the input as it is.
+/// quantises it: a temporary, written by a step of its own. Other weights take the input as it is.
 pub(super) fn dynamic_range(
     builder: &mut Builder,
     node: &NodeRef,
-    snap: fn(&[f32], &mut [f32]),
-    len: usize,
+    Grid { snap, len }: Grid,
 ) -> Result<TensorId> {
     let (input, weights) = (node.input_id(0)?, node.input(1)?);
     if !matches!(weights.dtype, DataType::Int8 | DataType::UInt8) {
