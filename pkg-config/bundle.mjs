@@ -22,6 +22,7 @@ import {
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { page } from "./page.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 process.chdir(root);
@@ -111,45 +112,6 @@ function declarations() {
   for (const file of kept) cpSync(path.join(everything, file), path.join("pkg/dist", file));
 }
 
-async function page() {
-  rmSync("www/dist", { recursive: true, force: true });
-  const notCopied = new Set(["dist", "src", "tsconfig.json", "README.md"]);
-  const scripts = [];
-  for (const name of readdirSync("www")) {
-    if (notCopied.has(name)) continue;
-    cpSync(`www/${name}`, `www/dist/${name}`, { recursive: true });
-    if (!name.endsWith(".html")) continue;
-    // A page asks for `./main.js`; its source is www/src/main.ts.
-    for (const [, script] of readFileSync(`www/${name}`, "utf8").matchAll(
-      /<script\b[^>]*\bsrc="\.\/([\w-]+)\.js"/g,
-    )) {
-      scripts.push(`www/src/${script}.ts`);
-    }
-  }
-  typescript("www/tsconfig.json", []);
-  await build({
-    ...COMMON,
-    entryPoints: [...new Set(scripts)],
-    outdir: "www/dist",
-    chunkNames: "[name]-[hash]",
-    // The page takes the package as it is published, from a folder beside it.
-    plugins: [
-      {
-        name: "achado",
-        setup({ onResolve }) {
-          onResolve({ filter: /^achado$/ }, () => ({
-            path: "./achado/dist/index.js",
-            external: true,
-          }));
-        },
-      },
-    ],
-  });
-  for (const folder of ["dist", "models"]) {
-    cpSync(`pkg/${folder}`, `www/dist/achado/${folder}`, { recursive: true });
-  }
-}
-
 function typescript(project, flags) {
   try {
     execFileSync(
@@ -162,7 +124,7 @@ function typescript(project, flags) {
   }
 }
 
-const commands = { package: packageOf, page };
+const commands = { package: packageOf, page: () => page(COMMON, typescript) };
 const command = commands[process.argv[2]];
 if (!command) {
   console.error(`usage: node pkg-config/bundle.mjs ${Object.keys(commands).join("|")}`);

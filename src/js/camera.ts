@@ -10,6 +10,7 @@ import type { Camera, CameraOptions } from "./types.js";
  */
 export async function openCamera({
   facingMode = "environment",
+  deviceId,
   width,
   height,
   signal,
@@ -26,7 +27,8 @@ export async function openCamera({
     ...(width !== undefined && { width: { ideal: width } }),
     ...(height !== undefined && { height: { ideal: height } }),
   };
-  const asked = devices.getUserMedia({ audio: false, video: { facingMode, ...size } });
+  const which = deviceId === undefined ? { facingMode } : { deviceId: { exact: deviceId } };
+  const asked = devices.getUserMedia({ audio: false, video: { ...which, ...size } });
   const stop = (stream: MediaStream) => {
     for (const track of stream.getTracks()) track.stop();
   };
@@ -57,7 +59,7 @@ const REASONS: Record<string, string> = {
   NotAllowedError: "the camera was not allowed; change it in the browser's settings for this page",
   NotFoundError: "there is no camera",
   NotReadableError: "the camera is used by another program",
-  OverconstrainedError: "no camera fits the asked facingMode and size",
+  OverconstrainedError: "no camera fits the asked facingMode, deviceId and size",
 };
 
 function denied(message: string, reason: string, cause?: unknown): AchadoError {

@@ -425,6 +425,8 @@ export interface ImageClassifier extends ImageModel {
 export interface CameraOptions {
   /** `environment` (default) is the camera at the back of a phone. */
   facingMode?: "user" | "environment" | undefined;
+  /** This very camera, as `enumerateDevices` names it, whichever way it faces. */
+  deviceId?: string | undefined;
   /** In pixels; the nearest that the camera has. */
   width?: number | undefined;
   /** In pixels; the nearest that the camera has. */

@@ -1,5 +1,8 @@
 // The page of measurements: how fast the builds of achado are in this browser.
 import { defaultModel } from "achado";
+import { about } from "./about.js";
+import { element, make, save } from "./dom.js";
+import { isAbort } from "./errors.js";
 import {
   DEFAULTS,
   measure,
@@ -9,13 +12,9 @@ import {
   type Subject,
 } from "./measure.js";
 import { speedUp } from "./speed-up.js";
-import { applyTexts, choose, format, type Language, text } from "./text.js";
-
-function element<T extends Element = HTMLElement>(id: string): T {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`bench.html has no #${id}`);
-  return found as unknown as T;
-}
+import { keepForOffline } from "./offline.js";
+import { copy } from "./clipboard.js";
+import { format, onLanguage, startLanguages, text, type TextKey } from "./text.js";
 
 const start = element<HTMLButtonElement>("start");
 const files = element<HTMLInputElement>("model-files");
@@ -29,6 +28,7 @@ for (const address of (element("measure").dataset.models ?? "").split(/\s+/).fil
 }
 
 let rows: Row[] = [];
+let running: AbortController | undefined;
 let measuredAt = "";
 const settings = settingsOf(location.search);
 
@@ -51,12 +51,25 @@ function settingsOf(search: string): Settings {
 
 function showModels(): void {
   element("models").replaceChildren(
-    ...subjects.map(({ name }) => {
-      const item = document.createElement("li");
-      item.textContent = name;
-      return item;
+    ...subjects.map((subject) => {
+      const { name } = subject;
+      const remove = make("button", {
+        type: "button",
+        className: "button small",
+        textContent: "×",
+      });
+      remove.ariaLabel = text("benchRemove", { name });
+      remove.addEventListener("click", () => {
+        subjects.splice(subjects.indexOf(subject), 1);
+        showModels();
+        // The button that had the focus is gone.
+        (document.querySelector<HTMLElement>("#models button") ?? start).focus();
+      });
+      remove.disabled = running !== undefined;
+      return make("li", {}, make("span", { textContent: name }), remove);
     }),
   );
+  start.disabled = subjects.length === 0;
 }
 
 function obstacleText(obstacle: Obstacle): string {
@@ -74,21 +87,28 @@ function showTable(): void {
       const head = document.createElement("th");
       head.scope = "row";
       head.textContent = typed(row);
-      const cell = (content: string, className = "number") => {
-        const made = document.createElement("td");
-        made.className = className;
-        made.textContent = content;
+      // On phones each cell names its column.
+      const cell = (label: TextKey, content: string, className = "number") => {
+        const made = make("td", { className, textContent: content });
+        made.dataset.label = text(label);
         return made;
       };
-      line.append(head, cell(row.simd ?? "–", ""), cell(String(row.threads)));
+      line.append(head, cell("build", row.simd ?? "–", ""), cell("threads", String(row.threads)));
       if (row.networkMs === undefined || row.wholeMs === undefined) {
-        const why = cell(row.obstacle ? obstacleText(row.obstacle) : "–", "unavailable");
+        const why = cell(
+          "benchNetwork",
+          row.obstacle ? obstacleText(row.obstacle) : "–",
+          "unavailable",
+        );
         why.colSpan = 3;
         line.append(why);
       } else {
         const factor = speedUp(row, rows);
-        line.append(cell(format(row.networkMs, 1)), cell(format(row.wholeMs, 1)));
-        line.append(cell(factor === undefined ? "–" : `${format(factor, 2)}×`));
+        line.append(
+          cell("benchNetwork", format(row.networkMs, 1)),
+          cell("benchWhole", format(row.wholeMs, 1)),
+          cell("benchSpeedUp", factor === undefined ? "–" : `${format(factor, 2)}×`),
+        );
       }
       return line;
     }),
@@ -102,7 +122,8 @@ const [HEIGHT, ROOM] = [72, 84];
 function showChart(): void {
   const chart = element<SVGSVGElement>("chart");
   const measured = rows.filter(({ networkMs }) => networkMs !== undefined);
-  const most = Math.max(...measured.map(({ networkMs }) => networkMs ?? 0));
+  // Small networks take less than a tick of the clock.
+  const most = Math.max(0.1, ...measured.map(({ networkMs }) => networkMs ?? 0));
   const make = (name: string, attributes: Record<string, string | number>, content = "") => {
     const made = document.createElementNS(SVG, name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
@@ -139,11 +160,14 @@ function showResults(): void {
 }
 
 async function run(): Promise<void> {
-  start.disabled = true;
+  const mine = new AbortController();
+  running = mine;
   files.disabled = true;
+  showStart();
+  showModels();
   element("working").hidden = false;
   try {
-    rows = await measure(subjects, settings, ({ model, done }) => {
+    rows = await measure(subjects, settings, mine.signal, ({ model, done }) => {
       progress.value = done;
       showStatus = () => {
         status.textContent = text("benchWorking", { model, percent: format(done, 0, "percent") });
@@ -158,33 +182,83 @@ async function run(): Promise<void> {
     };
   } catch (error) {
     showStatus = () => {
-      status.textContent = text("benchFailed", { error: String(error) });
+      status.textContent = isAbort(error)
+        ? text("benchStopped")
+        : text("benchFailed", { error: String(error) });
     };
   } finally {
+    running = undefined;
     showStatus();
-    start.disabled = false;
+    showStart();
+    showModels();
     files.disabled = false;
   }
+}
+
+function showStart(): void {
+  start.dataset.text = running ? "benchStop" : "benchStart";
+  start.textContent = text(running ? "benchStop" : "benchStart");
+  element("measure").setAttribute("aria-busy", String(running !== undefined));
+}
+
+/** Hundredths are all that clocks and medians are good for. */
+function rounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 100) / 100;
 }
 
 function download(): void {
   const { userAgent, hardwareConcurrency } = navigator;
   const { crossOriginIsolated } = globalThis;
   const found = {
+    achado: about.version,
     date: measuredAt,
     userAgent,
     hardwareConcurrency,
     crossOriginIsolated,
     ...settings,
-    rows: rows.map((row) => ({ ...row, speedUpOverFloat: speedUp(row, rows) })),
+    rows: rows.map((row) => ({
+      ...row,
+      networkMs: rounded(row.networkMs),
+      wholeMs: rounded(row.wholeMs),
+      minMs: rounded(row.minMs),
+      speedUpOverFloat: rounded(speedUp(row, rows)),
+    })),
   };
-  const link = document.createElement("a");
   const json = new Blob([`${JSON.stringify(found, null, 2)}\n`], { type: "application/json" });
-  link.href = URL.createObjectURL(json);
-  link.download = "achado-bench.json";
-  link.click();
-  // Not at once: the browser reads it after the click.
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  save(json, "achado-bench.json");
+}
+
+/** The table, for issues and notes: with what it was measured on. */
+function asMarkdown(): string {
+  const escaped = (words: string) => words.replace(/[\\|]/g, "\\$&");
+  const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
+  const titles = [
+    "model",
+    "build",
+    "threads",
+    "benchNetwork",
+    "benchWhole",
+    "benchSpeedUp",
+  ] as const;
+  const lines = rows.map((row) => {
+    const factor = speedUp(row, rows);
+    const first = [escaped(typed(row)), row.simd ?? "–", String(row.threads)];
+    if (row.networkMs === undefined || row.wholeMs === undefined) {
+      const why = row.obstacle ? obstacleText(row.obstacle) : "–";
+      return line([...first, escaped(why), "–", "–"]);
+    }
+    const times = [format(row.networkMs, 1), format(row.wholeMs, 1)];
+    return line([...first, ...times, factor === undefined ? "–" : `${format(factor, 2)}×`]);
+  });
+  const where = `achado ${about.version}, ${navigator.userAgent}, ${navigator.hardwareConcurrency} cores, ${measuredAt}`;
+  return [
+    line(titles.map((title) => text(title))),
+    line(["---", "---", "---:", "---:", "---:", "---:"]),
+    ...lines,
+    "",
+    where,
+    "",
+  ].join("\n");
 }
 
 files.addEventListener("change", () => {
@@ -192,18 +266,19 @@ files.addEventListener("change", () => {
   files.value = ""; // So that the same file can be chosen again.
   showModels();
 });
-start.addEventListener("click", () => void run());
+start.addEventListener("click", () => {
+  if (running) running.abort();
+  else void run();
+});
 element("download").addEventListener("click", download);
+element("markdown").addEventListener("click", () => void copy(asMarkdown(), element("said")));
 window.addEventListener("resize", showResults);
 
-for (const button of document.querySelectorAll<HTMLElement>("[data-language]")) {
-  button.addEventListener("click", () => {
-    choose(button.dataset.language as Language);
-    applyTexts();
-    showStatus();
-    showResults();
-  });
-}
-
-applyTexts();
+onLanguage(() => {
+  showModels();
+  showStatus();
+  showResults();
+});
+startLanguages();
 showModels();
+void keepForOffline();

@@ -1,217 +1,409 @@
 // The demo page: a picture or the camera in, the five best categories out. It uses the package as
 // any page would.
+import { AchadoError, type ClassifierResult } from "achado";
+import { about } from "./about.js";
 import {
-  type Camera,
-  type ClassifierOptions,
-  createClassifier,
-  type ImageClassifier,
-  openCamera,
-} from "achado";
-import { applyTexts, choose, type Language, text } from "./text.js";
-import {
-  element,
-  showError,
-  showProgress,
-  showReady,
-  showResult,
-  showRuntime,
+  answerOf,
+  progress,
+  showAnswer,
+  showFailure,
+  showHint,
+  showLoading,
   showWorking,
-} from "./view.js";
+} from "./answer.js";
+import {
+  allowCamera,
+  CAMERA_FPS,
+  CAMERA_SMOOTHING,
+  cameraIsOn,
+  cameraSettingsChanged,
+  startCameraControls,
+  stopCamera,
+} from "./camera.js";
+import { codeFor } from "./code.js";
+import { bringIntoView, element } from "./dom.js";
+import { isAbort, PageError } from "./errors.js";
+import { remember, startHistory } from "./history.js";
+import {
+  fromDataAddress,
+  type Incoming,
+  isAddress,
+  isList,
+  isModelAddress,
+  read,
+  sort,
+} from "./incoming.js";
+import { showInside } from "./inside.js";
+import { noticeOf, recognize } from "./kinds.js";
+import { lookAtMany, startMany, stopMany } from "./many.js";
+import {
+  askForPreprocess,
+  clearModelMessages,
+  hasOwnModel,
+  ownAddress,
+  putAddress,
+  putLabels,
+  putLabelsText,
+  putModel,
+  showModelError,
+  showModelNotice,
+  showWayBack,
+  showWhichModel,
+  startModelForm,
+  submit,
+} from "./model-form.js";
+import {
+  cancelLoading,
+  type Choice,
+  inUse,
+  isLoading,
+  load,
+  PACKAGE_MODEL,
+  TOP,
+} from "./models.js";
+import { keepForOffline } from "./offline.js";
+import { prepare, reasonOf } from "./pictures.js";
+import { ProgressView } from "./progress.js";
+import { clearRegion, region, startRegion } from "./region.js";
+import { fetchSample, type Sample, SAMPLES, startSamples } from "./samples.js";
+import { showSeen } from "./sees.js";
+import { startSharing } from "./share.js";
+import { isMirrored, preview, put, showPicture, stage } from "./stage.js";
+import { clearText, format, onLanguage, setText, startLanguages, text } from "./text.js";
+import { hideWhy, startWhy } from "./why.js";
 
-const stage = element("picture");
-const empty = element("empty");
-const preview = element<HTMLImageElement>("preview");
 const file = element<HTMLInputElement>("file");
-const cameraButton = element<HTMLButtonElement>("camera");
-const ownModel = element<HTMLFormElement>("own-model");
-const modelFile = element<HTMLInputElement>("model-file");
-const labelsFile = element<HTMLInputElement>("labels-file");
-const defaultButton = element<HTMLButtonElement>("default-model");
+const note = element("picture-note");
+const dropNow = element("drop-now");
+const modelProgress = new ProgressView("model-");
 
-const TOP = 5;
-/** Few enough to be read, and to leave a phone cool. */
-const CAMERA_FPS = 8;
-const CAMERA_SMOOTHING = 0.6;
-
-let classifier: ImageClassifier | undefined;
-/** The model that is loading or loaded; a newer one makes its results void. */
-let loads = 0;
-/** The picture in the page; a newer one makes its results void. */
+/** What is looked at, if it is a file; a newer one makes its answers void. */
+let picture: { blob: Blob; name: string } | undefined;
 let looks = 0;
-let picture: Blob | undefined;
-let camera: { stop(): void } | undefined;
-/** Shows what the page shows again, in another language. */
-let again: () => void = () => {};
+/** Whether the visitor has given a picture or used the camera; until then a sample is shown. */
+let touched = false;
 
-function show(render: () => void): void {
-  again = render;
-  render();
-}
-
-async function load(options: ClassifierOptions): Promise<void> {
-  const id = ++loads;
-  const old = classifier;
-  classifier = undefined;
-  stopCamera();
-  cameraButton.disabled = true;
-  showRuntime(undefined);
-  await old?.close();
+/** Opens a model. The one in use stays until that has worked. */
+async function use(choice: Choice): Promise<void> {
+  const first = inUse() === undefined && choice.origin === "package";
+  if (first) showLoading();
   try {
-    const made = await createClassifier({
-      maxResults: TOP,
-      ...options,
-      onProgress: (progress) => {
-        if (id === loads) show(() => showProgress(progress));
-      },
+    const loaded = await load(choice, (step) => {
+      (first ? progress : modelProgress).show(step, choice.origin === "package");
     });
-    if (id !== loads) return await made.close();
-    classifier = made;
-    cameraButton.disabled = false;
-    show(showReady);
-    showRuntime(made);
-    if (picture) await look(picture);
+    modelProgress.hide();
+    hideWhy();
+    allowCamera(true);
+    showWhichModel(loaded);
+    showInside();
+    showCode();
+    const notice = noticeOf(
+      loaded.classifier,
+      loaded.name,
+      loaded.options.activation !== undefined,
+    );
+    if (notice) showModelNotice(notice);
+    if (picture) await look(picture.blob, picture.name, false);
+    else if (!cameraIsOn()) showHint("hint");
+    showSeen();
   } catch (error) {
-    if (id === loads) show(() => showError(error));
+    modelProgress.hide();
+    if (isAbort(error)) {
+      // Another choice has taken the place of this one, or the visitor has had enough.
+      if (inUse() || isLoading()) return;
+      showHint("cancelled");
+      return showWayBack();
+    }
+    if (first) return showFailure(error, false);
+    await explain(error, choice);
+    // It had taken the place of the page's own before that had opened.
+    if (!inUse() && !isLoading() && choice.origin !== "package") await use(PACKAGE_MODEL);
   }
 }
 
-/** Shows a picture and says what is on it. */
-async function look(blob: Blob): Promise<void> {
+/** Says why a model of the visitor's did not open. */
+async function explain(error: unknown, { name, options, origin }: Choice): Promise<void> {
+  const code = error instanceof AchadoError ? error.code : undefined;
+  if (code === "MODEL_FETCH" && origin === "address") {
+    return showModelError(new PageError("MODEL_FETCH_ADDRESS", {}, String(error)));
+  }
+  const silent = code === "METADATA_MISSING";
+  const none = code === "UNSUPPORTED_TYPE" || code === "MODEL_FORMAT" || code === "INVALID_OPTION";
+  const labelled = options.labels !== undefined && code === "INVALID_OPTION";
+  if (silent || (none && !labelled)) {
+    // How pixels become its input matters only if it is a classifier.
+    const kind = await recognize(options.model, name, none);
+    if (kind) return showModelError(kind);
+  }
+  if (silent) return askForPreprocess(name);
+  showModelError(error);
+}
+
+/**
+ * Shows a picture and says what is on it.
+ *
+ * @param asked The visitor has just given it, and waits for the answer.
+ */
+async function look(blob: Blob, name: string, asked: boolean): Promise<void> {
   const id = ++looks;
+  hideWhy();
+  const fresh = picture?.blob !== blob;
+  picture = { blob, name };
   stopCamera();
-  picture = blob;
-  URL.revokeObjectURL(preview.src);
-  preview.src = URL.createObjectURL(blob);
-  showInStage(preview);
-  if (!classifier) return; // It looks when it has loaded.
-  show(() => showWorking("working"));
-  const start = performance.now();
+  if (fresh) {
+    clearRegion();
+    clearText(note);
+    note.hidden = true;
+    showPicture(blob, name);
+  } else {
+    put(preview);
+  }
+  const model = inUse();
+  if (!model) return; // It looks when the model has opened.
+  showWorking("working");
   try {
-    const result = await classifier.classify(blob);
+    const ready = await prepare(blob, name);
+    const start = performance.now();
+    const box = region();
+    const result = await model.classifier.classify(ready.input, {
+      ...(box && { regionOfInterest: box }),
+    });
     const totalMs = performance.now() - start;
     if (id !== looks) return;
-    show(() => showResult(result, totalMs, false));
-    showRuntime(classifier);
+    const answer = answerOf(result, totalMs);
+    showAnswer(answer);
+    if (ready.note) tell(ready.note);
+    await preview.decode().catch(() => {});
+    if (id !== looks) return;
+    remember(blob, name, preview, answer);
+    showInside();
+    showSeen();
+    showCode();
+    if (asked) bringIntoView(element("results-heading"));
   } catch (error) {
     if (id !== looks) return;
-    showInStage(undefined);
+    // The model in use was replaced: its follower looks again.
+    if (inUse() !== model && error instanceof AchadoError && error.code === "CLOSED") return;
+    const reason = await reasonOf(error, blob, name);
+    if (id !== looks) return;
+    put(undefined);
     picture = undefined;
-    show(() => showError(error));
+    showFailure(reason, asked);
   }
 }
 
-function showInStage(shown: HTMLElement | undefined): void {
-  preview.hidden = shown !== preview;
-  empty.hidden = shown !== undefined;
-  stage.querySelector("video")?.remove();
-  if (shown && shown !== preview) stage.append(shown);
-  stage.classList.toggle("full", shown !== undefined);
+/** Says something beside the picture. */
+function tell({ key, values }: PageError): void {
+  setText(note, key, values);
+  note.hidden = false;
 }
 
-async function startCamera(): Promise<void> {
+async function lookAtSample(sample: Sample, asked: boolean): Promise<void> {
   const id = ++looks;
-  const stopping = new AbortController();
-  const running = { stop: () => stopping.abort() };
-  camera = running;
-  showCameraButton();
-  show(() => showWorking("cameraOpening"));
-  let opened: Camera | undefined;
   try {
-    opened = await openCamera({ width: 640, height: 480, signal: stopping.signal });
-    picture = undefined;
-    opened.video.setAttribute("aria-label", text("cameraAlt"));
-    showInStage(opened.video);
-    if (!classifier) return;
-    for await (const result of classifier.classifyStream(opened.video, {
-      maxFps: CAMERA_FPS,
-      smoothing: CAMERA_SMOOTHING,
-      signal: stopping.signal,
-    })) {
-      const { preprocess, inference, postprocess } = result.timings;
-      show(() => showResult(result, preprocess + inference + postprocess, true));
-    }
+    const blob = await fetchSample(sample);
+    // The visitor may have given a picture meanwhile.
+    if (id !== looks) return;
+    const looking = look(blob, `${sample}.jpg`, asked);
+    if (!asked) tell(new PageError("isSample"));
+    await looking;
   } catch (error) {
-    if (id === looks && !stopping.signal.aborted) show(() => showError(error));
-  } finally {
-    opened?.close();
-    if (camera === running) {
-      camera = undefined;
-      showCameraButton();
-    }
-    if (id === looks) showInStage(undefined);
+    if (id === looks && asked) showFailure(error, true);
   }
 }
 
-function stopCamera(): void {
-  camera?.stop();
-  camera = undefined;
-  showCameraButton();
+/** Takes what the visitor gave, whichever way. */
+async function take(incoming: Incoming): Promise<void> {
+  touched = true;
+  if ("files" in incoming) return takeFiles(incoming.files);
+  if ("text" in incoming) return takeText(incoming.text.trim());
+  showFailure(new PageError("unknownThing"), true);
 }
 
-function showCameraButton(): void {
-  cameraButton.dataset.text = camera ? "cameraStop" : "camera";
-  cameraButton.textContent = text(camera ? "cameraStop" : "camera");
+async function takeFiles(files: File[]): Promise<void> {
+  const { pictures, model, oneOfSeveral, labels } = await sort(files);
+  if (model) {
+    putModel(model);
+    if (labels) putLabels(labels);
+    submit();
+    if (oneOfSeveral) showModelNotice(new PageError("severalModels", { name: model.name }));
+  } else if (labels) {
+    const own = hasOwnModel();
+    putLabels(labels);
+    if (own) submit();
+    else {
+      clearModelMessages();
+      showModelNotice(new PageError("labelsAlone", { name: labels.name }));
+      bringIntoView(element("own-heading"));
+    }
+  }
+  const [first] = pictures;
+  if (!first) return;
+  await look(first, first.name, pictures.length === 1);
+  if (pictures.length > 1) await lookAtMany(pictures);
 }
 
-file.addEventListener("change", () => {
-  const chosen = file.files?.[0];
-  if (chosen) void look(chosen);
-  file.value = ""; // So that the same file can be chosen again.
+async function takeText(words: string): Promise<void> {
+  if (isList(words)) {
+    const own = hasOwnModel();
+    putLabelsText(words);
+    if (own) return submit();
+    showModelNotice(new PageError("labelsAlone", { name: "labels.txt" }));
+    return bringIntoView(element("own-heading"));
+  }
+  if (!isAddress(words))
+    return showFailure(new PageError("unknownThing", {}, words.slice(0, 200)), true);
+  try {
+    if (/^data:/i.test(words)) return await look(fromDataAddress(words), text("pasted"), true);
+    const url = ownAddress(words);
+    if (isModelAddress(url)) {
+      putAddress(url.href);
+      return submit();
+    }
+    const response = await fetch(url);
+    if (!response.ok) {
+      throw new PageError("PICTURE_FETCH", {}, `${response.status} for ${url.href}`);
+    }
+    await look(
+      await response.blob(),
+      decodeURIComponent(url.pathname.split("/").pop() || url.host),
+      true,
+    );
+  } catch (error) {
+    showFailure(error, true);
+  }
+}
+
+/** Shows the code that does what the page shows. */
+function showCode(): void {
+  const model = inUse() ?? PACKAGE_MODEL;
+  const { preprocess, activation } = model.options;
+  const source = cameraIsOn()
+    ? ({ kind: "camera", maxFps: CAMERA_FPS, smoothing: CAMERA_SMOOTHING } as const)
+    : ({ kind: "picture", name: `./${picture?.name ?? "picture.jpg"}` } as const);
+  element("code").textContent = codeFor({
+    model: model.origin === "package" ? undefined : model.name,
+    labels: model.labelsName,
+    options: { preprocess, activation, maxResults: TOP },
+    source,
+    region: region(),
+    mirror: isMirrored(),
+  });
+}
+
+function showAbout(): void {
+  setText(element("claim"), "devClaim", { first: format(about.firstLoadGzipBytes / 1000, 0) });
+  setText(element("about"), "about", { version: about.version, license: about.license });
+}
+
+startCameraControls({
+  onOpening() {
+    touched = true;
+    looks++;
+    stopMany();
+    hideWhy();
+    clearRegion();
+    clearText(note);
+    note.hidden = true;
+    picture = undefined;
+    showWorking("cameraOpening");
+    showCode();
+  },
+  onAnswer(result: ClassifierResult) {
+    showAnswer(answerOf(result, undefined));
+    showSeen();
+  },
+  onFailure: (error) => showFailure(error, true),
+  onStopped() {
+    showHint("cameraStopped");
+    showSeen();
+    showCode();
+  },
+  onStill: (blob) => void look(blob, `${text("frame")}.png`, true),
 });
 
-cameraButton.addEventListener("click", () => {
-  if (camera) stopCamera();
-  else void startCamera();
+startRegion(
+  () => {
+    cameraSettingsChanged();
+    if (picture) void look(picture.blob, picture.name, false);
+    showSeen();
+    showCode();
+  },
+  () => {
+    if (!cameraIsOn()) file.click();
+  },
+);
+
+file.addEventListener("change", () => {
+  const files = [...(file.files ?? [])];
+  file.value = ""; // So that the same file can be chosen again.
+  if (files.length > 0) void take({ files });
 });
 
 // A drop beside the stage would make the browser leave the page.
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   stage.classList.add("over");
+  dropNow.hidden = false;
 });
+const notOver = () => {
+  stage.classList.remove("over");
+  dropNow.hidden = true;
+};
 document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) stage.classList.remove("over");
+  if (!event.relatedTarget) notOver();
 });
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  stage.classList.remove("over");
-  const dropped = event.dataTransfer?.files[0];
-  if (dropped) void look(dropped);
+  notOver();
+  void take(read(event.dataTransfer));
 });
 document.addEventListener("paste", (event) => {
-  const pasted = event.clipboardData?.files[0];
-  if (pasted) void look(pasted);
-});
-
-ownModel.addEventListener("submit", (event) => {
+  // Into a field it goes as everywhere.
+  if (event.target instanceof Element && event.target.closest("input, textarea")) return;
+  const incoming = read(event.clipboardData);
+  if ("nothing" in incoming) return;
   event.preventDefault();
-  const model = modelFile.files?.[0];
-  if (!model) return;
-  void (async () => {
-    const names = await labelsFile.files?.[0]?.text();
-    const labels = names?.trimEnd().split(/\r?\n/);
-    defaultButton.hidden = false;
-    // An ONNX file does not say how it wants its pixels; most come from torchvision.
-    const preprocess = /\.onnx$/i.test(model.name) ? ("imagenet" as const) : undefined;
-    await load({ model, labels, preprocess });
-  })();
+  void take(incoming);
 });
 
-defaultButton.addEventListener("click", () => {
-  defaultButton.hidden = true;
-  ownModel.reset();
-  modelFile.focus();
-  void load({});
+startModelForm({
+  use: (choice) => void use(choice),
+  back: () => void use(PACKAGE_MODEL),
+});
+element("model-cancel").addEventListener("click", cancelLoading);
+element("cancel").addEventListener("click", cancelLoading);
+startHistory((blob, name) => void look(blob, name, true));
+startMany((blob, name) => void look(blob, name, true));
+startSamples((sample) => {
+  touched = true;
+  void lookAtSample(sample, true);
+});
+startWhy();
+startSharing();
+onLanguage(() => {
+  showAbout();
+  showCode();
 });
 
-for (const button of document.querySelectorAll<HTMLElement>("[data-language]")) {
-  button.addEventListener("click", () => {
-    choose(button.dataset.language as Language);
-    applyTexts();
-    again();
-    if (classifier) showRuntime(classifier);
-  });
+// Files that the installed application is opened with.
+interface Launch {
+  readonly files: readonly { getFile(): Promise<File> }[];
 }
+const queue = (
+  globalThis as { launchQueue?: { setConsumer(take: (launch: Launch) => void): void } }
+).launchQueue;
+queue?.setConsumer(({ files }) => {
+  if (files.length === 0) return;
+  touched = true;
+  void Promise.all(files.map((one) => one.getFile())).then((all) => take({ files: all }));
+});
 
-applyTexts();
-void load({});
+startLanguages();
+allowCamera(false);
+showAbout();
+showCode();
+void use(PACKAGE_MODEL).then(async () => {
+  if (!touched && inUse()) await lookAtSample(SAMPLES[0], false);
+  await keepForOffline();
+});

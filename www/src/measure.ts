@@ -53,10 +53,12 @@ export function threadCounts(): number[] {
  * Measures all models. Rows take turns, so that whatever else the device does touches all alike.
  *
  * @param onStep Called before each step with what it works on and the share that is done.
+ * @throws The signal's reason, when all models are closed
  */
 export async function measure(
   subjects: Subject[],
   settings: Settings,
+  signal: AbortSignal,
   onStep: (step: { model: string; done: number }) => void,
 ): Promise<Row[]> {
   const rows: Row[] = [];
@@ -70,10 +72,10 @@ export async function measure(
         next(subject.name);
         const row: Row = { model: subject.name, threads };
         rows.push(row);
-        const opened = await open(subject, row);
+        const opened = await open(subject, row, signal);
         if (!opened) continue;
         running.push(opened);
-        await run(opened, settings.warmUpMs);
+        await run(opened, settings.warmUpMs, signal);
         const profile = await opened.classifier.profile(1);
         row.type = typeOf(profile);
         opened.network.length = 0;
@@ -83,7 +85,7 @@ export async function measure(
     for (let round = 0; round < settings.rounds; round++) {
       for (const one of running) {
         next(one.row.model);
-        await run(one, settings.roundMs);
+        await run(one, settings.roundMs, signal);
       }
     }
     for (const { row, classifier, network, whole } of running) {
@@ -100,7 +102,7 @@ export async function measure(
 }
 
 /** A loaded model, or nothing, with the reason in the row. */
-async function open(subject: Subject, row: Row): Promise<Running | undefined> {
+async function open(subject: Subject, row: Row, signal: AbortSignal): Promise<Running | undefined> {
   if (row.threads > 1) {
     const reason = noThreadsBecause();
     if (reason) {
@@ -110,8 +112,9 @@ async function open(subject: Subject, row: Row): Promise<Running | undefined> {
   }
   let classifier: ImageClassifier;
   try {
-    classifier = await load(subject, row.threads);
+    classifier = await load(subject, row.threads, signal);
   } catch (error) {
+    signal.throwIfAborted();
     row.obstacle = { message: messageOf(error) };
     return undefined;
   }
@@ -130,10 +133,11 @@ function noThreadsBecause(): "notIsolated" | "oneCore" | undefined {
   return (navigator.hardwareConcurrency || 1) < 2 ? "oneCore" : undefined;
 }
 
-function load({ source }: Subject, threads: number): Promise<ImageClassifier> {
+function load({ source }: Subject, threads: number, signal: AbortSignal): Promise<ImageClassifier> {
   return createClassifier({
     model: source,
     threads,
+    signal,
     maxResults: 5,
     // What the pixels mean does not change the time; models without metadata run, too.
     preprocess: { mean: [127.5], std: [127.5] },
@@ -155,11 +159,15 @@ function testPicture({ metadata }: ImageClassifier): ImageData {
 }
 
 /** Classifies for so long, and at least once. */
-async function run({ classifier, picture, network, whole }: Running, ms: number): Promise<void> {
+async function run(
+  { classifier, picture, network, whole }: Running,
+  ms: number,
+  signal: AbortSignal,
+): Promise<void> {
   const begin = performance.now();
   do {
     const start = performance.now();
-    const { timings } = await classifier.classify(picture);
+    const { timings } = await classifier.classify(picture, { signal });
     whole.push(performance.now() - start);
     network.push(timings.inference);
   } while (performance.now() - begin < ms);

@@ -5,7 +5,7 @@ import type { Row } from "./measure.js";
 function family(model: string): string {
   return model
     .toLowerCase()
-    .replace(/\.tflite$/, "")
+    .replace(/\.(tflite|onnx)$/, "")
     .replace(/(^|[-_.])(u?int8|quant(ized)?|float(32)?|f32|fp32|fio)(?=$|[-_.])/g, "");
 }
 
