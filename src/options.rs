@@ -7,7 +7,7 @@ use achado_vision::{
 };
 use wasm_bindgen::JsValue;
 
-use crate::object::Fields;
+use super::object::Fields;
 
 /// Whether the model is opened as a classifier.
 pub fn classifies(value: &JsValue) -> Result<bool> {
@@ -70,7 +70,8 @@ pub fn embed_options(value: &JsValue) -> Result<EmbedOptions> {
     })
 }
 
-fn preprocess(options: &Fields<'_>) -> Result<Preprocess> {
+/// The `preprocess` among options.
+pub fn preprocess(options: &Fields<'_>) -> Result<Preprocess> {
     let Some(value) = options.object("preprocess")? else { return Ok(Preprocess::default()) };
     let fields = Fields::nested(&value, "preprocess.");
     Ok(Preprocess {

@@ -16,6 +16,7 @@ export type ErrorCode =
   | "INPUT_NOT_READY"
   | "TAINTED_CANVAS"
   | "METADATA_MISSING"
+  | "NOT_ENOUGH_DATA"
   | "CLOSED"
   // the place
   | "BACKEND_UNAVAILABLE"

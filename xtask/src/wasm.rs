@@ -185,6 +185,17 @@ pub const BINARIES: &[Binary] = &[
         environment: &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")],
         tested: false,
     },
+    // Loaded by achado/maker: trains heads and appends them to models.
+    Binary {
+        name: "maker",
+        crate_folder: "crates/maker",
+        target_features: &[],
+        wasm_opt_features: &[],
+        rust_flags: &[],
+        cargo_arguments: &[],
+        environment: &[],
+        tested: false,
+    },
     // Pictures to pixels in Node; a browser has its own decoders and never loads it.
     Binary {
         name: "decode",

@@ -21,6 +21,8 @@ pub enum ErrorCode {
     MetadataMissing,
     /// The model needs more memory than the stated budget.
     OutOfMemory,
+    /// Too few pictures or classes to learn from.
+    NotEnoughData,
 }
 
 impl ErrorCode {
@@ -34,6 +36,7 @@ impl ErrorCode {
             Self::InvalidInput => "INVALID_INPUT",
             Self::MetadataMissing => "METADATA_MISSING",
             Self::OutOfMemory => "OUT_OF_MEMORY",
+            Self::NotEnoughData => "NOT_ENOUGH_DATA",
         }
     }
 }
@@ -109,6 +112,11 @@ impl Error {
     /// An input that cannot be used.
     pub fn invalid_input(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::InvalidInput, message)
+    }
+
+    /// Too few pictures or classes to learn from.
+    pub fn not_enough_data(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::NotEnoughData, message)
     }
 
     /// Adds a fact for programs.

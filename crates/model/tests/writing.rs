@@ -126,6 +126,16 @@ fn label_lists_are_files() {
 }
 
 #[test]
+fn custom_metadata_is_text_by_name() {
+    let mut model = with_labels(&[]);
+    let custom = &mut model.metadata.as_mut().unwrap().custom;
+    *custom = vec![("a".to_owned(), "fit=contain\n".to_owned()), ("b".to_owned(), String::new())];
+    let read = read(tflite::write(&model).unwrap());
+    assert_eq!(read, model);
+    assert_eq!(read.metadata.unwrap().custom("a"), Some("fit=contain\n"));
+}
+
+#[test]
 fn label_lists_that_cannot_be_files_are_refused() {
     let error = tflite::write(&with_labels(&[("a.txt", &["two\nlines"])])).unwrap_err();
     assert_eq!(error.code.as_str(), "INVALID_OPTION");

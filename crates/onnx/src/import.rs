@@ -12,7 +12,7 @@ use crate::patterns::{self, Pattern};
 use crate::proto::{Graph, ModelProto};
 use crate::site::Site;
 use crate::view::View;
-use crate::{ImportOptions, builder::Builder, fold, limits::Budget, lower, prune};
+use crate::{ImportOptions, builder::Builder, fold, limits::Budget, lower};
 
 /// ONNX's own operators, from version to version.
 pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 7..=21;
@@ -98,7 +98,7 @@ pub(crate) fn import(file: &Bytes, options: &ImportOptions) -> Result<Model> {
     importer.add_inputs(options)?;
     importer.lower()?;
     importer.add_outputs()?;
-    let mut model = prune::prune(importer.builder.model);
+    let mut model = achado_model::prune(importer.builder.model);
     model.description = describe(&proto);
     model.validate()?;
     Ok(model)

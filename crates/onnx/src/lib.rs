@@ -18,7 +18,6 @@ mod outline;
 mod patterns;
 mod proto;
 mod protobuf;
-mod prune;
 #[cfg(all(target_arch = "wasm32", feature = "shell"))]
 mod shell;
 mod site;

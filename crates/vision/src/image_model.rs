@@ -499,6 +499,7 @@ fn prepare<R: Runner>(
     file: Option<&Metadata>,
     preprocess: &Preprocess,
 ) -> Result<(usize, Preprocessor)> {
+    let preprocess = &preprocess.or_stored(file)?;
     let mut why = None;
     for index in 0..session.inputs().len() {
         let input = session.picture(index);

@@ -32,6 +32,6 @@ pub use labels::Names;
 pub use metadata::{HeadInfo, ModelMetadata, TensorInfo};
 pub use options::{ClassifierOptions, ImageModelOptions, ScoreActivation, integer_option};
 pub use picture::{MAX_SIDE, Picture, PixelFormat};
-pub use preprocess::{Channels, Fit, Preprocess, Preprocessor, Resize};
+pub use preprocess::{Channels, Fit, Preprocess, Preprocessor, Resize, STORED_PREPROCESS};
 pub use runner::Runner;
 pub use smoothing::Smoothing;

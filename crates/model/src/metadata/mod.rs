@@ -28,6 +28,15 @@ pub struct Metadata {
     pub inputs: Vec<TensorMetadata>,
     /// One for each of the model's outputs, in order.
     pub outputs: Vec<TensorMetadata>,
+    /// What programs keep beside the schema's own fields, by name: texts only.
+    pub custom: Vec<(String, String)>,
+}
+
+impl Metadata {
+    /// The custom text of a name, the first of several.
+    pub fn custom(&self, name: &str) -> Option<&str> {
+        self.custom.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
+    }
 }
 
 /// What a model says about one input or output.

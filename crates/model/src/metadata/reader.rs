@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::archive::Archive;
 use super::schema::{
-    IDENTIFIER, associated_file, model_metadata, process_unit, subgraph_metadata, tensor_metadata,
+    IDENTIFIER, associated_file, custom_metadata, model_metadata, process_unit, subgraph_metadata,
+    tensor_metadata,
 };
 use super::{Labels, Metadata, Normalization, TensorMetadata, labels};
 use crate::flatbuffer::{Buffer, Table};
@@ -14,6 +15,9 @@ use crate::{Bytes, Error, Result};
 
 /// Files that the metadata of one model may name.
 const MAX_ASSOCIATED_FILES: usize = 256;
+/// Custom entries, and bytes of one: others are left unread.
+const MAX_CUSTOM: usize = 16;
+const MAX_CUSTOM_BYTES: usize = 4096;
 /// Channels of a normalisation.
 const MAX_CHANNELS: usize = 1024;
 
@@ -50,8 +54,7 @@ pub(crate) fn read(
         version: reader.string(root, model_metadata::VERSION)?,
         author: reader.string(root, model_metadata::AUTHOR)?,
         license: reader.string(root, model_metadata::LICENSE)?,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
+        ..Metadata::default()
     };
     let subgraphs =
         root.tables(model_metadata::SUBGRAPH_METADATA, "the metadata of the subgraphs")?;
@@ -61,6 +64,9 @@ pub(crate) fn read(
         reader.tensors(graph, subgraph_metadata::INPUT_TENSOR_METADATA, inputs, "input")?;
     metadata.outputs =
         reader.tensors(graph, subgraph_metadata::OUTPUT_TENSOR_METADATA, outputs, "output")?;
+    if let Some(graph) = graph {
+        metadata.custom = reader.custom(graph)?;
+    }
     Ok(metadata)
 }
 
@@ -69,6 +75,23 @@ impl<'a> Reader<'a> {
         let text = table.string(field, "a string of the metadata")?;
         self.budget.take_bytes(text.len())?;
         Ok(text.into_owned())
+    }
+
+    /// Short texts; what is long or no text is another program's.
+    fn custom(&mut self, graph: Table<'a>) -> Result<Vec<(String, String)>> {
+        let tables = graph.tables(subgraph_metadata::CUSTOM_METADATA, "custom metadata")?;
+        let mut texts = Vec::new();
+        for table in tables.iter().take(MAX_CUSTOM) {
+            let table = table?;
+            let data = table.vector::<u8>(custom_metadata::DATA, "custom metadata")?;
+            let Ok(text) = str::from_utf8(data.bytes()) else { continue };
+            if text.len() > MAX_CUSTOM_BYTES {
+                continue;
+            }
+            self.budget.take_bytes(text.len().saturating_add(size_of::<[String; 4]>()))?;
+            texts.push((self.string(table, custom_metadata::NAME)?, text.to_owned()));
+        }
+        Ok(texts)
     }
 
     fn tensors(

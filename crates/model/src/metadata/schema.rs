@@ -16,6 +16,12 @@ pub(crate) mod model_metadata {
 pub(crate) mod subgraph_metadata {
     pub const INPUT_TENSOR_METADATA: u16 = 2;
     pub const OUTPUT_TENSOR_METADATA: u16 = 3;
+    pub const CUSTOM_METADATA: u16 = 9;
+}
+
+pub(crate) mod custom_metadata {
+    pub const NAME: u16 = 0;
+    pub const DATA: u16 = 1;
 }
 
 pub(crate) mod tensor_metadata {

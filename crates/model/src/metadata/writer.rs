@@ -11,9 +11,20 @@ pub(crate) fn write(metadata: &Metadata, files: &mut Files) -> Result<Vec<u8>> {
     let mut ends = |tensors: &[TensorMetadata]| -> Result<Vec<Table<'static>>> {
         tensors.iter().map(|tensor| self::tensor(tensor, files)).collect()
     };
-    let graph = Table::default()
+    let mut graph = Table::default()
         .tables(schema::subgraph_metadata::INPUT_TENSOR_METADATA, ends(&metadata.inputs)?)
         .tables(schema::subgraph_metadata::OUTPUT_TENSOR_METADATA, ends(&metadata.outputs)?);
+    if !metadata.custom.is_empty() {
+        let custom = |(name, text): &(String, String)| {
+            Table::default().text(schema::custom_metadata::NAME, name.clone()).bytes(
+                schema::custom_metadata::DATA,
+                text.clone().into_bytes(),
+                1,
+            )
+        };
+        let custom = metadata.custom.iter().map(custom).collect();
+        graph = graph.tables(schema::subgraph_metadata::CUSTOM_METADATA, custom);
+    }
     let mut root = Table::default().tables(schema::model_metadata::SUBGRAPH_METADATA, vec![graph]);
     for (field, text) in [
         (schema::model_metadata::NAME, &metadata.name),
@@ -26,8 +37,9 @@ pub(crate) fn write(metadata: &Metadata, files: &mut Files) -> Result<Vec<u8>> {
             root = root.text(field, text.clone());
         }
     }
-    // Nothing here is younger than the schema's first version.
-    let root = root.text(schema::model_metadata::MIN_PARSER_VERSION, "1.0.0");
+    // All but custom metadata is as old as the schema.
+    let oldest = if metadata.custom.is_empty() { "1.0.0" } else { "1.5.0" };
+    let root = root.text(schema::model_metadata::MIN_PARSER_VERSION, oldest);
     write_flatbuffer(root, schema::IDENTIFIER)
 }
 

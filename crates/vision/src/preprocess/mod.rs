@@ -5,6 +5,7 @@ mod geometry;
 mod passes;
 pub(crate) mod resample;
 mod shift;
+mod stored;
 mod table;
 
 use achado_model::metadata::Normalization;
@@ -16,6 +17,7 @@ pub use geometry::Fit;
 use geometry::{Placement, place};
 pub use resample::Resize;
 use resample::{Axis, Rows, Scratch, resample};
+pub use stored::STORED_PREPROCESS;
 use table::{Normalise, Table};
 
 /// Which colours a tensor has, in order.

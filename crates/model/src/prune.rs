@@ -1,9 +1,9 @@
 //! Drops operators and tensors that no output needs.
 
-use achado_model::{Model, TensorId};
+use crate::{Model, TensorId};
 
-/// The model without dead operators, its tensors numbered anew.
-pub(crate) fn prune(mut model: Model) -> Model {
+/// The model without dead operators, its tensors numbered anew. Inputs stay, whether needed or not.
+pub fn prune(mut model: Model) -> Model {
     let mut needed = vec![false; model.tensors.len()];
     for id in model.inputs.iter().chain(&model.outputs) {
         needed[id.0] = true;
