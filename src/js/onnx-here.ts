@@ -10,7 +10,7 @@ export function convertHere(
   { Conversion: Converter, initSync }: typeof import("./generated/onnx/achado.js"),
   module: WebAssembly.Module,
   onnx: Uint8Array,
-  { inputShapes = {}, preprocess, labels }: Conversion,
+  { inputShapes = {}, preprocess, labels, keepOrder }: Conversion,
 ): Uint8Array<ArrayBuffer> {
   try {
     initSync({ module });
@@ -26,6 +26,7 @@ export function convertHere(
         channels === "BGR",
       );
     }
+    if (keepOrder) converter.keepOrder();
     if (labels) converter.setLabels([...labels]);
     return converter.convert(onnx) as Uint8Array<ArrayBuffer>;
   } catch (thrown) {

@@ -13,7 +13,7 @@ import { compileFile } from "./wasm.js";
 const WASM = new URL("./onnx.wasm", import.meta.url);
 
 /** Raised when the converter makes other files of the same models. */
-const CACHE = "achado-onnx-1";
+const CACHE = "achado-onnx-2";
 /** The oldest ones go first. */
 const MAX_KEPT = 8;
 
@@ -23,6 +23,8 @@ export interface Conversion {
   inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
   preprocess?: Partial<Preprocess> | undefined;
   labels?: readonly string[] | undefined;
+  /** Whether achado is to give and take tensors in the order of the ONNX file's dimensions. */
+  keepOrder?: true;
 }
 
 /** What the conversion needs of its surroundings. */

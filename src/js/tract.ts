@@ -43,7 +43,7 @@ export async function prepare(
   fallbacks: Fallback[],
 ): Promise<Prepared> {
   try {
-    const conversion = { inputShapes };
+    const conversion = { inputShapes, keepOrder: true } as const;
     const bytes = await toTflite(surroundings, onnx, conversion, inWorker, signal, fallbacks);
     return { bytes, owned: true };
   } catch (error) {

@@ -261,7 +261,7 @@ export type TensorData =
 export interface TensorInfo {
   /** Unique among the inputs, and among the outputs. */
   name: string;
-  /** `[n, h, w, c]` for pictures; run by tract, as the ONNX file has it. */
+  /** As the file has it: pictures are `[n, h, w, c]` in a `.tflite` file, mostly `[n, c, h, w]` in ONNX. */
   shape: number[];
   /** The same, with -1 where the file leaves the dimension open. */
   shapeSignature: number[];

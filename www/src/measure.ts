@@ -150,7 +150,9 @@ function messageOf(error: unknown): string {
 
 /** Colours that change from pixel to pixel, in the size of the model's input. */
 function testPicture({ metadata }: ImageClassifier): ImageData {
-  const [, height = 224, width = 224] = metadata.inputs[0]?.shape ?? [];
+  const [, rows = 224, columns = 224, last = 3] = metadata.inputs[0]?.shape ?? [];
+  // ONNX files have the channels before the sides.
+  const [height, width] = rows <= 4 && last > 4 ? [columns, last] : [rows, columns];
   const picture = new ImageData(width, height);
   for (let i = 0; i < picture.data.length; i++) {
     picture.data[i] = i % 4 === 3 ? 255 : (Math.imul(i, 0x9e3779b1) >>> 16) & 255;

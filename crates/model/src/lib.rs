@@ -26,7 +26,7 @@ pub use bytes::Bytes;
 pub use dtype::DataType;
 pub use error::{Detail, Error, ErrorCode, Result};
 pub use metadata::{Labels, Metadata, Normalization, TensorMetadata};
-pub use model::{Model, Node, Signature};
+pub use model::{Model, Node, Signature, SourceOrder};
 pub use operator::{Activation, DetectionPostProcess, Operator, Padding};
 pub use prune::prune;
 pub use quantization::Quantization;

@@ -24,6 +24,16 @@ pub struct Signature {
     pub outputs: Vec<(String, TensorId)>,
 }
 
+/// How inputs and outputs lie in the file of another format that a model was converted from:
+/// dimension `i` of a tensor here is dimension `order[i]` there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceOrder {
+    /// By input, a permutation of its dimensions.
+    pub inputs: Vec<Vec<usize>>,
+    /// By output, likewise.
+    pub outputs: Vec<Vec<usize>>,
+}
+
 /// A whole model. A `Model` that a reader returns has been validated: every id is in range, the
 /// nodes stand in an order in which each operand is an input, a constant or an earlier result, no
 /// tensor is written twice, sizes fit `usize`, constants have the size that their shape says.
@@ -43,6 +53,8 @@ pub struct Model {
     pub signatures: Vec<Signature>,
     /// TFLite Model Metadata, where the file has it.
     pub metadata: Option<Metadata>,
+    /// The order in which callers give and get tensors, where it is that of another file.
+    pub source_order: Option<SourceOrder>,
 }
 
 impl Model {

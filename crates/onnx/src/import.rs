@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use achado_model::{Bytes, DataType, Error, Model, Quantization, Result, TensorId};
+use achado_model::{
+    Bytes, DataType, Error, Model, Operator, Quantization, Result, SourceOrder, TensorId,
+};
 
 use crate::constant::Constant;
 use crate::lower::dynamic::Dynamic;
@@ -13,9 +15,6 @@ use crate::proto::{Graph, ModelProto};
 use crate::site::Site;
 use crate::view::View;
 use crate::{ImportOptions, builder::Builder, fold, limits::Budget, lower};
-
-/// ONNX's own operators, from version to version.
-pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 7..=21;
 
 /// What a name of the graph stands for.
 #[derive(Clone, Debug)]
@@ -52,6 +51,7 @@ pub(crate) struct Importer<'a> {
     /// The nodes that read each name.
     consumers: BTreeMap<&'a str, Vec<usize>>,
     outputs: BTreeSet<&'a str>,
+    pub initializers: BTreeSet<&'a str>,
     /// Nodes that are dead, folded, or part of what another one became.
     done: Vec<bool>,
     patterns: BTreeMap<usize, Pattern<'a>>,
@@ -59,6 +59,8 @@ pub(crate) struct Importer<'a> {
     /// Quantised activations are stored as uint8 rather than int8: some weights need a zero point,
     /// which the model's int8 operators do not have.
     pub unsigned: bool,
+    /// How inputs and outputs lie in the model.
+    pub order: SourceOrder,
 }
 
 /// Imports a model.
@@ -74,19 +76,7 @@ pub(crate) fn import(file: &Bytes, options: &ImportOptions) -> Result<Model> {
         )
     })?;
     let opsets: BTreeMap<&str, i64> = proto.opsets.iter().copied().collect();
-    match opsets.get("") {
-        Some(version) if OPSETS.contains(version) => {}
-        Some(version) => {
-            return Err(Error::unsupported_operator(format!(
-                "the model has opset {version}; opsets {} to {} are supported: convert it with \
-                 onnx.version_converter",
-                OPSETS.start(),
-                OPSETS.end()
-            ))
-            .with("opset", *version as f64));
-        }
-        None => return Err(Error::format("the model does not say its opset")),
-    }
+    let opsets = with_own_opset(opsets, &proto)?;
     if graph.has_sparse_initializers {
         return Err(Error::unsupported_type("sparse initializers are not supported"));
     }
@@ -98,10 +88,33 @@ pub(crate) fn import(file: &Bytes, options: &ImportOptions) -> Result<Model> {
     importer.add_inputs(options)?;
     importer.lower()?;
     importer.add_outputs()?;
+    if options.keep_order {
+        importer.builder.model.source_order = Some(std::mem::take(&mut importer.order));
+    }
     let mut model = achado_model::prune(importer.builder.model);
     model.description = describe(&proto);
     model.validate()?;
     Ok(model)
+}
+
+/// The versions of operators, with that of ONNX's own: files of the first versions do not say it.
+/// Whatever its number is, operators are judged one by one.
+fn with_own_opset<'a>(
+    mut opsets: BTreeMap<&'a str, i64>,
+    proto: &ModelProto<'_>,
+) -> Result<BTreeMap<&'a str, i64>> {
+    match opsets.get("") {
+        Some(1..) => {}
+        None if proto.ir_version < 3 || !opsets.is_empty() => {
+            opsets.insert("", 1);
+        }
+        Some(other) => {
+            return Err(Error::format(format!("the model has opset {other}, which there is not"))
+                .with("opset", *other as f64));
+        }
+        None => return Err(Error::format("the model does not say its opset")),
+    }
+    Ok(opsets)
 }
 
 fn describe(proto: &ModelProto<'_>) -> String {
@@ -135,6 +148,7 @@ impl<'a> Importer<'a> {
         }
         // What no output needs is not even looked at.
         let outputs: BTreeSet<&str> = graph.outputs.iter().map(|output| output.name).collect();
+        let initializers = graph.initializers.iter().map(|tensor| tensor.name).collect();
         let mut done = vec![true; graph.nodes.len()];
         let mut queue: Vec<&str> = outputs.iter().copied().collect();
         while let Some(name) = queue.pop() {
@@ -153,10 +167,12 @@ impl<'a> Importer<'a> {
             values: BTreeMap::new(),
             consumers,
             outputs,
+            initializers,
             done,
             patterns: BTreeMap::new(),
             builder: Builder::new(budget),
             unsigned: false,
+            order: SourceOrder::default(),
         })
     }
 
@@ -258,10 +274,11 @@ impl<'a> Importer<'a> {
                 ))
                 .with("tensor", info.name));
             };
-            let tensor = match value {
-                Value::Constant(constant) => {
-                    self.builder.add_real_or_integers(info.name, &constant)?
-                }
+            let (tensor, order) = match value {
+                Value::Constant(constant) => (
+                    self.builder.add_real_or_integers(info.name, &constant)?,
+                    (0..constant.shape.len()).collect(),
+                ),
                 Value::Tensor(value) => {
                     let view = self.as_onnx(&value)?;
                     // Pictures stay in the model's order, everything else is in ONNX's.
@@ -269,7 +286,7 @@ impl<'a> Importer<'a> {
                         Some(order) if order == [0, 2, 3, 1] => order,
                         _ => (0..view.rank()).collect(),
                     };
-                    self.builder.in_order(&view, &order)?
+                    (self.builder.in_order(&view, &order)?, order)
                 }
                 Value::Dynamic(_) => {
                     return Err(Error::unsupported_operator(format!(
@@ -278,8 +295,9 @@ impl<'a> Importer<'a> {
                     )));
                 }
             };
-            self.builder.model.tensors[tensor.0].name = info.name.to_owned();
+            let tensor = self.builder.output(tensor, info.name)?;
             self.builder.model.outputs.push(tensor);
+            self.order.outputs.push(order);
             signature.push((info.name.to_owned(), tensor));
         }
         if let Some(first) = self.builder.model.signatures.first_mut() {
@@ -311,11 +329,6 @@ impl<'a> Importer<'a> {
     /// The live nodes that read a name.
     pub fn readers(&self, name: &str) -> &[usize] {
         self.consumers.get(name).map_or(&[], Vec::as_slice)
-    }
-
-    pub fn is_read(&self, name: &str) -> bool {
-        self.outputs.contains(name)
-            || self.readers(name).iter().any(|&reader| !self.is_done(reader))
     }
 
     /// Whether a name is a result of the model.
@@ -467,6 +480,18 @@ impl<'a> Importer<'a> {
 }
 
 impl Builder {
+    /// A tensor as an output of a name of its own: a copy where it is an input, or an output of
+    /// another name.
+    fn output(&mut self, tensor: TensorId, name: &str) -> Result<TensorId> {
+        if !self.model.inputs.contains(&tensor) && !self.model.outputs.contains(&tensor) {
+            name.clone_into(&mut self.model.tensors[tensor.0].name);
+            return Ok(tensor);
+        }
+        let shape = self.shape(tensor).to_vec();
+        let new_shape = shape.iter().map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect();
+        self.emit_like(Operator::Reshape { new_shape }, &[tensor], name, &shape)
+    }
+
     /// A constant as ONNX sees it: float32, or integers.
     pub fn add_real_or_integers(&mut self, name: &str, constant: &Constant) -> Result<TensorId> {
         if constant.is_real() {

@@ -15,7 +15,7 @@ impl<'a> Importer<'a> {
     pub fn add_inputs(&mut self, options: &ImportOptions) -> Result<()> {
         let graph = self.graph;
         let is_input = |name: &str| {
-            !self.values.contains_key(name) && graph.inputs.iter().any(|info| info.name == name)
+            !self.initializers.contains(name) && graph.inputs.iter().any(|info| info.name == name)
         };
         check_names(
             options,
@@ -24,7 +24,7 @@ impl<'a> Importer<'a> {
         let mut signature = Vec::new();
         for info in &graph.inputs {
             // Old files name their initializers among the inputs.
-            if self.values.contains_key(info.name) || !self.is_read(info.name) {
+            if self.initializers.contains(info.name) {
                 continue;
             }
             let dims = input_dims(info, options)?;
@@ -32,6 +32,7 @@ impl<'a> Importer<'a> {
                 1 | 10 | 11 | 16 => DataType::Float32,
                 2 => DataType::UInt8,
                 3 => DataType::Int8,
+                5 => DataType::Int16,
                 6 => DataType::Int32,
                 7 => DataType::Int64,
                 9 => DataType::Bool,
@@ -56,6 +57,7 @@ impl<'a> Importer<'a> {
             signature.push((info.name.to_owned(), tensor));
             let view = View::new(tensor, &shape, &order);
             self.values.insert(info.name, Value::Tensor(TensorValue { view, dtype }));
+            self.order.inputs.push(order);
         }
         self.builder.model.signatures = vec![Signature {
             key: "serving_default".to_owned(),
@@ -166,7 +168,6 @@ pub(crate) fn input_dims(info: &ValueInfo<'_>, options: &ImportOptions) -> Resul
         dims.push(match *dim {
             Dim::Known(size) => usize::try_from(size)
                 .ok()
-                .filter(|&size| size > 0)
                 .ok_or_else(|| error(format!("has a dimension of {size}")))?,
             Dim::Open(_) if at == 0 => 1,
             Dim::Open(open) => {

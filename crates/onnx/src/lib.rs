@@ -39,12 +39,15 @@ pub struct ImportOptions {
     pub preprocessing: Option<Preprocessing>,
     /// Names of the classes of the first output, by index: go into the model's metadata.
     pub labels: Option<Vec<String>>,
+    /// Note in the model how its inputs and outputs lie in the ONNX file, so that achado gives and
+    /// takes them in that order. Other runtimes read no such note.
+    pub keep_order: bool,
 }
 
 /// Imports an ONNX file.
 ///
 /// Pictures, of `[n, c, h, w]` in ONNX, are `[n, h, w, c]` in the model, inputs and outputs
-/// included. Whatever the bytes are, this returns: it allocates at most
+/// included: [`Model::source_order`] says which, with [`ImportOptions::keep_order`]. Whatever the bytes are, this returns: it allocates at most
 /// [`limits::IMPORT_BUDGET_BASE_BYTES`] + [`limits::IMPORT_BUDGET_PER_BYTE`] × the file's length
 /// beside the file.
 ///

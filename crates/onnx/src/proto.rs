@@ -10,6 +10,8 @@ use crate::protobuf::{Span, Wire};
 /// `ModelProto`.
 #[derive(Debug, Default)]
 pub(crate) struct ModelProto<'a> {
+    /// 0 where the file does not say it.
+    pub ir_version: i64,
     pub producer: &'a str,
     /// Pairs of a domain and its version; "" is ONNX's own.
     pub opsets: Vec<(&'a str, i64)>,
@@ -117,6 +119,7 @@ impl<'a> ModelProto<'a> {
         let mut model = Self::default();
         for field in (Span { bytes: file, start: 0 }).fields() {
             match field? {
+                (1, Wire::Varint(version)) => model.ir_version = signed(version),
                 (2, Wire::Span(text)) => model.producer = text.text()?,
                 (7, Wire::Span(graph)) => model.graph = Some(Graph::read(graph, budget)?),
                 (8, Wire::Span(opset)) => {

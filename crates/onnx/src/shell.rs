@@ -57,6 +57,12 @@ impl Conversion {
         self.options.labels = Some(labels);
     }
 
+    /// Lets achado give and take tensors in the order of the ONNX file's dimensions.
+    #[wasm_bindgen(js_name = keepOrder)]
+    pub fn keep_order(&mut self) {
+        self.options.keep_order = true;
+    }
+
     /// The bytes of the `.tflite` file.
     ///
     /// # Errors

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use achado_engine::{OperatorProfile, Session, SessionOptions};
 use achado_model::{
-    Bytes, Error, ErrorCode, Metadata, Model, Operator, Result, Tensor, TensorId, tflite,
+    Bytes, Error, ErrorCode, Metadata, Model, Operator, Result, SourceOrder, Tensor, TensorId,
+    tflite,
 };
 
 use crate::embed::{EmbedOptions, Embedding, embedding, none};
 use crate::ends::{OutputEnd, output_ends};
+use crate::file_order::FileOrder;
 use crate::frame::FrameOptions;
 use crate::metadata::{ModelMetadata, tensor_name};
 use crate::options::{ImageModelOptions, ScoreActivation, invalid};
@@ -33,6 +35,7 @@ pub struct ImageModel<R = Session> {
     /// Which input takes the picture, and how; or why none does.
     picture: Result<(usize, Preprocessor)>,
     metadata: ModelMetadata,
+    order: FileOrder,
 }
 
 impl ImageModel {
@@ -70,6 +73,7 @@ impl ImageModel {
         let mut model = read(size > 1)?;
         let file = model.metadata.take();
         let description = std::mem::take(&mut model.description);
+        let order = model.source_order.take();
         let shapes = input_shapes(&model, file.as_ref(), &options.input_shapes)?;
         let ends = output_ends(&model);
         let features = add_features(&mut model, &ends);
@@ -89,6 +93,9 @@ impl ImageModel {
             }
         };
         let mut made = Self::over(session, ends, file, &description, options)?;
+        if let Some(order) = order {
+            made.keep_order(&order);
+        }
         made.features = features;
         made.batch = batch;
         made.batch_refusal = batch_refusal;
@@ -134,7 +141,23 @@ impl<R: Runner> ImageModel<R> {
         metadata.picture_input = picture.as_ref().ok().map(|(input, _)| *input);
         let features = vec![None; ends.len()];
         let (batch, batch_refusal) = (None, None);
-        Ok(Self { session, batch, batch_refusal, file, ends, features, picture, metadata })
+        let order = FileOrder::default();
+        Ok(Self { session, batch, batch_refusal, file, ends, features, picture, metadata, order })
+    }
+
+    /// Gives and takes tensors in the order of the file that the model was converted from.
+    fn keep_order(&mut self, order: &SourceOrder) {
+        let order = FileOrder::new(order, self.session.inputs(), self.outputs());
+        let sides = [
+            (order.inputs(), &mut self.metadata.inputs),
+            (order.outputs(), &mut self.metadata.outputs),
+        ];
+        for (tensors, infos) in sides {
+            for (tensor, info) in tensors.iter().flatten().zip(infos) {
+                info.reshape(tensor);
+            }
+        }
+        self.order = order;
     }
 
     /// Prepares pictures in another way from now on.
@@ -167,6 +190,7 @@ impl<R: Runner> ImageModel<R> {
         let (input, preprocessor) = self.picture.as_mut().map_err(|error| error.clone())?;
         preprocessor.run(picture, frame, self.session.picture_bytes_mut(*input)?)?;
         self.session.take_picture(*input);
+        self.order.forget(*input);
         Ok(())
     }
 
@@ -175,23 +199,33 @@ impl<R: Runner> ImageModel<R> {
     /// # Errors
     /// Those of [`Session::run`].
     pub fn run(&mut self) -> Result<()> {
-        self.session.run()
+        self.order.put_inputs(&mut self.session)?;
+        self.session.run()?;
+        self.order.take_outputs(&self.session)
     }
 
-    /// The elements of input `index`, little-endian.
+    /// The elements of input `index`, little-endian, in the order of its shape in
+    /// [`ModelMetadata::inputs`].
     ///
     /// # Errors
     /// `INVALID_INPUT` where there is no such input.
     pub fn input_bytes_mut(&mut self, index: usize) -> Result<&mut [u8]> {
-        self.session.input_bytes_mut(index)
+        match self.order.input_bytes_mut(index) {
+            Some(bytes) => Ok(bytes),
+            None => self.session.input_bytes_mut(index),
+        }
     }
 
-    /// The elements of output `index` of the last run, little-endian.
+    /// The elements of output `index` of the last run, little-endian, in the order of its shape in
+    /// [`ModelMetadata::outputs`].
     ///
     /// # Errors
     /// `INVALID_INPUT` where there is no such output.
     pub fn output_bytes(&self, index: usize) -> Result<&[u8]> {
-        self.session.output_bytes(index)
+        match self.order.output_bytes(index) {
+            Some(bytes) => Ok(bytes),
+            None => self.session.output_bytes(index),
+        }
     }
 
     /// Times each operator on the inputs as they are. `clock` gives milliseconds from any start.
@@ -203,6 +237,7 @@ impl<R: Runner> ImageModel<R> {
         runs: usize,
         clock: &dyn Fn() -> f64,
     ) -> Result<Vec<OperatorProfile>> {
+        self.order.put_inputs(&mut self.session)?;
         self.session.profile(runs, clock)
     }
 

@@ -9,6 +9,7 @@ mod classifier;
 mod classify;
 mod embed;
 mod ends;
+mod file_order;
 mod frame;
 mod heads;
 mod image_model;

@@ -63,6 +63,21 @@ pub struct HeadInfo {
     pub activation: ScoreActivation,
 }
 
+impl TensorInfo {
+    /// Takes the shape of another tensor with the same elements.
+    pub(crate) fn reshape(&mut self, tensor: &Tensor) {
+        self.shape = tensor.shape.clone();
+        self.shape_signature = signature(tensor);
+    }
+}
+
+/// The shape with `None` where the file leaves a dimension to the caller.
+fn signature(tensor: &Tensor) -> Vec<Option<usize>> {
+    let is_open = |axis: usize| tensor.dynamic.get(axis) == Some(&true);
+    let shape = tensor.shape.iter().enumerate();
+    shape.map(|(axis, &size)| (!is_open(axis)).then_some(size)).collect()
+}
+
 impl ModelMetadata {
     /// Puts together a model's tensors and what its file says. `description` is the graph's own,
     /// used where the metadata has none.
@@ -108,17 +123,11 @@ fn infos(tensors: &[Tensor], described: &[TensorMetadata]) -> Vec<TensorInfo> {
             count += 1;
             unique = format!("{name} #{count}");
         }
-        let is_open = |axis: usize| tensor.dynamic.get(axis) == Some(&true);
         infos.push(TensorInfo {
             name: unique,
             dtype: tensor.dtype,
             shape: tensor.shape.clone(),
-            shape_signature: tensor
-                .shape
-                .iter()
-                .enumerate()
-                .map(|(axis, &size)| (!is_open(axis)).then_some(size))
-                .collect(),
+            shape_signature: signature(tensor),
             quantization: tensor.quantization.clone(),
         });
     }

@@ -65,6 +65,7 @@ fn colours() -> Model {
             }],
             ..Default::default()
         }),
+        source_order: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod operators;
 mod reader;
 mod schema;
 mod sniff;
+mod source_order;
 mod sparsity;
 mod tensors;
 mod writer;

@@ -2,13 +2,15 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::operators::{self, Attributes};
-use super::{builtin, schema};
+use super::{builtin, schema, source_order};
 use crate::flatbuffer::{Buffer, Reference, Table, Vector};
 use crate::limits::{Budget, MAX_NODES, MAX_OPERANDS, MAX_RANK, MAX_TENSORS};
 use crate::{
-    Bytes, Error, Metadata, Model, Node, Operator, Result, Signature, Tensor, TensorId, metadata,
+    Bytes, Error, Metadata, Model, Node, Operator, Result, Signature, SourceOrder, Tensor,
+    TensorId, metadata,
 };
 
 /// Characters of a name that a message shows.
@@ -102,6 +104,7 @@ impl<'a> Reader<'a> {
         self.give_empty_constants(&mut model)?;
         model.signatures = self.signatures()?;
         model.metadata = self.metadata(&model)?;
+        model.source_order = self.source_order(&model)?;
         Ok(model)
     }
 
@@ -282,19 +285,32 @@ impl<'a> Reader<'a> {
     }
 
     fn metadata(&mut self, model: &Model) -> Result<Option<Metadata>> {
+        let Some(range) = self.metadata_entry(schema::METADATA_NAME)? else { return Ok(None) };
+        let ends = [model.inputs.len(), model.outputs.len()];
+        metadata::read(self.file, range, ends, &mut self.budget).map(Some)
+    }
+
+    fn source_order(&mut self, model: &Model) -> Result<Option<SourceOrder>> {
+        let Some(range) = self.metadata_entry(schema::SOURCE_ORDER_NAME)? else {
+            return Ok(None);
+        };
+        let bytes = self.file.get(range).unwrap_or_default();
+        source_order::read(bytes, model, &mut self.budget).map(Some)
+    }
+
+    /// Where the bytes of a named metadata entry are, if there is one.
+    fn metadata_entry(&self, wanted: &str) -> Result<Option<Range<usize>>> {
         let entries = self.root.tables(schema::model::METADATA, "the list of metadata")?;
         for entry in entries.iter() {
             let entry = entry?;
             let name = entry.vector::<u8>(schema::metadata::NAME, "the name of metadata")?;
-            if name.bytes() != schema::METADATA_NAME.as_bytes() {
+            if name.bytes() != wanted.as_bytes() {
                 continue;
             }
             let buffer = entry.scalar(schema::metadata::BUFFER, 0u32)?;
-            let Some(range) = self.buffer(buffer, &|| "the metadata".to_owned())? else {
-                continue;
-            };
-            let ends = [model.inputs.len(), model.outputs.len()];
-            return metadata::read(self.file, range, ends, &mut self.budget).map(Some);
+            if let Some(range) = self.buffer(buffer, &|| format!("metadata {wanted:?}"))? {
+                return Ok(Some(range));
+            }
         }
         Ok(None)
     }

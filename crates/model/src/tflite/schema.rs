@@ -7,6 +7,8 @@ pub(crate) const IDENTIFIER: &[u8; 4] = b"TFL3";
 pub(crate) const VERSION: u32 = 3;
 /// The name of the metadata entry that holds TFLite Model Metadata.
 pub(crate) const METADATA_NAME: &str = "TFLITE_METADATA";
+/// The name of the metadata entry that holds a [`crate::SourceOrder`].
+pub(crate) const SOURCE_ORDER_NAME: &str = "ACHADO_SOURCE_ORDER";
 
 pub(crate) mod model {
     pub const VERSION: u16 = 0;

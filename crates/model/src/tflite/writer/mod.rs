@@ -9,7 +9,7 @@ mod versions;
 use std::collections::BTreeMap;
 
 use self::operators::Encoded;
-use super::{builtin, schema};
+use super::{builtin, schema, source_order};
 use crate::flatbuffer_writer::{Table, write as write_flatbuffer};
 use crate::{Error, Model, Node, Quantization, Result, Tensor, TensorId, metadata};
 
@@ -35,6 +35,10 @@ struct Writer<'a> {
 /// A count or an index as the schema stores it.
 fn index(value: usize) -> Result<i32> {
     i32::try_from(value).map_err(|_| Error::format(format!("{value} does not fit 32 bits")))
+}
+
+fn metadata_entry(name: &'static str, buffer: u32) -> Table<'static> {
+    Table::default().text(schema::metadata::NAME, name).scalar(schema::metadata::BUFFER, buffer)
 }
 
 fn indices(ids: &[TensorId]) -> Result<Vec<i32>> {
@@ -63,13 +67,18 @@ impl<'a> Writer<'a> {
             .tables(schema::model::SUBGRAPHS, vec![graph])
             .text(schema::model::DESCRIPTION, &*model.description);
         let mut files = metadata::Files::default();
+        let mut entries = Vec::new();
+        if let Some(order) = &model.source_order {
+            let buffer = self.buffer(source_order::write(order)?)?;
+            entries.push(metadata_entry(schema::SOURCE_ORDER_NAME, buffer));
+        }
         if let Some(metadata) = &model.metadata {
             let bytes = metadata::write(metadata, &mut files)?;
             let buffer = self.buffer(bytes)?;
-            let entry = Table::default()
-                .text(schema::metadata::NAME, schema::METADATA_NAME)
-                .scalar(schema::metadata::BUFFER, buffer);
-            root = root.tables(schema::model::METADATA, vec![entry]);
+            entries.push(metadata_entry(schema::METADATA_NAME, buffer));
+        }
+        if !entries.is_empty() {
+            root = root.tables(schema::model::METADATA, entries);
         }
         if !model.signatures.is_empty() {
             let signatures: Result<_> = (model.signatures.iter())
