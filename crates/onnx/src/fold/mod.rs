@@ -22,7 +22,6 @@ pub(crate) fn folds(site: &Site<'_>) -> bool {
             site.node.operator,
             "Constant"
                 | "Identity"
-                | "Dropout"
                 | "Cast"
                 | "Shape"
                 | "Size"
@@ -140,7 +139,7 @@ pub(crate) fn fold(
     let shape = |at: usize| folding.operand(at).map(|constant| constant.shape.clone());
     let result = match site.node.operator {
         "Constant" => constant(site, file, folding.budget)?,
-        "Identity" | "Dropout" => folding.operand(0)?.clone(),
+        "Identity" => folding.operand(0)?.clone(),
         "Cast" => cast(&mut folding)?,
         "Shape" => {
             let dims: Vec<i64> =

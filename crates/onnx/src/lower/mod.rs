@@ -13,6 +13,7 @@ mod qoperator;
 pub(crate) mod quantized;
 mod reduce;
 mod resize;
+mod sampling;
 mod select;
 mod tail;
 mod window;
@@ -117,7 +118,8 @@ fn lower_own<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
         "LRN" => normalization::local_response(importer, site),
         "LpNormalization" => normalization::lp(importer, site),
 
-        "Identity" | "Dropout" => movement::identity(importer, site),
+        "Identity" => movement::identity(importer, site),
+        "Dropout" => movement::dropout(importer, site),
         "Cast" => movement::cast(importer, site),
         "Transpose" => movement::transpose(importer, site),
         "Reshape" => movement::reshape(importer, site),

@@ -4,24 +4,42 @@
 use achado_model::{Activation, DataType, Operator, Result};
 
 use super::quantized::Output;
+use crate::constant::{Constant, elements};
 use crate::fold::shapes;
 use crate::import::{Importer, TensorValue, Value};
 use crate::site::Site;
 use crate::view::View;
 
-/// Identity, and Dropout as it is when nothing is trained.
+/// Identity.
 pub(super) fn identity<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    if site
-        .node
-        .outputs
-        .get(1)
-        .is_some_and(|name| importer.is_output(name) || !importer.readers(name).is_empty())
-    {
-        return Err(site.unsupported("the mask of a Dropout is not supported"));
-    }
     let value = importer.input(site, 0)?;
     importer.bind(site.output_name(0)?, value);
     Ok(())
+}
+
+/// Dropout, as it is when nothing is trained: the mask keeps all elements.
+pub(super) fn dropout<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let number = |at: usize| -> Result<Option<f32>> {
+        Ok(importer.optional_constant(site, at)?.and_then(|constant| constant.scalar()))
+    };
+    let ratio = number(1)?.unwrap_or(site.float("ratio", 0.5)?);
+    if number(2)?.is_some_and(|training| training != 0.0) && ratio != 0.0 {
+        return Err(site.unsupported("training, which drops elements at random, is not supported"));
+    }
+    if let Ok(mask) = site.output_name(1)
+        && (importer.is_output(mask) || !importer.readers(mask).is_empty())
+    {
+        let dims = importer.input_dims(site)?;
+        let count = elements(&dims)?;
+        importer.builder.budget.take(count, 1)?;
+        // The first versions have a mask of the operand's type.
+        let all = match site.opset {
+            10.. => Constant::new(DataType::Bool, dims, vec![1; count]),
+            _ => Constant::from_floats(dims, &vec![1.0; count]),
+        };
+        importer.bind(mask, Importer::known(all));
+    }
+    identity(importer, site)
 }
 
 /// Cast. Floats are one type here.
