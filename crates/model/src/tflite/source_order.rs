@@ -69,7 +69,7 @@ mod tests {
     fn an_order_comes_back_and_must_fit() {
         let order = SourceOrder { inputs: vec![vec![0, 2, 3, 1]], outputs: vec![vec![0, 1, 2, 3]] };
         let bytes = write(&order).unwrap();
-        let mut read_as = |bytes: &[u8], shape: &[usize]| {
+        let read_as = |bytes: &[u8], shape: &[usize]| {
             read(bytes, &model(shape), &mut Budget::for_file(bytes.len()))
         };
         assert_eq!(read_as(&bytes, &[1, 4, 5, 3]), Ok(order));
