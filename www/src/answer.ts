@@ -69,9 +69,13 @@ function languageOf(category: Category): string | undefined {
   return model?.origin === "package" && model.options.labels === undefined ? "en" : "";
 }
 
-/** Whether scores can be read as probabilities. */
+/** Whether scores can be read as probabilities: by their range, and by what the model says. */
 export function areProbabilities(best: readonly Category[]): boolean {
-  return best.every(({ score }) => score >= 0 && score <= 1);
+  if (!best.every(({ score }) => score >= 0 && score <= 1)) return false;
+  const model = inUse();
+  const [head] = model?.classifier.metadata.heads ?? [];
+  // Numbers without names and without a softmax are a vector, however small they are.
+  return head?.activation !== "none" || head.labels > 0 || model?.options.activation !== undefined;
 }
 
 /** Scores that are probabilities in per cent, others as they are. */

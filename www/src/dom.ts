@@ -20,9 +20,9 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 }
 
 /** Brings an element into the window if it is not in it, without motion where that is asked for. */
-export function bringIntoView(target: Element): void {
+export function bringIntoView(target: Element, block: "nearest" | "center" = "nearest"): void {
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  target.scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
+  target.scrollIntoView({ block, behavior: still ? "auto" : "smooth" });
 }
 
 /** Saves bytes or text as a file of the visitor's. */

@@ -239,7 +239,7 @@ async function takeFiles(files: File[]): Promise<void> {
   }
   const [first] = pictures;
   if (!first) return;
-  await look(first, first.name, pictures.length === 1);
+  await look(first, first.name, pictures.length === 1 && !model);
   if (pictures.length > 1) await lookAtMany(pictures);
 }
 

@@ -243,7 +243,7 @@ export function askForPreprocess(name: string): void {
   setText(ask, "askPreprocess", { name });
   ask.hidden = false;
   preprocess.focus({ preventScroll: true });
-  bringIntoView(ask);
+  bringIntoView(preprocess, "center");
 }
 
 /** Says why a model did not open, beside the button that was pressed. */
