@@ -180,6 +180,7 @@ async function run(): Promise<void> {
     showStatus = () => {
       status.textContent = text("benchDone");
     };
+    void keepForOffline([], "measured");
   } catch (error) {
     showStatus = () => {
       status.textContent = isAbort(error)

@@ -405,5 +405,6 @@ showAbout();
 showCode();
 void use(PACKAGE_MODEL).then(async () => {
   if (!touched && inUse()) await lookAtSample(SAMPLES[0], false);
-  await keepForOffline();
+  // The form takes ONNX files: their converter is to be there, too.
+  await keepForOffline(["./achado/dist/onnx.wasm"]);
 });

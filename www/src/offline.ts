@@ -10,8 +10,9 @@ const update = element<HTMLButtonElement>("update");
  * among it. Called when the page has nothing else to do.
  *
  * @param further Files that have not been asked for and will be.
+ * @param what A word for what is kept then
  */
-export async function keepForOffline(further: string[] = []): Promise<void> {
+export async function keepForOffline(further: string[] = [], what = "page"): Promise<void> {
   if (!("serviceWorker" in navigator) || !isSecureContext) return;
   try {
     const registration = await navigator.serviceWorker.register("./sw.js", { scope: "./" });
@@ -30,6 +31,7 @@ export async function keepForOffline(further: string[] = []): Promise<void> {
     if (answer.error === undefined) {
       state.hidden = false;
       state.dataset.ready = "true";
+      state.dataset.kept = what;
       setText(state, "offlineReady");
     }
   } catch {
@@ -45,7 +47,11 @@ function ask(worker: ServiceWorker, message: unknown): Promise<{ kept?: number; 
   });
 }
 
+let watching = false;
+
 function watchForUpdates(registration: ServiceWorkerRegistration): void {
+  if (watching) return;
+  watching = true;
   const offer = () => {
     if (registration.waiting && navigator.serviceWorker.controller) update.hidden = false;
   };
