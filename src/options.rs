@@ -80,12 +80,22 @@ pub fn preprocess(options: &Fields<'_>) -> Result<Preprocess> {
             &[
                 ("stretch", Fit::Stretch),
                 ("centerCrop", Fit::CenterCrop),
+                ("cover", Fit::CenterCrop),
                 ("contain", Fit::Contain),
+                ("letterbox", Fit::Contain),
             ],
         )?,
         resize: fields.choice(
             "resize",
-            &[("bilinear", Resize::Bilinear), ("nearest", Resize::Nearest), ("area", Resize::Area)],
+            &[
+                ("bilinear", Resize::Bilinear),
+                ("bilinear-tf", Resize::BilinearTf),
+                ("bicubic", Resize::Bicubic),
+                ("lanczos", Resize::Lanczos),
+                ("area", Resize::Area),
+                ("box", Resize::Box),
+                ("nearest", Resize::Nearest),
+            ],
         )?,
         mean: fields.numbers("mean")?,
         std: fields.numbers("std")?,
@@ -94,7 +104,17 @@ pub fn preprocess(options: &Fields<'_>) -> Result<Preprocess> {
             &[("RGB", Channels::Rgb), ("BGR", Channels::Bgr), ("GRAY", Channels::Gray)],
         )?,
         crop_fraction: fields.number("cropFraction")?.map(|fraction| fraction as f32),
+        // Negative numbers are refused as 0 is: no input is so small.
+        short_side: integer(&fields, "shortSide")?.map(|side| side.try_into().unwrap_or(0)),
+        pad_color: color(&fields, "padColor")?,
+        background: color(&fields, "background")?,
     })
+}
+
+/// Red, green and blue, which `js/presets.ts` has checked.
+fn color(fields: &Fields<'_>, name: &str) -> Result<Option<[u8; 3]>> {
+    let Some(list) = fields.counts(name)? else { return Ok(None) };
+    Ok(<[usize; 3]>::try_from(list).ok().map(|color| color.map(|byte| byte.min(255) as u8)))
 }
 
 /// `FrameGeometry` of `js/engine.ts`.

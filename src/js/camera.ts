@@ -1,20 +1,17 @@
 // The camera, opened and closed.
 import { AchadoError, abortable } from "./errors.js";
+import { checkCall } from "./options.js";
 import { play } from "./stream.js";
 import type { Camera, CameraOptions } from "./types.js";
 
 /**
  * Asks for the camera and plays it into a video element.
  *
- * @throws {AchadoError} CAMERA_DENIED, with the browser's `reason` in `detail`
+ * @throws {AchadoError} INVALID_OPTION; CAMERA_DENIED, with the browser's `reason` in `detail`
  */
-export async function openCamera({
-  facingMode = "environment",
-  deviceId,
-  width,
-  height,
-  signal,
-}: CameraOptions = {}): Promise<Camera> {
+export async function openCamera(options: CameraOptions = {}): Promise<Camera> {
+  checkCall("camera", options);
+  const { facingMode = "environment", deviceId, width, height, signal } = options;
   signal?.throwIfAborted();
   const devices = globalThis.navigator?.mediaDevices;
   if (!devices) {

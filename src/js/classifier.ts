@@ -1,7 +1,7 @@
 // The classifier that users hold: a model whose outputs are scores.
 import type { Engine, Frame, FrameGeometry, ResultNumbers } from "./engine.js";
 import { LoadedModel } from "./image-model.js";
-import { checkOptions } from "./options.js";
+import { checkCall, checkOptions } from "./options.js";
 import { open, type Platform } from "./opening.js";
 import { checkStillThere } from "./pixels.js";
 import { readResults } from "./results.js";
@@ -31,6 +31,8 @@ export async function createOn(
 
 class Classifier extends LoadedModel implements ImageClassifier {
   async classify(image: ImageInput, options: FrameOptions = {}): Promise<ClassifierResult> {
+    this.checkOpen();
+    checkCall("frame", options);
     return this.#classify(image, options);
   }
 
@@ -39,6 +41,7 @@ class Classifier extends LoadedModel implements ImageClassifier {
     options: FrameOptions = {},
   ): Promise<ClassifierResult[]> {
     this.checkOpen();
+    checkCall("frame", options);
     const results: ClassifierResult[] = [];
     let waiting: ImageInput[] = [];
     for (const image of images) {
@@ -58,6 +61,7 @@ class Classifier extends LoadedModel implements ImageClassifier {
     options: StreamOptions = {},
   ): AsyncGenerator<ClassifierResult, void, void> {
     this.checkOpen();
+    checkCall("stream", options);
     const share = options.smoothing ?? 0;
     let restart = true;
     for await (const { image, timestampMs } of frames(source, options)) {

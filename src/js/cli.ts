@@ -3,7 +3,12 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { AchadoError, convertOnnx, createClassifier, defaultModel } from "./node.js";
-import type { ClassifierResult, ImageClassifier, Preprocess, PreprocessPreset } from "./types.js";
+import type {
+  ClassifierResult,
+  ImageClassifier,
+  PreprocessOptions,
+  PreprocessPreset,
+} from "./types.js";
 
 const HELP = `achado names what photos show, on this computer.
 
@@ -17,7 +22,9 @@ options:
   --model FILE     a .tflite or .onnx model: a path or URL (default: EfficientNet-Lite0, 1000 classes)
   --labels FILE    class names, one a line, in place of the model's own
   --preprocess P   how pixels become the model's input, if it does not say so itself:
-                   imagenet, caffe-bgr, unit (0..1) or symmetric (-1..1)
+                   raw (0..255), unit (0..1), symmetric (-1..1), imagenet, caffe-bgr; or what
+                   the training program does: keras, mediapipe, torchvision, timm, ultralytics,
+                   teachable-machine
   --mean M --std S the same in numbers, one or one a channel: (x - mean) / std, such as
                    --mean 127.5 --std 127.5 or --mean 104,117,123 --std 1
   --bgr            with --mean and --std: the model takes blue first
@@ -43,7 +50,7 @@ class UsageError extends Error {}
 /** What both commands need to know about a model. */
 interface ModelArguments {
   labels: string | undefined;
-  preprocess: Partial<Preprocess> | PreprocessPreset | undefined;
+  preprocess: PreprocessOptions | undefined;
   inputShapes: Record<string, number[]> | undefined;
 }
 

@@ -1,6 +1,7 @@
 // What runs a model, in this thread or in a worker, and the messages between the two.
 import type { WireError } from "./errors.js";
 import type { Conversion } from "./onnx.js";
+import type { CorePreprocess } from "./presets.js";
 import type { Names } from "./results.js";
 import type { WireTensor } from "./tensors.js";
 import type {
@@ -10,7 +11,6 @@ import type {
   LoadOptions,
   ModelOptions,
   OperatorProfile,
-  Preprocess,
   RawImage,
   Runtime,
   TensorData,
@@ -40,7 +40,7 @@ export type CoreOptions = Omit<ModelOptions, "labels" | "preprocess"> & {
   task?: Task;
   inputShapes?: LoadOptions["inputShapes"];
   batchSize?: number | undefined;
-  preprocess?: Partial<Preprocess> | undefined;
+  preprocess?: CorePreprocess | undefined;
   labels?: string[] | undefined;
   threads?: number;
 };

@@ -2,7 +2,7 @@
 import type { Engine, Frame, FrameGeometry, Task } from "./engine.js";
 import { abortable } from "./errors.js";
 import { readLabels } from "./fetching.js";
-import { checkOptions, checkRuns, coreOptions } from "./options.js";
+import { checkCall, checkOptions, checkRuns, coreOptions } from "./options.js";
 import { closed, type Opened, open, type Platform } from "./opening.js";
 import { checkStillThere } from "./pixels.js";
 import { ownTensors, readTensors } from "./tensors.js";
@@ -84,12 +84,13 @@ export class LoadedModel implements ImageModel {
 
   async run(
     tensors: Readonly<Record<string, TensorData>>,
-    { signal }: RunOptions = {},
+    options: RunOptions = {},
   ): Promise<Record<string, Tensor>> {
     this.checkOpen();
+    checkCall("run", options);
     // Copies: the caller may go on writing, and keeps what was given.
     const own = ownTensors(tensors);
-    return this.queue(signal, async (engine) => {
+    return this.queue(options.signal, async (engine) => {
       const given = readTensors(engine.metadata, own, false);
       return named(engine, await engine.run(given));
     });
@@ -100,6 +101,7 @@ export class LoadedModel implements ImageModel {
     options: RunImageOptions = {},
   ): Promise<Record<string, Tensor>> {
     this.checkOpen();
+    checkCall("runImage", options);
     const own = ownTensors(options.tensors ?? {});
     return this.withFrame(image, options, (engine, frame, geometry, use) => {
       // The core says why no input takes pictures.
@@ -122,6 +124,8 @@ export class LoadedModel implements ImageModel {
     image: ImageInput,
     options: EmbedOptions = {},
   ): Promise<Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>> {
+    this.checkOpen();
+    checkCall("embed", options);
     const { l2Normalize, quantize } = options;
     return this.withFrame(image, options, (engine, frame, geometry, use) => {
       use();

@@ -5,9 +5,9 @@ import { type Fetch, readLabels, readModel } from "./fetching.js";
 import { isOnnx } from "./kind.js";
 import { convertHere } from "./onnx-here.js";
 import { checkConversion } from "./options.js";
-import { preprocessOf } from "./presets.js";
+import { type CorePreprocess, preprocessOf } from "./presets.js";
 import { RemoteEngine } from "./remote.js";
-import type { ConvertOptions, Fallback, ModelSource, Preprocess } from "./types.js";
+import type { ConvertOptions, Fallback, ModelSource } from "./types.js";
 import { compileFile } from "./wasm.js";
 
 const WASM = new URL("./onnx.wasm", import.meta.url);
@@ -21,7 +21,7 @@ const MAX_KEPT = 8;
 export interface Conversion {
   /** By the input's name, in the order of the ONNX file's dimensions. */
   inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
-  preprocess?: Partial<Preprocess> | undefined;
+  preprocess?: CorePreprocess | undefined;
   labels?: readonly string[] | undefined;
   /** Whether achado is to give and take tensors in the order of the ONNX file's dimensions. */
   keepOrder?: true;

@@ -1,8 +1,20 @@
 // Checks of options that JavaScript callers, unlike TypeScript's, can get wrong.
 import type { CoreOptions, Task } from "./engine.js";
 import { AchadoError } from "./errors.js";
+import { checkNames, type Names, type NamesOf } from "./names.js";
 import { preprocessOf } from "./presets.js";
-import type { ClassifierOptions, ConvertOptions, LoadOptions } from "./types.js";
+import type {
+  CameraOptions,
+  ClassifierOptions,
+  ConvertOptions,
+  EmbedOptions,
+  FrameOptions,
+  LoadOptions,
+  Preprocess,
+  RunImageOptions,
+  RunOptions,
+  StreamOptions,
+} from "./types.js";
 
 /** A mistake in an option, named. */
 export function invalidOption(option: string, message: string): AchadoError {
@@ -15,37 +27,87 @@ const MAX_THREADS = 32;
 /** As the core has it. */
 const MAX_BATCH = 64;
 
-/** Options by name: a misspelt one would be silently without effect. */
-const LOADING = [
-  "model",
-  "integrity",
-  "worker",
-  "threads",
-  "wasm",
-  "warmup",
-  "inputShapes",
-  "onnxFallback",
-  "signal",
-  "onProgress",
-  "preprocess",
-] satisfies (keyof LoadOptions)[];
-
-const CLASSIFYING = [
-  "batchSize",
-  "labels",
-  "heads",
-  "activation",
-  "maxResults",
-  "scoreThreshold",
-  "displayNamesLocale",
-  "categoryAllowlist",
-  "categoryDenylist",
-] satisfies (keyof ClassifierOptions)[];
-
-const KNOWN: Record<Task, ReadonlySet<string>> = {
-  classifier: new Set([...LOADING, ...CLASSIFYING]),
-  tensors: new Set(LOADING),
+const PREPROCESS: NamesOf<Preprocess> = {
+  preset: 1,
+  fit: 1,
+  resize: 1,
+  mean: 1,
+  std: 1,
+  channels: 1,
+  cropFraction: 1,
+  shortSide: 1,
+  padColor: 1,
+  background: 1,
 };
+
+const LOADING: NamesOf<LoadOptions> = {
+  model: 1,
+  integrity: 1,
+  worker: 1,
+  threads: 1,
+  wasm: 1,
+  warmup: 1,
+  inputShapes: 1,
+  onnxFallback: 1,
+  signal: 1,
+  onProgress: 1,
+  preprocess: PREPROCESS,
+};
+
+const CLASSIFYING: NamesOf<ClassifierOptions> = {
+  ...LOADING,
+  batchSize: 1,
+  labels: 1,
+  heads: 1,
+  activation: 1,
+  maxResults: 1,
+  scoreThreshold: 1,
+  displayNamesLocale: 1,
+  categoryAllowlist: 1,
+  categoryDenylist: 1,
+};
+
+const KNOWN: Record<Task, Names> = { classifier: CLASSIFYING, tensors: LOADING };
+
+const FRAME: NamesOf<FrameOptions> = {
+  regionOfInterest: { left: 1, top: 1, right: 1, bottom: 1 },
+  rotationDegrees: 1,
+  mirror: 1,
+  signal: 1,
+};
+
+const RUN: NamesOf<RunOptions> = { signal: 1 };
+const RUN_IMAGE: NamesOf<RunImageOptions> = { ...FRAME, tensors: 1 };
+const EMBED: NamesOf<EmbedOptions> = { ...FRAME, l2Normalize: 1, quantize: 1 };
+const STREAM: NamesOf<StreamOptions> = { ...FRAME, maxFps: 1, smoothing: 1 };
+const CAMERA: NamesOf<CameraOptions> = {
+  facingMode: 1,
+  deviceId: 1,
+  width: 1,
+  height: 1,
+  signal: 1,
+};
+
+/** What each call takes beside its picture or tensors. */
+const CALLS = {
+  frame: FRAME,
+  run: RUN,
+  runImage: RUN_IMAGE,
+  embed: EMBED,
+  stream: STREAM,
+  camera: CAMERA,
+} satisfies Record<string, Names>;
+
+/**
+ * Refuses options of a call that have an unknown name; the core checks the values that it gets.
+ *
+ * @throws {AchadoError} INVALID_OPTION
+ */
+export function checkCall(call: keyof typeof CALLS, options: object | undefined): void {
+  if (options === null)
+    throw new AchadoError("INVALID_OPTION", "options: must be an object, is null");
+  checkNames(options, CALLS[call]);
+}
 
 /**
  * Refuses options of an unknown name or a wrong kind; the core checks the values that it gets.
@@ -56,12 +118,7 @@ export function checkOptions(options: ClassifierOptions, task: Task): void {
   if (typeof options !== "object" || options === null) {
     throw new AchadoError("INVALID_OPTION", "it needs an object of options");
   }
-  for (const name of Object.keys(options)) {
-    if (!KNOWN[task].has(name)) {
-      const names = [...KNOWN[task]].join(", ");
-      throw invalidOption(name, `there is no such option; there are ${names}`);
-    }
-  }
+  checkNames(options, KNOWN[task]);
   for (const name of ["worker", "warmup"] as const) {
     const value: unknown = options[name];
     if (value !== undefined && typeof value !== "boolean") {
@@ -113,8 +170,13 @@ function checkShapes(shapes: unknown): void {
   }
 }
 
-/** The options of a conversion, which are fewer. */
-const CONVERSION = ["labels", "preprocess", "inputShapes", "signal"];
+/** The options of a conversion, which are fewer: files hold no more of the preparation. */
+const CONVERSION: NamesOf<ConvertOptions> = {
+  labels: 1,
+  preprocess: { preset: 1, mean: 1, std: 1, channels: 1 },
+  inputShapes: 1,
+  signal: 1,
+};
 
 /**
  * Refuses options of a conversion that have an unknown name or a wrong kind.
@@ -122,11 +184,7 @@ const CONVERSION = ["labels", "preprocess", "inputShapes", "signal"];
  * @throws {AchadoError} INVALID_OPTION
  */
 export function checkConversion(options: ConvertOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!CONVERSION.includes(name)) {
-      throw invalidOption(name, `there is no such option; there are ${CONVERSION.join(", ")}`);
-    }
-  }
+  checkNames(options, CONVERSION);
   checkShapes(options.inputShapes);
   checkLabels(options.labels);
 }

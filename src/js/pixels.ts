@@ -2,6 +2,7 @@
 import type { Frame } from "./engine.js";
 import { AchadoError } from "./errors.js";
 import { kindOf } from "./kind.js";
+import { checkNames, type NamesOf } from "./names.js";
 import type { ImageInput, RawImage } from "./types.js";
 
 function invalid(message: string, detail: Record<string, unknown> = {}): AchadoError {
@@ -11,9 +12,18 @@ function invalid(message: string, detail: Record<string, unknown> = {}): AchadoE
 /** The longest side that is read, in pixels: larger canvases stay blank in some browsers. */
 const MAX_SIDE = 16_384;
 
+const RAW: NamesOf<RawImage> = { data: 1, width: 1, height: 1 };
+
 /** Whether something carries its pixels: `ImageData`, or an object like it. */
 export function isRawImage(image: unknown): image is RawImage {
-  return typeof image === "object" && image !== null && "data" in image && "width" in image;
+  if (typeof image !== "object" || image === null) return false;
+  return isPlain(image) || ("data" in image && "width" in image);
+}
+
+/** Whether an object has no class, in whichever realm it was made. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /**
@@ -21,7 +31,10 @@ export function isRawImage(image: unknown): image is RawImage {
  *
  * @throws {AchadoError} INVALID_INPUT
  */
-export function checkRawImage({ data, width, height }: RawImage): RawImage {
+export function checkRawImage(image: RawImage): RawImage {
+  // Objects of a class have fields of their own, such as those of `ImageData`.
+  if (isPlain(image)) checkNames(image, RAW, "field", "INVALID_INPUT", "picture.");
+  const { data, width, height } = image;
   if (!Number.isInteger(width) || !Number.isInteger(height) || width <= 0 || height <= 0) {
     throw invalid(`the picture is ${width}x${height} pixels; both sides must be above 0`, {
       width,

@@ -33,12 +33,22 @@ export type ImageInput =
   | Blob
   | Uint8Array;
 
-/** How a picture becomes the model's input. */
+/** How a picture becomes the model's input; docs/preprocessing.md says which training program needs what. */
 export interface Preprocess {
-  /** How the picture is fitted into the input: distorted (default), cut, or with borders. */
-  fit: "stretch" | "centerCrop" | "contain";
-  /** How its size is changed: `bilinear` (default) and `area` are antialiased. */
-  resize: "bilinear" | "nearest" | "area";
+  /** Where the fields come from that are not given here; a later preset goes over an earlier one. */
+  preset: PreprocessPreset | PreprocessPreset[];
+  /**
+   * How the picture is fitted into the input: distorted (`stretch`, default), cut (`centerCrop`,
+   * also called `cover`), or with borders (`contain`, also called `letterbox`).
+   */
+  fit: "stretch" | "centerCrop" | "cover" | "contain" | "letterbox";
+  /**
+   * How its size is changed. Antialiased, as Pillow does it and torchvision, which uses it:
+   * `bilinear` (default), `bicubic`, `lanczos`, `box`. `bilinear-tf` samples without antialiasing at
+   * half pixel centers, as TensorFlow, Keras, MediaPipe and OpenCV do. `area` is OpenCV's
+   * `INTER_AREA`, `nearest` Pillow's nearest pixel.
+   */
+  resize: "bilinear" | "bilinear-tf" | "bicubic" | "lanczos" | "area" | "box" | "nearest";
   /** Subtracted from pixel values 0..255: one number for all channels, or one each. */
   mean: number[];
   /** Then divided by: one number for all channels, or one each. */
@@ -46,22 +56,52 @@ export interface Preprocess {
   /** The order of the channels that the model was trained with. */
   channels: "RGB" | "BGR" | "GRAY";
   /**
-   * The centred part of the picture that is used, above 0 and up to 1. ImageNet models are usually
-   * measured with `centerCrop` and 0.875.
+   * The centered part of the picture that is used, above 0 and up to 1. With `centerCrop` as
+   * torchvision and timm evaluate: the short side is resized to the input's divided by it, rounded
+   * down, and the input is cut out of the middle at whole pixels.
    */
   cropFraction: number;
+  /** With `centerCrop`, in place of `cropFraction`: the short side, in pixels, before it is cut. */
+  shortSide: number;
+  /** What `contain` puts around the picture: black by default. */
+  padColor: Color;
+  /**
+   * What is seen through transparent pixels. Default: white, as on a page, for elements, canvases,
+   * bitmaps and `ImageData`; of files the color that is stored, as Pillow and TensorFlow take it.
+   */
+  background: Color;
 }
 
+/** `#rrggbb`, red, green and blue from 0 to 255, or one number for a gray. */
+export type Color =
+  "white" | "gray" | "black" | `#${string}` | readonly [number, number, number] | number;
+
 /**
- * Preparations by name: `imagenet` is torchvision's mean and deviation, `caffe-bgr` Caffe's means
- * with blue first, `unit` 0..1, `symmetric` -1..1.
+ * Preparations by name. Values alone: `raw` 0..255 as they are, `unit` 0..1, `symmetric` -1..1,
+ * `imagenet` torchvision's mean and deviation, `caffe-bgr` Caffe's means with blue first. What a
+ * training program does by default: `keras` and `mediapipe` (geometry; values as the file, its graph
+ * or a second preset says), `torchvision`, `timm`, `ultralytics`, `teachable-machine`.
  */
-export type PreprocessPreset = "imagenet" | "caffe-bgr" | "unit" | "symmetric";
+export type PreprocessPreset =
+  | "raw"
+  | "unit"
+  | "symmetric"
+  | "imagenet"
+  | "caffe-bgr"
+  | "keras"
+  | "mediapipe"
+  | "torchvision"
+  | "timm"
+  | "ultralytics"
+  | "teachable-machine";
+
+/** A preset, or fields, which may begin with one: `{ preset: "imagenet", fit: "centerCrop" }`. */
+export type PreprocessOptions = Partial<Preprocess> | PreprocessPreset;
 
 /** Options that change how pictures are prepared and answers are given. */
 export interface ModelOptions {
   /** Overrides what the model's metadata says. ONNX models have none: they need it. */
-  preprocess?: Partial<Preprocess> | PreprocessPreset | undefined;
+  preprocess?: PreprocessOptions | undefined;
   /**
    * Class names by index: a list, or the URL of a text file with one name a line. Of several heads
    * it is for the one that has as many classes.
@@ -150,7 +190,9 @@ export interface ConvertOptions {
   labels?: string[] | URL | string | undefined;
   /** How pixels become the input, for the model's metadata. */
   preprocess?:
-    Partial<Pick<Preprocess, "mean" | "std" | "channels">> | PreprocessPreset | undefined;
+    | Partial<Pick<Preprocess, "preset" | "mean" | "std" | "channels">>
+    | PreprocessPreset
+    | undefined;
   /** The shapes of inputs that the file leaves open, by name, in the file's order. */
   inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
   /** The promise rejects with the signal's reason, an AbortError by default. */

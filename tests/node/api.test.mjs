@@ -127,12 +127,9 @@ test("wrong options are named", async () => {
   await wrong({ maxResult: 5 }, /maxResult: there is no such option/);
   await wrong({ labels: ["one"] }, /labels: the model has 1000 classes, the list has 1/);
   await wrong({ labels: [1] }, /labels: must be a list of strings/);
-  await wrong(
-    { preprocess: { fit: "cover" } },
-    /preprocess.fit: must be "stretch" or .* is "cover"/,
-  );
+  await wrong({ preprocess: { fit: "fill" } }, /preprocess.fit: must be "stretch" or .* is "fill"/);
   await wrong({ preprocess: { std: [0] } }, /preprocess.std/);
-  await wrong({ preprocess: 3 }, /preprocess: must be an object/);
+  await wrong({ preprocess: 3 }, /preprocess: must be an object, is 3/);
   await wrong({ categoryAllowlist: "cat" }, /categoryAllowlist: must be an array of strings/);
   await wrong({ categoryAllowlist: ["no such thing"] }, /no such thing/);
   await wrong({ worker: "yes" }, /worker: must be true or false/);

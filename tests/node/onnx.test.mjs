@@ -108,7 +108,7 @@ test("nobody says how to normalise: METADATA_MISSING; a wrong name: INVALID_OPTI
   const error = await refused(createClassifier({ model }), "METADATA_MISSING", /preprocess/);
   assert.match(error.message, /mean/);
   const wrong = createClassifier({ model, preprocess: "imagnet" });
-  await refused(wrong, "INVALID_OPTION", /imagenet, caffe-bgr, unit, symmetric/);
+  await refused(wrong, "INVALID_OPTION", /raw, unit, symmetric, imagenet, caffe-bgr/);
 });
 
 test("what PyTorch exports is classified", async (t) => {

@@ -65,10 +65,12 @@ fn check(line: &str) {
         resize: Some(match resize {
             "bilinear" => Resize::Bilinear,
             "nearest" => Resize::Nearest,
-            "area" => Resize::Area,
+            "box" => Resize::Box,
+            "bicubic" => Resize::Bicubic,
+            "lanczos" => Resize::Lanczos,
             _ => panic!("bad fixture: {line}"),
         }),
-        crop_fraction: Some(crop.parse().unwrap()),
+        crop_fraction: (crop != "-").then(|| crop.parse().unwrap()),
         ..Default::default()
     };
     let frame =

@@ -12,9 +12,9 @@ use achado_model::metadata::Normalization;
 use achado_model::{Error, Result, Tensor};
 
 use crate::frame::FrameOptions;
-use crate::picture::{Picture, PixelFormat};
+use crate::picture::{MAX_SIDE, Picture, PixelFormat};
 pub use geometry::Fit;
-use geometry::{Placement, place};
+use geometry::{Fitting, Placement, place};
 pub use resample::Resize;
 use resample::{Axis, Rows, Scratch, resample};
 pub use stored::STORED_PREPROCESS;
@@ -59,9 +59,18 @@ pub struct Preprocess {
     pub std: Option<Vec<f32>>,
     /// The tensor's colours; default by its number of channels.
     pub channels: Option<Channels>,
-    /// The centred part of the picture that is used, above 0 and up to 1; default 1. ImageNet
-    /// models are usually measured with [`Fit::CenterCrop`] and 0.875.
+    /// The centred part of the picture that is used, above 0 and up to 1; default 1. With
+    /// [`Fit::CenterCrop`], also where it is 1, as timm evaluates: the short side is resized to the
+    /// tensor's divided by it, rounded down.
     pub crop_fraction: Option<f32>,
+    /// With [`Fit::CenterCrop`]: the short side in pixels before it is cut, as torchvision's
+    /// `Resize(R)`. Excludes `crop_fraction`.
+    pub short_side: Option<usize>,
+    /// Red, green and blue around the picture with [`Fit::Contain`]; default black.
+    pub pad_color: Option<[u8; 3]>,
+    /// Red, green and blue behind transparent pixels. Not of use to [`Preprocessor`], which takes
+    /// colours as they are stored: [`flatten`](crate::flatten) puts pictures on it.
+    pub background: Option<[u8; 3]>,
 }
 
 impl Preprocess {
@@ -77,6 +86,21 @@ impl Preprocess {
                 "cropFraction",
                 format!("must be above 0 and at most 1, is {fraction}"),
             ));
+        }
+        if self.short_side.is_some() {
+            if self.fit != Some(Fit::CenterCrop) {
+                let fit = self.fit.unwrap_or_default().name();
+                return Err(option(
+                    "shortSide",
+                    format!("is for fit \"centerCrop\", which cuts it; fit is \"{fit}\""),
+                ));
+            }
+            if self.crop_fraction.is_some() {
+                return Err(option(
+                    "shortSide",
+                    "says the same as cropFraction; give one of the two".into(),
+                ));
+            }
         }
         for (name, values) in [("mean", &self.mean), ("std", &self.std)] {
             let Some(values) = values else { continue };
@@ -114,9 +138,9 @@ pub struct Preprocessor {
     height: usize,
     channels: Channels,
     depth: usize,
-    fit: Fit,
+    fit: Fitting,
     resize: Resize,
-    crop_fraction: f32,
+    pad_color: [u8; 3],
     table: Table,
     planned: Option<(usize, usize, FrameOptions, Placement)>,
     x: Axis,
@@ -162,6 +186,17 @@ impl Preprocessor {
                 ));
             }
         }
+        if let Some(side) = options.short_side
+            && !(height.max(width)..=MAX_SIDE).contains(&side)
+        {
+            return Err(option(
+                "shortSide",
+                format!(
+                    "must be from {}, the input's longer side, to {MAX_SIDE}; is {side}",
+                    height.max(width)
+                ),
+            ));
+        }
         let caller = options.mean.is_some() || options.std.is_some();
         let overridden = options.mean.is_some() && options.std.is_some();
         let metadata = match metadata {
@@ -189,9 +224,14 @@ impl Preprocessor {
             height,
             channels,
             depth,
-            fit: options.fit.unwrap_or_default(),
+            fit: Fitting {
+                fit: options.fit.unwrap_or_default(),
+                crop_fraction: options.crop_fraction,
+                short_side: options.short_side,
+                crops_first: options.resize.is_some_and(Resize::samples),
+            },
             resize: options.resize.unwrap_or_default(),
-            crop_fraction: options.crop_fraction.unwrap_or(1.0),
+            pad_color: options.pad_color.unwrap_or_default(),
             table: Table::new(tensor, depth, caller, metadata)?,
             planned: None,
             x: Axis::default(),
@@ -250,33 +290,38 @@ impl Preprocessor {
         {
             return placement;
         }
-        let placement = place(
-            (width, height),
-            frame,
-            (self.fit, self.crop_fraction),
-            (self.width, self.height),
-        );
+        let placement = place((width, height), frame, &self.fit, (self.width, self.height));
         let orientation = placement.orientation;
         let (flip_x, flip_y) = if orientation.transpose {
             (orientation.flip_y, orientation.flip_x)
         } else {
             (orientation.flip_x, orientation.flip_y)
         };
-        self.x.plan(self.resize, placement.source_x, flip_x);
-        self.y.plan(self.resize, placement.source_y, flip_y);
+        let resize = self.resize.of_axes(&placement.source_x, &placement.source_y);
+        self.x.plan(resize, placement.source_x, flip_x);
+        self.y.plan(resize, placement.source_y, flip_y);
         self.planned = Some((width, height, *frame, placement));
         placement
+    }
+
+    /// A colour in the tensor's channels.
+    fn colour(&self, [r, g, b]: [u8; 3]) -> [u8; 3] {
+        match self.channels {
+            Channels::Rgb => [r, g, b],
+            Channels::Bgr => [b, g, r],
+            Channels::Gray => [luma(&[r, g, b]); 3],
+        }
     }
 
     /// `out` is `[height, width, depth]` elements.
     fn fill(&self, rows: Rows<'_>, placement: Placement, scratch: &mut Scratch, out: &mut [u8]) {
         let pixel_bytes = self.depth * self.table.element_bytes();
         if placement.leaves_border(self.width, self.height) {
-            let mut black = [0; 3 * 4];
-            let black = &mut black[..pixel_bytes];
-            self.table.convert(&[0; 3][..self.depth], black);
+            let mut pad = [0; 3 * 4];
+            let pad = &mut pad[..pixel_bytes];
+            self.table.convert(&self.colour(self.pad_color)[..self.depth], pad);
             for pixel in out.chunks_exact_mut(pixel_bytes) {
-                pixel.copy_from_slice(black);
+                pixel.copy_from_slice(pad);
             }
         }
         let [left, top, ..] = placement.target;

@@ -7,8 +7,7 @@ pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
 fn clip8(sum: i32) -> u8 {
-    // Coefficients are never negative here, so only the upper end can be passed.
-    (sum >> PRECISION_BITS).min(255) as u8
+    (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
 /// Lines of bytes that stand one after the other, or in a ring.
@@ -116,7 +115,7 @@ mod simd128 {
 
     impl SplitFour {
         fn new(&[a, b, c, d]: &[i32; 4]) -> Self {
-            let pair = |first: i32, second: i32| first | second << 16;
+            let pair = |first: i32, second: i32| (first & 0xffff) | second << 16;
             let high = [a, b, c, d].map(|tap| tap >> LOW_BITS);
             let low = [a, b, c, d].map(|tap| tap & ((1 << LOW_BITS) - 1));
             Self([

@@ -14,10 +14,114 @@ pub enum Resize {
     /// A triangle filter, widened when shrinking (antialiased): Pillow's `BILINEAR`.
     #[default]
     Bilinear,
-    /// The nearest pixel: Pillow's `NEAREST`.
-    Nearest,
-    /// The mean of the pixels under an output pixel: Pillow's `BOX`.
+    /// Between the four nearest pixels, at half pixel centres and without antialiasing:
+    /// `tf.image.resize`, Keras, OpenCV's `INTER_LINEAR`.
+    BilinearTf,
+    /// Keys' cubic filter with a = -0.5, widened when shrinking: Pillow's `BICUBIC`.
+    Bicubic,
+    /// A sinc windowed by a sinc of three lobes, widened when shrinking: Pillow's `LANCZOS`.
+    Lanczos,
+    /// The mean of the area under an output pixel; where a side grows, between neighbours: OpenCV's
+    /// `INTER_AREA`.
     Area,
+    /// The mean of the pixels whose centres lie under an output pixel: Pillow's `BOX`.
+    Box,
+    /// The nearest pixel: Pillow's `NEAREST`. `tf.image.resize` takes another where two are equally
+    /// near.
+    Nearest,
+}
+
+impl Resize {
+    /// Whether pixels outside of a crop are never seen, because these programs crop first.
+    pub(crate) fn samples(self) -> bool {
+        matches!(self, Self::BilinearTf | Self::Area)
+    }
+
+    /// The weights for axes that are resampled together.
+    pub(crate) fn of_axes(self, x: &Range, y: &Range) -> Weights {
+        match self {
+            Self::Bilinear => Weights::Filter(1.0, triangle),
+            Self::Bicubic => Weights::Filter(2.0, cubic),
+            Self::Lanczos => Weights::Filter(3.0, lanczos),
+            Self::Box => Weights::Filter(0.5, rectangle),
+            Self::BilinearTf => Weights::Between(half_pixel),
+            // OpenCV does both axes alike.
+            Self::Area if x.grows() || y.grows() => Weights::Between(area_between),
+            Self::Area => Weights::Overlap,
+            Self::Nearest => Weights::Nearest,
+        }
+    }
+}
+
+/// How the weights of an axis are found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Weights {
+    /// A filter that is zero beyond its support, in source pixels, widened when shrinking.
+    Filter(f64, fn(f64) -> f64),
+    /// Between two neighbours, at a position in source pixels that has the first in its whole part
+    /// and the share of the second in its fraction: of the output's index and the scale.
+    Between(fn(f64, f64) -> f64),
+    /// By the part of each source pixel that lies under the output's.
+    Overlap,
+    /// One pixel.
+    Nearest,
+}
+
+fn triangle(x: f64) -> f64 {
+    (1.0 - x.abs()).max(0.0)
+}
+
+fn rectangle(x: f64) -> f64 {
+    f64::from(u8::from(x > -0.5 && x <= 0.5))
+}
+
+/// R. Keys, "Cubic convolution interpolation for digital image processing", 1981.
+fn cubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+fn lanczos(x: f64) -> f64 {
+    if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
+}
+
+/// `sin(pi x) / (pi x)`, for small `x`: the library's sine has tables for large ones, which every
+/// page would download.
+fn sinc(x: f64) -> f64 {
+    if x == 0.0 {
+        return 1.0;
+    }
+    let whole = x.round();
+    let angle = (x - whole) * std::f64::consts::PI;
+    // Taylor's series at most a quarter turn from 0: the next term is below 1e-18.
+    let mut term = angle;
+    let mut sine = angle;
+    for k in 1..=10_u32 {
+        term *= -angle * angle / f64::from(2 * k * (2 * k + 1));
+        sine += term;
+    }
+    let sign = if whole as i32 % 2 == 0 { 1.0 } else { -1.0 };
+    sign * sine / (x * std::f64::consts::PI)
+}
+
+/// Half pixel centres.
+fn half_pixel(output: f64, scale: f64) -> f64 {
+    (output + 0.5) * scale - 0.5
+}
+
+/// OpenCV's `INTER_AREA` where a side grows: the second neighbour counts by what lies of it under
+/// the output pixel.
+fn area_between(output: f64, scale: f64) -> f64 {
+    let first = (output * scale).floor();
+    let share = (output + 1.0) - (first + 1.0) / scale;
+    first + if share <= 0.0 { 0.0 } else { share - share.floor() }
 }
 
 /// Steps that are added up one by one, at most.
@@ -71,22 +175,34 @@ pub(crate) struct Range {
     pub skip: usize,
     /// Pixels of the result.
     pub outputs: usize,
+    /// The source pixels that count: the first, and one past the last.
+    pub seen: (usize, usize),
+}
+
+impl Range {
+    /// Source pixels for one of the result.
+    fn scale(&self) -> f64 {
+        f64::from(self.to - self.from) / self.resized as f64
+    }
+
+    fn grows(&self) -> bool {
+        self.scale() < 1.0
+    }
 }
 
 impl Axis {
-    /// Plans `range`. With `reversed`, the source is read from its far end: the result is that of
+    /// Plans `range`, whose part that is seen has a pixel. With `reversed`, the source is read from its far end: the result is that of
     /// mirroring the source along this axis first (`from` and `to` count in the mirrored source).
-    pub fn plan(&mut self, resize: Resize, range: Range, reversed: bool) {
+    pub fn plan(&mut self, weights: Weights, range: Range, reversed: bool) {
         self.spans.clear();
         self.taps.clear();
         self.max_count = 0;
         self.reversed = reversed;
-        match resize {
-            Resize::Bilinear => self.plan_filter(range, 1.0, |x| (1.0 - x.abs()).max(0.0)),
-            Resize::Area => {
-                self.plan_filter(range, 0.5, |x| f64::from(u8::from(x > -0.5 && x <= 0.5)))
-            }
-            Resize::Nearest => self.plan_nearest(range),
+        match weights {
+            Weights::Filter(lobes, filter) => self.plan_filter(range, lobes, filter),
+            Weights::Between(position) => self.plan_between(range, position),
+            Weights::Overlap => self.plan_overlap(range),
+            Weights::Nearest => self.plan_nearest(range),
         }
         let first = self.spans.first().map_or(0, |span| span.start);
         let mut spans = self.spans.iter().zip(first..);
@@ -100,11 +216,11 @@ impl Axis {
         }
     }
 
-    fn plan_filter(&mut self, range: Range, support: f64, filter: impl Fn(f64) -> f64) {
-        let Range { size, from, to, resized, skip, outputs } = range;
-        let scale = f64::from(to - from) / resized as f64;
+    fn plan_filter(&mut self, range: Range, lobes: f64, filter: fn(f64) -> f64) {
+        let Range { size, from, skip, outputs, .. } = range;
+        let scale = range.scale();
         let filter_scale = scale.max(1.0);
-        let support = support * filter_scale;
+        let support = lobes * filter_scale;
         let inverse = 1.0 / filter_scale;
         for output in skip..skip + outputs {
             let center = f64::from(from) + (output as f64 + 0.5) * scale;
@@ -113,21 +229,73 @@ impl Axis {
             let end = ((center + support + 0.5) as usize).clamp(start + 1, size);
             self.weights.clear();
             self.weights.extend((start..end).map(|x| filter((x as f64 - center + 0.5) * inverse)));
-            let sum: f64 = self.weights.iter().sum();
+            // A filter with lobes is zero between them, too: without the zeros at its ends a span
+            // could begin behind the next one, and rows pass by once only.
+            self.push_weights(start, size, lobes <= 1.0);
+        }
+    }
+
+    fn plan_overlap(&mut self, range: Range) {
+        let Range { size, from, skip, outputs, seen, .. } = range;
+        let scale = range.scale();
+        for output in skip..skip + outputs {
+            let begin = f64::from(from) + output as f64 * scale;
+            let end = begin + scale;
+            // A sliver that rounding left is no pixel.
+            let first = ((begin + 1e-6) as usize).clamp(seen.0, seen.1 - 1);
+            let last = ((end - 1e-6).max(0.0) as usize).clamp(first, seen.1 - 1);
+            self.weights.clear();
+            self.weights.extend((first..=last).map(|x| {
+                let x = x as f64;
+                (end.min(x + 1.0) - begin.max(x)).max(0.0)
+            }));
+            self.push_weights(first, size, true);
+        }
+    }
+
+    fn plan_between(&mut self, range: Range, position: fn(f64, f64) -> f64) {
+        let Range { size, from, skip, outputs, seen: (low, high), .. } = range;
+        let scale = range.scale();
+        for output in skip..skip + outputs {
+            let position = f64::from(from) + position(output as f64, scale);
+            let first = position.floor();
+            let second = ((position - first) * f64::from(ONE)).round() as i32;
+            let inside = |x: f64| (x.max(0.0) as usize).clamp(low, high - 1);
+            let (start, end) = (inside(first), inside(first + 1.0));
             let first_tap = self.taps.len();
-            if sum == 0.0 {
+            if start == end {
                 self.taps.push(ONE);
             } else {
-                let fixed = |w: &f64| (0.5 + w / sum * f64::from(ONE)) as i32;
-                self.taps.extend(self.weights.iter().map(fixed));
+                self.taps.extend([ONE - second, second]);
             }
             self.push(start, first_tap, size);
         }
     }
 
+    /// Ends a span of the weights that were found, in proportion to their sum.
+    fn push_weights(&mut self, start: usize, size: usize, trims: bool) {
+        let sum: f64 = self.weights.iter().sum();
+        let first_tap = self.taps.len();
+        if sum == 0.0 {
+            self.taps.push(ONE);
+        } else {
+            // Halves away from zero, as Pillow rounds.
+            let fixed = |w: &f64| {
+                let tap = w / sum * f64::from(ONE);
+                (tap + 0.5_f64.copysign(tap)) as i32
+            };
+            self.taps.extend(self.weights.iter().map(fixed));
+        }
+        if trims {
+            self.push(start, first_tap, size);
+        } else {
+            self.push_whole(start, self.taps.len() - first_tap, size);
+        }
+    }
+
     fn plan_nearest(&mut self, range: Range) {
-        let Range { size, from, to, resized, skip, outputs } = range;
-        let scale = f64::from(to - from) / resized as f64;
+        let Range { size, from, skip, outputs, .. } = range;
+        let scale = range.scale();
         // Pillow adds up steps; multiplying would round differently.
         let mut position = f64::from(from) + scale * 0.5;
         if skip <= MAX_STEPS {
@@ -145,7 +313,14 @@ impl Axis {
 
     /// Ends a span whose coefficients stand at the end of `taps`: drops zeros at both ends (adding
     /// nothing is exact) and turns it round where the axis is reversed.
-    fn push(&mut self, mut start: usize, first_tap: usize, size: usize) {
+    fn push(&mut self, start: usize, first_tap: usize, size: usize) {
+        let start = self.trim(start, first_tap);
+        let count = self.taps.len() - first_tap;
+        self.push_whole(start, count, size);
+    }
+
+    /// Drops zeros at both ends of the coefficients from `first_tap` on.
+    fn trim(&mut self, mut start: usize, first_tap: usize) -> usize {
         while self.taps.len() > first_tap + 1 && self.taps.last() == Some(&0) {
             self.taps.pop();
         }
@@ -154,7 +329,11 @@ impl Axis {
             self.taps.drain(first_tap..first_tap + zeros);
             start += zeros;
         }
-        let count = self.taps.len() - first_tap;
+        start
+    }
+
+    fn push_whole(&mut self, mut start: usize, count: usize, size: usize) {
+        let first_tap = self.taps.len() - count;
         if self.reversed {
             start = size - (start + count);
             self.taps[first_tap..].reverse();
