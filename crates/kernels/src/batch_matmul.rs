@@ -1,6 +1,7 @@
 //! BATCH_MATMUL: `[..., rows, depth]` by `[..., depth, columns]`, batches broadcast.
 
 use crate::broadcast::Broadcast;
+use crate::requant::builtin::FixedMultiplier;
 use crate::requant::{Quantized, Requantize};
 
 /// The geometry of a product of two batches of matrices.
@@ -90,12 +91,35 @@ impl BatchMatmul {
         });
     }
 
-    fn for_each_batch<T>(
+    /// Product of 16-bit elements without zero points, by the built-in kernel: a 64-bit sum through
+    /// `multiplier`, which stands for `first scale * second scale / output scale`.
+    pub fn run_wide<W: Quantized>(
         &self,
-        first: &[T],
-        second: &[T],
-        out: &mut [T],
-        product: impl Fn(&[T], &[T], &mut [T]),
+        multiplier: FixedMultiplier,
+        first: &[i16],
+        second: &[W],
+        out: &mut [i16],
+    ) {
+        let [rows, depth, columns] = self.sizes;
+        let [[a_row, a_step], [b_step, b_column]] = self.strides;
+        self.for_each_batch(first, second, out, |a, b, out| {
+            for (at, out) in out.iter_mut().enumerate().take(rows * columns) {
+                let (row, column) = (at / columns, at % columns);
+                let sum = (0..depth).fold(0i64, |sum, k| {
+                    let y: i32 = b[k * b_step + column * b_column].into();
+                    sum + i64::from(a[row * a_row + k * a_step]) * i64::from(y)
+                });
+                *out = i16::saturated(multiplier.apply_wide(sum));
+            }
+        });
+    }
+
+    fn for_each_batch<A, B, O>(
+        &self,
+        first: &[A],
+        second: &[B],
+        out: &mut [O],
+        product: impl Fn(&[A], &[B], &mut [O]),
     ) {
         let [rows, depth, columns] = self.sizes;
         let (a, b, o) = (rows * depth, depth * columns, rows * columns);

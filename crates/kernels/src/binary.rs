@@ -31,6 +31,8 @@ pub enum Binary {
     SquaredDifference,
     /// `a^b`.
     Pow,
+    /// The angle of the point `(b, a)`.
+    Atan2,
     /// `a / b`, rounded towards minus infinity.
     FloorDiv,
     /// `a - b * floor(a / b)`.
@@ -65,6 +67,7 @@ pub fn binary_f32(
             broadcast.apply(first, second, out, |a, b| if a < 0.0 { a * b } else { a })
         }
         Binary::Pow => apply(out, libm::powf),
+        Binary::Atan2 => apply(out, libm::atan2f),
         Binary::FloorDiv => apply(out, |a, b| (a / b).floor()),
         Binary::FloorMod => apply(out, |a, b| {
             let rest = libm::fmodf(a, b);
@@ -115,6 +118,7 @@ macro_rules! integer {
                     Binary::Pow => a.wrapping_pow(u32::try_from(b).ok()?),
                     Binary::Prelu if a < 0 => a.wrapping_mul(b),
                     Binary::Prelu => a,
+                    Binary::Atan2 => return None,
                     _ if b == 0 => return None,
                     Binary::Div => a.wrapping_div(b),
                     Binary::FloorDiv => {

@@ -4,7 +4,7 @@ use core::hint::black_box;
 
 use crate::aligned::AlignedVec;
 use crate::requant::Requantize;
-use crate::requant::builtin::{FixedMultiplier, MOST_SHIFT, Ties};
+use crate::requant::builtin::MOST_SHIFT;
 use crate::simd::{Element, Simd};
 
 /// 1.5 * 2^23. Adding it to a float below 2^22 leaves the float rounded to nearest, ties to even,
@@ -108,11 +108,11 @@ impl<S: Simd> VectorRequantize<S> {
 /// [`FixedScale`](crate::requant::builtin::FixedScale) does, of all columns.
 #[derive(Clone)]
 pub struct FixedColumns {
-    /// By column: fraction, power of two that brings its shift to the largest, limit.
-    values: [AlignedVec<i32>; 3],
+    /// By column: fraction, power of two that brings its shift to the largest, limit, -1 where
+    /// halves go away from zero.
+    values: [AlignedVec<i32>; 4],
     /// The largest shift.
     shift: u32,
-    ties: Ties,
 }
 
 /// [`FixedColumns`] of four columns, in registers.
@@ -138,27 +138,26 @@ impl FixedColumns {
         let fixed = requant.fixed?;
         assert!(fixed.fits_vectors(), "scales that vectors do not take");
         let shift = fixed.multipliers.iter().map(|multiplier| -multiplier.shift).max().unwrap_or(1);
-        let by_column = |value: fn(FixedMultiplier, i32) -> i32| {
-            let mut values = AlignedVec::zeroed(padded);
-            for (column, out) in values[..columns].iter_mut().enumerate() {
-                *out = value(fixed.multiplier(column), shift);
-            }
-            values
-        };
         // `limit << power` has 30 bits at most.
         const { assert!(MOST_SHIFT + RESULT_BITS <= 30) };
-        let values = [
-            by_column(|multiplier, _| multiplier.fraction),
-            by_column(|multiplier, most| 1 << (most + multiplier.shift)),
-            by_column(|multiplier, _| 1 << (RESULT_BITS - multiplier.shift)),
-        ];
-        Some(Self { values, shift: shift.unsigned_abs(), ties: fixed.ties })
+        let mut values = [(); 4].map(|()| AlignedVec::zeroed(padded));
+        let [fractions, powers, limits, aways] = &mut values;
+        let outs = fractions.iter_mut().zip(&mut powers[..]).zip(&mut limits[..]);
+        let outs = outs.zip(&mut aways[..]).take(columns);
+        for (column, (((fraction, power), limit), away)) in outs.enumerate() {
+            let multiplier = fixed.multiplier(column);
+            *fraction = multiplier.fraction;
+            *power = 1 << (shift + multiplier.shift);
+            *limit = 1 << (RESULT_BITS - multiplier.shift);
+            *away = if fixed.ties.go_up(column) { 0 } else { -1 };
+        }
+        Some(Self { values, shift: shift.unsigned_abs() })
     }
 
     /// The four columns from `first` on.
     #[inline(always)]
     pub fn lanes<S: Simd>(&self, first: usize) -> FixedLanes<S> {
-        let [fraction, power, limit] = self.values.each_ref().map(|values| {
+        let [fraction, power, limit, away] = self.values.each_ref().map(|values| {
             let values = &values[first..first + 4];
             // SAFETY: four elements.
             unsafe { S::load(values.as_ptr()) }
@@ -168,7 +167,7 @@ impl FixedColumns {
             power,
             limit,
             half: S::i32x4_splat(1 << (self.shift - 1)),
-            away: S::i32x4_splat(if self.ties == Ties::AwayFromZero { -1 } else { 0 }),
+            away,
             shift: self.shift,
         }
     }

@@ -91,7 +91,7 @@ fn product(case: &Case) {
     let multiplier = FixedMultiplier::of_products(affines[0], affines[1], affines[2]);
     let mut out = vec![0i8; product.out_len()];
     let [a_zero, b_zero, zero_point] = affines.map(|affine| affine.zero_point);
-    let fixed = FixedScale { multipliers: &[multiplier], ties: Ties::AwayFromZero };
+    let fixed = FixedScale { multipliers: &[multiplier], ties: Ties::AWAY_FROM_ZERO };
     let requant = Requantize { scale: &[], fixed: Some(fixed), zero_point, min: -128, max: 127 };
     product.run_quantized([a_zero, b_zero], &requant, &a.elements(), &b.elements(), &mut out);
     assert_equal(case, "kernel", &out);

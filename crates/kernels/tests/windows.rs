@@ -10,7 +10,7 @@ use achado_kernels::requant::{Affine, Quantized, ReduceRequantize};
 use achado_kernels::shape::Window;
 use achado_kernels::softmax::SoftmaxTable;
 use achado_kernels::{
-    average_pool_2d, concatenation, max_pool_2d, mean, softmax, table, transpose_conv,
+    average_pool_2d, concatenation, l2_pool_2d, max_pool_2d, mean, softmax, table, transpose_conv,
 };
 use common::Random;
 #[cfg(target_arch = "wasm32")]
@@ -87,6 +87,10 @@ fn pooling_of_floats_equals_the_reference() {
         use reference::average_pool_2d::average_pool_2d_f32 as expected_average;
         expected_average(&window, channels, activation, &input, &mut expected);
         average(&window, channels, activation, &input, &mut found);
+        assert_near(&expected, &found, &(seed, window));
+
+        reference::l2_pool_2d::l2_pool_2d_f32(&window, channels, activation, &input, &mut expected);
+        l2_pool_2d::l2_pool_2d_f32(&window, channels, activation, &input, &mut found);
         assert_near(&expected, &found, &(seed, window));
 
         reference::max_pool_2d::max_pool_2d_f32(

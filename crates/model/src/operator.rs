@@ -115,6 +115,17 @@ pub enum Operator {
         /// Applied to the maximum.
         activation: Activation,
     },
+    /// `[input]`: the root of the mean of squares; the padding does not count.
+    L2Pool2d {
+        /// The window.
+        filter: [usize; 2],
+        /// Steps of the window.
+        stride: [usize; 2],
+        /// Edge handling.
+        padding: Padding,
+        /// Applied to the root.
+        activation: Activation,
+    },
     /// `[input, axes]`.
     Mean {
         /// Keep reduced dimensions as 1.
@@ -172,6 +183,8 @@ pub enum Operator {
     Minimum,
     /// `[a, b]`, broadcast: `a` to the power of `b`.
     Pow,
+    /// `[y, x]`: the angle of the point `(x, y)`.
+    Atan2,
     /// `[a, b]`, broadcast: `(a - b)^2`.
     SquaredDifference,
     /// `[a, b]`, broadcast: `a / b` rounded down.

@@ -171,7 +171,9 @@ def prelu(cases):
             draw = lambda rng, s=shape: rng.integers(-100, 120, s) if quantised else rng.uniform(-0.5, 1.2, s)
             if dtype == "uint8":
                 draw = lambda rng, s=shape: rng.integers(20, 250, s)
-            alpha = constant(draw, dtype, shape, 0.009 if quantised else None, {"int8": -3, "uint8": 124}.get(dtype, 0))
+            # 16-bit inputs have slopes of 8 bits.
+            alpha = constant(draw, "int8" if dtype == "int16" else dtype, shape, 0.009 if quantised else None,
+                             {"int8": -3, "uint8": 124}.get(dtype, 0))
             out = result(dtype, 0.047 if dtype != "int16" else 2**-12, {"int8": 4, "uint8": 133}.get(dtype, 0))
             cases.add(f"{shape_text(x_shape)} alpha {shape_text(shape)}", dtype, [x, alpha], [out])
         if dtype in QUANTISED[:2]:
@@ -180,3 +182,13 @@ def prelu(cases):
             cases.add("all values", dtype, [x, alpha], [result(dtype, 0.05, x.zero)])
     x, alpha = given("float32", (1, 4, 4, 8)), given("float32", (1, 1, 8), -1, 1)
     cases.add("alpha as input", "float32", [x, alpha], [result("float32")])
+
+
+@operator("ATAN2")
+def atan2(cases):
+    for dtype in ALL:
+        for shape in [(2, 3, 5), (33,), (1, 4, 4, 8)] if dtype == "float32" else [(2, 3)]:
+            cases.add(shape_text(shape), dtype, [given(dtype, shape), given(dtype, shape)], [result(dtype)], options("ATan2"))
+    ends = np.float32([0.0, -0.0, 1.0, -1.0, 1e-30, -1e30, np.inf, -np.inf])
+    y, x = (given("float32", (64,), values=v.ravel()) for v in np.meshgrid(ends, ends))
+    cases.add("zeros and infinities", "float32", [y, x], [result("float32")], options("ATan2"))

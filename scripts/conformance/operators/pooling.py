@@ -71,8 +71,11 @@ def resize(cases):
         for shape, size in SIZES:
             for text, align, half in [("", False, False), (" align_corners", True, False), (" half_pixel_centers", False, True)]:
                 table = options(kind, alignCorners=align, halfPixelCenters=half)
-                cases.add(f"{shape_text(shape)} to {shape_text(size)}{text}", dtype, [given(dtype, shape), constant(size)],
-                          [result(dtype)], table)
+                name = f"{shape_text(shape)} to {shape_text(size)}{text}"
+                cases.add(name, dtype, [given(dtype, shape), constant(size)], [result(dtype)], table)
+                if kind == "ResizeBilinear" and dtype in QUANTISED[:2]:
+                    # The built-in kernel's.
+                    cases.add(f"{name}, open", dtype, [given(dtype, shape), constant(size)], [result(dtype, open=True)], table)
 
 
 @operator("SPACE_TO_DEPTH", "DEPTH_TO_SPACE")

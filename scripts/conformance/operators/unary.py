@@ -14,6 +14,8 @@ UNARY = {
     "RELU": (None, -9, 9, None),
     "RELU6": (None, -9, 9, None),
     "RELU_N1_TO_1": (None, -3, 3, None),
+    "RELU_0_TO_1": (None, -3, 3, None),
+    "SIGN": ("Sign", -3, 3, None),
     "HARD_SWISH": ("HardSwish", -9, 9, None),
     "ELU": (None, -6, 6, None),
     "ABS": ("Abs", -9, 9, None),

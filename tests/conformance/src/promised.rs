@@ -8,11 +8,12 @@ pub const TYPES: [&str; 2] = ["float32", "int8"];
 pub const LOGICAL: [&str; 3] = ["LOGICAL_AND", "LOGICAL_NOT", "LOGICAL_OR"];
 
 /// The operators.
-pub const OPERATORS: [&str; 90] = [
+pub const OPERATORS: [&str; 93] = [
     "ABS",
     "ADD",
     "ARG_MAX",
     "ARG_MIN",
+    "ATAN2",
     "AVERAGE_POOL_2D",
     "BATCH_MATMUL",
     "BATCH_TO_SPACE_ND",
@@ -42,6 +43,7 @@ pub const OPERATORS: [&str; 90] = [
     "GREATER_EQUAL",
     "HARD_SWISH",
     "L2_NORMALIZATION",
+    "L2_POOL_2D",
     "LEAKY_RELU",
     "LESS",
     "LESS_EQUAL",
@@ -79,6 +81,7 @@ pub const OPERATORS: [&str; 90] = [
     "SELECT",
     "SELECT_V2",
     "SHAPE",
+    "SIGN",
     "SLICE",
     "SOFTMAX",
     "SPACE_TO_BATCH_ND",

@@ -297,7 +297,8 @@ fn activation(operator: &mut Operator) -> Option<&mut Activation> {
         | Operator::Mul { activation }
         | Operator::Div { activation }
         | Operator::AveragePool2d { activation, .. }
-        | Operator::MaxPool2d { activation, .. } => Some(activation),
+        | Operator::MaxPool2d { activation, .. }
+        | Operator::L2Pool2d { activation, .. } => Some(activation),
         _ => None,
     }
 }

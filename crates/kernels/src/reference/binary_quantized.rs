@@ -61,7 +61,7 @@ impl Prelu {
     }
 
     /// Of one pair.
-    pub fn apply<T: Quantized>(&self, x: T, alpha: T) -> T {
+    pub fn apply<T: Quantized, A: Quantized>(&self, x: T, alpha: A) -> T {
         let (x, alpha): (i32, i32) = (x.into(), alpha.into());
         let x = x - self.zero_points[0];
         let scaled = if x >= 0 {

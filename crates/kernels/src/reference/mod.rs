@@ -10,6 +10,7 @@ pub mod depthwise_conv2d;
 pub mod dequantize;
 pub mod dynamic_quantize;
 pub mod fully_connected;
+pub mod l2_pool_2d;
 pub mod max_pool_2d;
 pub mod mean;
 pub mod mirror_pad;

@@ -43,11 +43,16 @@ pub fn exp(x: f32) -> f32 {
     libm::expf(x)
 }
 
+/// The natural logarithm, as tables have it.
+pub fn ln(x: f32) -> f32 {
+    libm::logf(x)
+}
+
 /// LOG by the built-in kernel (`elementwise.cc`): elements that are not positive give the least
 /// output.
 pub fn log<T: Quantized>(element: i32, input: Affine, output: Affine) -> T {
     let least = (T::MIN - output.zero_point) as f32 * output.scale;
-    let log = |x: f32| if x <= 0.0 { least } else { libm::logf(x) };
+    let log = |x: f32| if x <= 0.0 { least } else { ln(x) };
     by_lookup(log, element, input, output)
 }
 

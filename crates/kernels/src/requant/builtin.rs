@@ -146,13 +146,31 @@ pub struct FixedScale<'a> {
     pub ties: Ties,
 }
 
-/// Where the second rounding of a built-in convolution takes halves.
+/// Where the second rounding of a built-in convolution takes halves: up in the channels before one,
+/// as [`FixedMultiplier::apply_half_up`], and in the others away from zero, as
+/// [`FixedMultiplier::apply`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ties {
-    /// [`FixedMultiplier::apply`]: gemmlowp's own functions.
-    AwayFromZero,
-    /// [`FixedMultiplier::apply_half_up`]: ruy's matrix products, and loops over vectors.
-    Up,
+pub struct Ties {
+    up_before: usize,
+}
+
+impl Ties {
+    /// gemmlowp's own functions.
+    pub const AWAY_FROM_ZERO: Self = Self { up_before: 0 };
+    /// ruy's matrix products.
+    pub const UP: Self = Self { up_before: usize::MAX };
+
+    /// Loops over vectors of 8 channels, and over single ones for what is left
+    /// (`Quantize` in `optimized_ops.h`).
+    pub const fn of_vectors(channels: usize) -> Self {
+        Self { up_before: channels / 8 * 8 }
+    }
+
+    /// Whether halves of `channel` go up.
+    #[inline]
+    pub fn go_up(self, channel: usize) -> bool {
+        channel < self.up_before
+    }
 }
 
 impl FixedScale<'_> {
@@ -167,9 +185,9 @@ impl FixedScale<'_> {
     #[inline]
     pub fn apply(&self, accumulator: i32, channel: usize) -> i32 {
         let multiplier = self.multiplier(channel);
-        match self.ties {
-            Ties::AwayFromZero => multiplier.apply(accumulator),
-            Ties::Up => multiplier.apply_half_up(accumulator),
+        match self.ties.go_up(channel) {
+            false => multiplier.apply(accumulator),
+            true => multiplier.apply_half_up(accumulator),
         }
     }
 
@@ -348,7 +366,7 @@ impl BuiltinRescale {
     /// The rescaled element.
     #[inline]
     pub fn apply<T: Quantized>(&self, element: i32) -> T {
-        let x = element - self.from_zero;
+        let x = element.wrapping_sub(self.from_zero);
         let scaled =
             if self.half_up { self.multiplier.apply_half_up(x) } else { self.multiplier.apply(x) };
         let scaled = scaled.saturating_add(self.to_zero);

@@ -101,7 +101,10 @@ impl Random {
         let bounded = self.between(0, 2) == 0;
         let fixed = (self.between(0, 3) == 0).then(|| {
             let multiplier = |&scale: &f32| FixedMultiplier::new(f64::from(scale));
-            (scale.iter().map(multiplier).collect(), self.pick(&[Ties::AwayFromZero, Ties::Up]))
+            (
+                scale.iter().map(multiplier).collect(),
+                self.pick(&[Ties::AWAY_FROM_ZERO, Ties::UP, Ties::of_vectors(channels)]),
+            )
         });
         OwnedRequantize {
             scale,

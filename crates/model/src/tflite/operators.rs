@@ -94,6 +94,15 @@ pub(crate) fn supported(code: i32, custom: &str) -> Option<(i32, Parse)> {
                 activation: a.activation(5)?,
             })
         }),
+        builtin::L2_POOL_2D => (1, |a| {
+            let a = a.of(options::POOL_2D)?;
+            Ok(Operator::L2Pool2d {
+                padding: a.padding(0)?,
+                stride: [a.at_least_1(2, 0, "stride_h")?, a.at_least_1(1, 0, "stride_w")?],
+                filter: [a.at_least_1(4, 0, "filter_height")?, a.at_least_1(3, 0, "filter_width")?],
+                activation: a.activation(5)?,
+            })
+        }),
         builtin::MEAN => {
             (3, |a| Ok(Operator::Mean { keep_dims: a.of(options::REDUCER)?.flag(0)? }))
         }

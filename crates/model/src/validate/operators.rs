@@ -32,7 +32,8 @@ pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
         | Operator::Pow
         | Operator::SquaredDifference => rules.binary(ARITHMETIC),
         Operator::FloorDiv | Operator::FloorMod => rules.plain_binary(ARITHMETIC),
-        Operator::Prelu => rules.binary(REAL),
+        Operator::Prelu => rules.prelu(),
+        Operator::Atan2 => rules.binary(&[Float32]),
         Operator::Equal
         | Operator::NotEqual
         | Operator::Less
@@ -45,6 +46,12 @@ pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
         | Operator::MaxPool2d { filter, stride, .. } => {
             rules.windows(&[filter, stride])?;
             rules.unary(REAL)?;
+            rules.rank(rules.input(0)?, 4)?;
+            rules.rank(rules.output(0), 4)
+        }
+        Operator::L2Pool2d { filter, stride, .. } => {
+            rules.windows(&[filter, stride])?;
+            rules.unary(&[Float32])?;
             rules.rank(rules.input(0)?, 4)?;
             rules.rank(rules.output(0), 4)
         }
@@ -170,6 +177,21 @@ impl Rules<'_> {
             self.per_tensor(operand)?;
         }
         self.broadcast(a, b)
+    }
+
+    /// 16-bit inputs have slopes of 8 bits.
+    fn prelu(&self) -> Result<()> {
+        self.arity(2..=2, 1)?;
+        let (input, slopes, output) = (self.input(0)?, self.input(1)?, self.output(0));
+        if input.tensor.dtype != Int16 {
+            return self.binary(&[Float32, Int8, UInt8]);
+        }
+        self.types(slopes, &[Int8])?;
+        self.same_type(input, output)?;
+        for operand in [input, slopes, output] {
+            self.per_tensor(operand)?;
+        }
+        self.broadcast(input, slopes)
     }
 
     /// Shapes that NumPy's rules bring together.
@@ -303,7 +325,7 @@ impl Rules<'_> {
     fn quantize(&self) -> Result<()> {
         self.arity(1..=1, 1)?;
         let (input, output) = (self.input(0)?, self.output(0));
-        self.types(input, REAL)?;
+        self.types(input, &[Float32, Int8, UInt8, Int16, Int32])?;
         self.types(output, &[Int8, UInt8, Int16])?;
         self.per_tensor(input)?;
         self.per_tensor(output)

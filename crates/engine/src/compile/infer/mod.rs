@@ -20,7 +20,9 @@ pub(super) fn shapes(node: &NodeRef) -> Result<Vec<Vec<usize>>> {
         Operator::FullyConnected { keep_num_dims, .. } => {
             windows::fully_connected(node, *keep_num_dims)?
         }
-        Operator::AveragePool2d { .. } | Operator::MaxPool2d { .. } => windows::pool(node)?,
+        Operator::AveragePool2d { .. } | Operator::MaxPool2d { .. } | Operator::L2Pool2d { .. } => {
+            windows::pool(node)?
+        }
         Operator::TransposeConv { .. } | Operator::Convolution2dTransposeBias { .. } => {
             let shape = transpose_conv(node)?;
             vec![shape.batch, shape.out_size[0], shape.out_size[1], shape.out_c]
@@ -36,6 +38,7 @@ pub(super) fn shapes(node: &NodeRef) -> Result<Vec<Vec<usize>>> {
         | Operator::Maximum
         | Operator::Minimum
         | Operator::Pow
+        | Operator::Atan2
         | Operator::SquaredDifference
         | Operator::FloorDiv
         | Operator::FloorMod

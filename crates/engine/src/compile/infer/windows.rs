@@ -101,11 +101,12 @@ pub(super) fn depthwise_conv2d(node: &NodeRef) -> Result<Vec<usize>> {
     windowed(node, &attributes, Some(out_c))
 }
 
-/// AVERAGE_POOL_2D and MAX_POOL_2D.
+/// AVERAGE_POOL_2D, MAX_POOL_2D and L2_POOL_2D.
 pub(super) fn pool(node: &NodeRef) -> Result<Vec<usize>> {
     match node.node.operator {
         Operator::AveragePool2d { filter, stride, padding, .. }
-        | Operator::MaxPool2d { filter, stride, padding, .. } => {
+        | Operator::MaxPool2d { filter, stride, padding, .. }
+        | Operator::L2Pool2d { filter, stride, padding, .. } => {
             let attributes = WindowAttributes { filter, stride, dilation: [1, 1], padding };
             windowed(node, &attributes, None)
         }

@@ -21,12 +21,16 @@ pub(super) fn binary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Operator::Maximum => (Binary::Maximum, Activation::None),
         Operator::Minimum => (Binary::Minimum, Activation::None),
         Operator::Pow => (Binary::Pow, Activation::None),
+        Operator::Atan2 => (Binary::Atan2, Activation::None),
         Operator::SquaredDifference => (Binary::SquaredDifference, Activation::None),
         Operator::FloorDiv => (Binary::FloorDiv, Activation::None),
         Operator::FloorMod => (Binary::FloorMod, Activation::None),
         Operator::Prelu => (Binary::Prelu, Activation::None),
         ref other => return Err(node.unsupported(format!("{} is not binary", other.name()))),
     };
+    if operator == Binary::Prelu && node.input(0)?.dtype == DataType::Int16 {
+        return int16::prelu(builder, node);
+    }
     let dtype = common_type(node)?;
     match dtype {
         DataType::Float32 => {

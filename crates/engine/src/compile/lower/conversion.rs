@@ -3,8 +3,8 @@
 use achado_kernels::cast::{Bool, CastFrom, CastTo, cast};
 use achado_kernels::compiled::Compiled;
 use achado_kernels::dequantize::dequantize;
-use achado_kernels::requant::Quantized;
 use achado_kernels::requant::builtin::BuiltinRescale;
+use achado_kernels::requant::{Affine, Quantized};
 use achado_kernels::table;
 use achado_model::{DataType, Result};
 use bytemuck::Pod;
@@ -120,7 +120,7 @@ fn by_way_of<W: CastFrom + CastTo + Send + Sync + 'static>(
 /// QUANTIZE.
 #[inline(never)]
 pub(super) fn quantize(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    use DataType::{Float32, Int8, Int16, UInt8};
+    use DataType::{Float32, Int8, Int16, Int32, UInt8};
     let (input, output) = (node.input(0)?, node.output(0)?);
     let to = node.affine(output)?;
     let from = || node.affine(input);
@@ -140,6 +140,8 @@ pub(super) fn quantize(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         (UInt8, Int16) => push_rescale::<u8, i16>(builder, node),
         (Int16, Int8) => push_rescale::<i16, i8>(builder, node),
         (Int16, Int16) => push_rescale::<i16, i16>(builder, node),
+        (Int32, Int8) => push_rescale::<i32, i8>(builder, node),
+        (Int32, Int16) => push_rescale::<i32, i16>(builder, node),
         _ => Err(node.unsupported_types()),
     }
 }
@@ -163,7 +165,13 @@ fn push_rescale<I: Pod + Into<i32>, O: Pod + Quantized>(
     builder: &mut Builder,
     node: &NodeRef,
 ) -> Result<()> {
-    let (from, to) = (node.affine(node.input(0)?)?, node.affine(node.output(0)?)?);
+    let (input, to) = (node.input(0)?, node.affine(node.output(0)?)?);
+    // Any number may be the zero point of an int32; TensorFlow Lite takes no scale as 0.
+    let from = match (input.dtype, input.quantization.as_ref().map(|q| q.as_per_tensor())) {
+        (DataType::Int32, Some(Some((scale, zero_point)))) => Affine { scale, zero_point },
+        (DataType::Int32, _) => return Err(node.unsupported("an int32 input without one scale")),
+        _ => node.affine(input)?,
+    };
     let rescale = BuiltinRescale::quantize_wide::<O>(from, to);
     push_map(builder, node, move |x: I| rescale.apply::<O>(x.into()))
 }

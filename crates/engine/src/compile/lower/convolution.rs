@@ -66,7 +66,7 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
-            let ties = if shape.groups == 1 { Ties::Up } else { Ties::AwayFromZero };
+            let ties = if shape.groups == 1 { Ties::UP } else { Ties::AWAY_FROM_ZERO };
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
             let parts = parts.settle::<T>(builder, node, activation, ties)?;
             let values = constant_weights::<T>(node)?;
@@ -214,7 +214,10 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
     let fast = depthwise_conv2d::fits(&shape);
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
-            let ties = if T::MIN == 0 { Ties::AwayFromZero } else { Ties::Up };
+            let ties = match T::MIN {
+                0 => Ties::AWAY_FROM_ZERO,
+                _ => Ties::of_vectors(out_c),
+            };
             let parts = QuantizedParts::new::<T>(node, out_c, 3, activation)?;
             let parts = parts.settle::<T>(builder, node, activation, ties)?;
             let values = constant_weights::<T>(node)?;
@@ -345,7 +348,7 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(input.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let parts = parts.settle::<T>(builder, node, activation, Ties::Up)?;
+            let parts = parts.settle::<T>(builder, node, activation, Ties::UP)?;
             let values = constant_weights::<T>(node)?;
             if !parts.fits_vectors() {
                 let values = values.to_vec();

@@ -1,14 +1,16 @@
 //! Operators on 16-bit activations, by the built-in kernels' arithmetic: XNNPACK has none of them.
 
 use achado_kernels::average_pool_2d::average_pool_2d_quantized;
-use achado_kernels::lookup::Lookup;
+use achado_kernels::batch_matmul::BatchMatmul;
+use achado_kernels::lookup::{Lookup, Sigmoid};
 use achado_kernels::max_pool_2d::max_pool_2d_quantized;
-use achado_kernels::reference::binary_quantized::Div;
+use achado_kernels::reference::binary_quantized::{Div, Prelu};
 use achado_kernels::reference::unary_quantized as unary;
 use achado_kernels::reference::wide::WideWeights;
 use achado_kernels::requant::builtin::{BuiltinRescale, FixedMultiplier};
 use achado_kernels::requant::{AddRequantize, Affine, Quantized};
 use achado_kernels::shape::Window;
+use achado_kernels::softmax::WideSoftmax;
 use achado_model::{Activation, DataType, Operator, Result};
 
 use super::Builder;
@@ -42,6 +44,31 @@ pub(super) fn map(builder: &mut Builder, node: &NodeRef) -> Result<()> {
             Box::new(move |x| params.apply(x))
         }
         Operator::Exp => lookup(unary::exp),
+        Operator::Log => {
+            let least = to.dequantise(i16::MIN.into());
+            let log = Lookup::new(from, to, |x| if x <= 0.0 { least } else { unary::ln(x) });
+            Box::new(move |x| log.apply(x as i16))
+        }
+        Operator::Rsqrt => {
+            let most = f32::from(i16::MAX) * to.scale;
+            let root = |x: f32| if x <= 0.0 { most } else { 1.0 / x.sqrt() };
+            let rsqrt = Lookup::new(from, to, root);
+            Box::new(move |x| rsqrt.apply(x as i16))
+        }
+        Operator::Logistic | Operator::Tanh => {
+            // The built-in kernels know no other result.
+            let zeros = [from.zero_point, to.zero_point];
+            if to.scale != 1.0 / 32768.0 || zeros != [0, 0] {
+                let what = "16-bit results need a scale of 2^-15, and zero points of 0";
+                return Err(node.unsupported(what));
+            }
+            let too_large = || node.unsupported("an input with so large a scale");
+            let sigmoid = Sigmoid::new(from.scale).ok_or_else(too_large)?;
+            match node.node.operator {
+                Operator::Tanh => Box::new(move |x| sigmoid.tanh(x as i16)),
+                _ => Box::new(move |x| sigmoid.logistic(x as i16)),
+            }
+        }
         Operator::Gelu { approximate: true } => lookup(unary::gelu_by_tanh),
         Operator::Gelu { approximate: false } => lookup(unary::gelu),
         _ => return Err(node.unsupported_types()),
@@ -108,6 +135,67 @@ pub(super) fn pairs(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Operator::Minimum => push_pairs(builder, node, i16::min),
         _ => Err(node.unsupported_types()),
     }
+}
+
+/// PRELU, with slopes of 8 bits.
+pub(super) fn prelu(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let affine = |at: usize| node.affine(node.input(at)?);
+    let params = Prelu::new(affine(0)?, affine(1)?, node.affine(node.output(0)?)?);
+    if node.input(1)?.dtype != DataType::Int8 || node.output(0)?.dtype != DataType::Int16 {
+        return Err(node.unsupported_types());
+    }
+    let broadcast = broadcast(node)?;
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    builder.push_simple(node, "pairs i16", &inputs, move |operands: &mut Operands| {
+        let out = bytemuck::cast_slice_mut::<u8, i16>(operands.outputs[0]);
+        let (first, second) = (operands.inputs[0], operands.inputs[1]);
+        let first = bytemuck::cast_slice::<u8, i16>(first);
+        let second = bytemuck::cast_slice::<u8, i8>(second);
+        broadcast.apply(first, second, out, |x, slope| params.apply::<i16, i8>(x, slope));
+    })
+}
+
+/// SOFTMAX of rows of `depth` elements.
+pub(super) fn softmax(
+    builder: &mut Builder,
+    node: &NodeRef,
+    beta: f32,
+    depth: usize,
+) -> Result<()> {
+    let (from, to) = (node.affine(node.input(0)?)?, node.affine(node.output(0)?)?);
+    if from.zero_point != 0 || to.zero_point != 0 {
+        return Err(node.unsupported("16-bit activations need zero points of 0"));
+    }
+    let softmax = WideSoftmax::new(from.scale, beta);
+    builder.push_simple(node, "softmax i16", &[node.input_id(0)?], move |operands| {
+        let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+        softmax.run(depth, bytemuck::cast_slice(operands.inputs[0]), out);
+    })
+}
+
+/// BATCH_MATMUL, with a second operand of 16 or 8 bits.
+pub(super) fn batch_matmul(
+    builder: &mut Builder,
+    node: &NodeRef,
+    product: BatchMatmul,
+) -> Result<()> {
+    let (a, b) = (node.input(0)?, node.input(1)?);
+    let [from, by, to] = [node.affine(a)?, node.affine(b)?, node.affine(node.output(0)?)?];
+    if [from, by, to].iter().any(|affine| affine.zero_point != 0) {
+        return Err(node.unsupported("16-bit activations need zero points of 0"));
+    }
+    let (multiplier, is_wide) =
+        (FixedMultiplier::of_products(from, by, to), b.dtype == DataType::Int16);
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
+    builder.push_simple(node, "matmul i16", &inputs, move |operands| {
+        let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let (a, b) = (bytemuck::cast_slice(operands.inputs[0]), operands.inputs[1]);
+        if is_wide {
+            product.run_wide::<i16>(multiplier, a, bytemuck::cast_slice(b), out);
+        } else {
+            product.run_wide::<i8>(multiplier, a, bytemuck::cast_slice(b), out);
+        }
+    })
 }
 
 /// AVERAGE_POOL_2D and MAX_POOL_2D, whose scales are `affine`.

@@ -43,7 +43,7 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
     let inputs = [node.input_id(0)?];
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
-            let ties = if T::MIN == 0 { Ties::Up } else { Ties::AwayFromZero };
+            let ties = if T::MIN == 0 { Ties::UP } else { Ties::of_vectors(shape.out_c) };
             let parts = QuantizedParts::new::<T>(node, shape.out_c, 0, activation)?;
             let parts = parts.settle::<T>(builder, node, activation, ties)?;
             let values = constant_weights::<T>(node)?.to_vec();
@@ -105,6 +105,9 @@ pub(super) fn batch_matmul(
             product.run_f32(bytemuck::cast_slice(operands.inputs[0]), &weights, out);
         });
     }
+    if matches!(dtypes, (DataType::Int16, DataType::Int16 | DataType::Int8, DataType::Int16)) {
+        return int16::batch_matmul(builder, node, product);
+    }
     if a.dtype != b.dtype || a.dtype != output.dtype {
         return Err(node.unsupported_types());
     }
@@ -129,7 +132,7 @@ pub(super) fn batch_matmul(
             let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
             let multipliers = &[multiplier];
             let fixed = is_builtin
-                .then_some(FixedScale { multipliers, ties: Ties::AwayFromZero });
+                .then_some(FixedScale { multipliers, ties: Ties::AWAY_FROM_ZERO });
             let (min, max) = (<T as Quantized>::MIN, <T as Quantized>::MAX);
             let requant =
                 Requantize { scale: &[scale], fixed, zero_point: to.zero_point, min, max };
@@ -205,7 +208,7 @@ pub(super) fn product_of_computed(
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let parts = parts.settle::<T>(builder, node, activation, Ties::Up)?;
+            let parts = parts.settle::<T>(builder, node, activation, Ties::UP)?;
             push_reference::<T>(builder, node, sizes, parts, None)
         }, else Err(node.unsupported_types())),
         Arithmetic::Float if node.input(1)?.dtype == DataType::Float32 => {

@@ -264,6 +264,7 @@ fn lower_node(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         | Operator::Maximum
         | Operator::Minimum
         | Operator::Pow
+        | Operator::Atan2
         | Operator::SquaredDifference
         | Operator::FloorDiv
         | Operator::FloorMod
@@ -305,6 +306,7 @@ fn lower_node(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Operator::Dequantize => conversion::dequantise(builder, node),
         Operator::Cast => conversion::convert(builder, node),
         Operator::AveragePool2d { .. } | Operator::MaxPool2d { .. } => window::pool(builder, node),
+        Operator::L2Pool2d { .. } => window::l2_pool(builder, node),
         Operator::ResizeBilinear { align_corners, half_pixel_centers } => {
             window::resize_bilinear(builder, node, *align_corners, *half_pixel_centers)
         }

@@ -10,7 +10,7 @@ use achado_kernels::softmax::{SoftmaxTable, softmax_f32, softmax_quantized};
 use achado_model::{Activation, DataType, Result};
 use bytemuck::Pod;
 
-use super::{Builder, with_quantized};
+use super::{Builder, int16, with_quantized};
 use crate::compile::node::NodeRef;
 
 /// The length of the last dimension, and the type that input and result share.
@@ -43,6 +43,9 @@ pub(super) fn softmax(builder: &mut Builder, node: &NodeRef, beta: f32) -> Resul
         return softmax_of::<i8, i16>(builder, node, beta);
     }
     let (depth, dtype) = rows(node)?;
+    if dtype == DataType::Int16 {
+        return int16::softmax(builder, node, beta, depth);
+    }
     if dtype == DataType::Float32 {
         let run = move |input: &[f32], out: &mut [f32]| softmax_f32(beta, depth, input, out);
         return push_f32(builder, node, "softmax f32", run);

@@ -14,7 +14,7 @@ const fn plain(code: i32, version: i32, operator: Operator) -> Plain {
     Plain { code, version, operator }
 }
 
-static PLAIN: [Plain; 63] = [
+static PLAIN: [Plain; 64] = [
     plain(builtin::PAD, 6, Operator::Pad),
     plain(builtin::LOGISTIC, 3, Operator::Logistic),
     plain(builtin::RELU, 3, Operator::Relu),
@@ -25,6 +25,7 @@ static PLAIN: [Plain; 63] = [
     plain(builtin::MAXIMUM, 4, Operator::Maximum),
     plain(builtin::MINIMUM, 4, Operator::Minimum),
     plain(builtin::POW, 1, Operator::Pow),
+    plain(builtin::ATAN2, 1, Operator::Atan2),
     plain(builtin::SQUARED_DIFFERENCE, 2, Operator::SquaredDifference),
     plain(builtin::FLOOR_DIV, 3, Operator::FloorDiv),
     plain(builtin::FLOOR_MOD, 2, Operator::FloorMod),

@@ -69,7 +69,8 @@ fn options<'a>(model: &'a Model, node: &'a Node) -> Result<Option<(u8, Table<'a>
         Operator::Div { activation } => (options::DIV, fused(activation)),
         Operator::L2Normalization { activation } => (options::L2_NORM, fused(activation)),
         Operator::AveragePool2d { filter, stride, padding, activation }
-        | Operator::MaxPool2d { filter, stride, padding, activation } => (
+        | Operator::MaxPool2d { filter, stride, padding, activation }
+        | Operator::L2Pool2d { filter, stride, padding, activation } => (
             options::POOL_2D,
             window(stride, *padding)?
                 .scalar(3, index(filter[1])?)
@@ -179,6 +180,7 @@ fn options<'a>(model: &'a Model, node: &'a Node) -> Result<Option<(u8, Table<'a>
         | Operator::Maximum
         | Operator::Minimum
         | Operator::Pow
+        | Operator::Atan2
         | Operator::SquaredDifference
         | Operator::FloorDiv
         | Operator::FloorMod
