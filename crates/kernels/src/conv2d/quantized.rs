@@ -87,7 +87,7 @@ impl Conv2dQuantized {
                         one @ [_] => one,
                         each => &each[group * group_out..(group + 1) * group_out],
                     },
-                    ..fixed
+                    ties: fixed.ties.from(group * group_out),
                 });
                 let requant = Requantize { scale: &scale, fixed, ..*requant };
                 PackedWeights::new::<T, W>(byte_dot, segments, &operands, &requant)

@@ -166,6 +166,12 @@ impl Ties {
         Self { up_before: channels / 8 * 8 }
     }
 
+    /// The same for channels counted from `first`.
+    #[must_use]
+    pub const fn from(self, first: usize) -> Self {
+        Self { up_before: self.up_before.saturating_sub(first) }
+    }
+
     /// Whether halves of `channel` go up.
     #[inline]
     pub fn go_up(self, channel: usize) -> bool {
