@@ -35,7 +35,31 @@ const TARGET = ["es2022", "chrome94", "firefox114", "safari16.4", "node20"];
  * those that stand together share chunks: the page's module and each worker is one file, with
  * nothing to be asked for after it has come. What the page imports on demand shares nothing with it.
  */
-const ENTRY_POINTS = [["index"], ["worker"], ["threaded-worker"], ["node", "cli"]];
+const ENTRY_POINTS = [
+  ["index"],
+  ["lite"],
+  ["static"],
+  ["only-onnx"],
+  ["only-tract"],
+  ["only-model"],
+  ["worker"],
+  ["threaded-worker"],
+  ["node", "node-worker", "cli"],
+  ["vite"],
+];
+
+/** The same for `require` where that takes no ES modules: Jest, older Electron. */
+const COMMON_JS = { index: {}, node: { platform: "node", ...ownAddress() } };
+
+/** A CommonJS file's address, which `import.meta.url` is in ES modules. */
+function ownAddress() {
+  return {
+    banner: { js: 'const achadoUrl = require("node:url").pathToFileURL(__filename).href;' },
+    define: { "import.meta.url": "achadoUrl" },
+  };
+}
+
+const { version } = JSON.parse(readFileSync("pkg-config/package.json", "utf8"));
 
 const COMMON = {
   bundle: true,
@@ -48,7 +72,64 @@ const COMMON = {
   sourcemap: "linked",
   splitting: true,
   target: TARGET,
+  plugins: [portableGlue()],
 };
+
+/**
+ * Names that the minifier leaves to others, as it does with what is not defined here: scripts are
+ * appended to bundles, for workers from Blobs, and functions of theirs would be hidden by ours.
+ */
+const SHORT_NAMES = ["cb", "fn", "go", "io", "me", "my", "ok", "on", "ui", "vm"];
+
+/**
+ * Makes what wasm-bindgen wrote portable: nothing of the place is asked for before it is called, and
+ * objects of other realms are what they are.
+ */
+function portableGlue() {
+  const coders = /^(?:let|const) (cachedText(De|En)coder) = .*$/gm;
+  const lazily = (_, name, kind) => {
+    const method = kind === "De" ? "decode: (bytes)" : "encode: (text)";
+    const call = kind === "De" ? "decode(bytes)" : "encode(text)";
+    const make = `new Text${kind}coder(${kind === "De" ? '"utf-8", { ignoreBOM: true }' : ""})`;
+    const into =
+      kind === "De"
+        ? ""
+        : `, encodeInto: (text, view) => (made${kind} ??= ${make}).encodeInto(text, view)`;
+    return `let made${kind}; let ${name} = { ${method} => (made${kind} ??= ${make}).${call}${into} };`;
+  };
+  const edits = [
+    [coders, lazily],
+    [/^(?:if \(cachedTextDecoder\) )?cachedTextDecoder\.decode\(\);$/gm, ""],
+    [/^if \((?:!\('encodeInto' in cachedTextEncoder\)|cachedTextEncoder)\) \{[^]*?^\}$/gm, ""],
+    [
+      /arg0 instanceof Object/g,
+      '(typeof arg0 === "object" && arg0 !== null) || typeof arg0 === "function"',
+    ],
+    // What nobody here calls.
+    [/^if \(Symbol\.dispose\) .*$/gm, ""],
+    [/^ {4}if \(realloc === undefined\) \{[^]*?^ {4}\}$/gm, ""],
+    [/ else \{\s*console\.warn\('using deprecated[^}]*\}/g, ""],
+    [/!\(module instanceof WebAssembly\.Module\)/g, "ArrayBuffer.isView(module)"],
+  ];
+  return {
+    name: "portable-glue",
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]generated[\\/][\w-]+[\\/]achado\.js$/ }, ({ path: file }) => {
+        let contents = readFileSync(file, "utf8");
+        for (const [pattern, replacement] of edits) {
+          contents = contents.replaceAll(pattern, replacement);
+        }
+        // Only tract's instance, of more than 8 MB, is made in the way that nobody waits for.
+        if (!/[\\/]tract[\\/]/.test(file))
+          contents = contents.replace(", __wbg_init as default", "");
+        if (/^(?:let|const) cachedText|^cachedText|instanceof Object/m.test(contents)) {
+          throw new Error(`${file} is not as wasm-bindgen used to write it`);
+        }
+        return { contents: `${contents}\nif (false) [${SHORT_NAMES}];`, loader: "js" };
+      });
+    },
+  };
+}
 
 async function packageOf() {
   rmSync("pkg", { recursive: true, force: true });
@@ -58,12 +139,32 @@ async function packageOf() {
   for (const names of ENTRY_POINTS) {
     const { metafile } = await build({
       ...COMMON,
-      entryPoints: names.map((name) => `src/js/${name}.ts`),
+      entryPoints: names.map((name) => ({
+        in: `src/js/${name}.ts`,
+        // `achado/onnx` is dist/onnx.js.
+        out: name.replace(/^only-/, ""),
+      })),
       outdir: "pkg/dist",
+      define: { ACHADO_VERSION: JSON.stringify(version) },
       chunkNames: "[name]-[hash]",
       external: ["node:*"],
     });
     Object.assign(outputs, metafile.outputs);
+  }
+  for (const [name, options] of Object.entries(COMMON_JS)) {
+    await build({
+      ...COMMON,
+      entryPoints: [`src/js/${name}.ts`],
+      outfile: `pkg/dist/${name}.cjs`,
+      format: "cjs",
+      splitting: false,
+      sourcemap: false,
+      external: ["node:*"],
+      // Without one the files are where `assets` says.
+      logOverride: { "empty-import-meta": "silent" },
+      ...options,
+      define: { ...options.define, ACHADO_VERSION: JSON.stringify(version) },
+    });
   }
   // `cargo xtask size` reads from it which chunks a first load needs.
   mkdirSync("target", { recursive: true });
@@ -84,10 +185,18 @@ async function packageOf() {
     cpSync(name, `pkg/${name}`);
   }
   cpSync("models", "pkg/models", { recursive: true });
+  mkdirSync("pkg/docs");
+  cpSync("docs/bundlers.md", "pkg/docs/bundlers.md");
   cpSync("pkg-config/package.json", "pkg/package.json");
 }
 
-/** Type-checks src/js and keeps the declarations that the public ones reach: the rest is private. */
+/** Entry points whose types are of their own; those of the others are index's. */
+const TYPED = ["index", "lite", "only-onnx", "only-tract", "only-model", "vite"];
+
+/**
+ * Type-checks src/js and keeps the declarations that the public ones reach: the rest is private. For
+ * `require` there is each a second time.
+ */
 function declarations() {
   const everything = path.resolve("target/declarations");
   rmSync(everything, { recursive: true, force: true });
@@ -100,7 +209,7 @@ function declarations() {
     everything,
   ]);
   const kept = new Set();
-  const queue = ["index.d.ts"];
+  const queue = TYPED.map((name) => `${name}.d.ts`);
   for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
     if (kept.has(file)) continue;
     kept.add(file);
@@ -109,7 +218,13 @@ function declarations() {
       queue.push(path.join(path.dirname(file), `${name}.d.ts`));
     }
   }
-  for (const file of kept) cpSync(path.join(everything, file), path.join("pkg/dist", file));
+  for (const file of kept) {
+    const text = readFileSync(path.join(everything, file), "utf8");
+    const out = path.join("pkg/dist", file.replace(/^only-/, ""));
+    writeFileSync(out, text);
+    const commonJs = text.replaceAll(/(["']\.{1,2}\/[^"']+)\.js(["'])/g, "$1.cjs$2");
+    writeFileSync(out.replace(/\.ts$/, ".cts"), commonJs);
+  }
 }
 
 function typescript(project, flags) {

@@ -1,5 +1,6 @@
 // The camera, opened and closed.
 import { AchadoError, abortable } from "./errors.js";
+import { isError } from "./kind.js";
 import { checkCall } from "./options.js";
 import { play } from "./stream.js";
 import type { Camera, CameraOptions } from "./types.js";
@@ -36,7 +37,7 @@ export async function openCamera(options: CameraOptions = {}): Promise<Camera> {
     // The user may still say yes to a question that nobody waits for.
     asked.then(stop, () => {});
     signal?.throwIfAborted();
-    const name = cause instanceof Error ? cause.name : "";
+    const name = isError(cause) ? cause.name : "";
     throw denied(REASONS[name] ?? `the camera does not open: ${String(cause)}`, name, cause);
   }
   try {

@@ -2,8 +2,9 @@
 import type { Engine, Frame, FrameGeometry, ResultNumbers } from "./engine.js";
 import { LoadedModel } from "./image-model.js";
 import { checkCall, checkOptions } from "./options.js";
-import { open, type Platform } from "./opening.js";
+import { open } from "./opening.js";
 import { checkStillThere } from "./pixels.js";
+import type { Platform } from "./platform.js";
 import { readResults } from "./results.js";
 import { type FrameSource, frames } from "./stream.js";
 import type {
@@ -80,14 +81,14 @@ class Classifier extends LoadedModel implements ImageClassifier {
     const batch: Frame[] = [];
     let used = false;
     try {
-      for (const image of images) batch.push(await this.platform.toFrame(image));
+      for (const image of images) batch.push(await this.toFrame(image));
       return await this.queue(signal, async (engine) => {
         batch.forEach(checkStillThere);
         used = true;
         return resultsOf(engine, await engine.classifyBatch(batch, geometry));
       });
     } finally {
-      for (const frame of batch) if (!used && !("data" in frame)) frame.close();
+      for (const frame of batch) if (!used && "close" in frame) frame.close();
     }
   }
 

@@ -2,6 +2,7 @@
 // `achado convert MODEL.onnx -o MODEL.tflite`.
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { isError, messageOf } from "./kind.js";
 import { AchadoError, convertOnnx, createClassifier, defaultModel } from "./node.js";
 import type {
   ClassifierResult,
@@ -82,7 +83,7 @@ function parse(argv: string[]): Options | Conversion | "help" | "version" {
     parsed = readArguments(argv);
   } catch (error) {
     // Node's own words name the option.
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(messageOf(error));
   }
   const { values, positionals } = parsed;
   if (values.help) return "help";
@@ -277,7 +278,7 @@ function percent(score: number): string {
 }
 
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!isError(error)) return String(error);
   const { code, path } = error as NodeJS.ErrnoException;
   if (code === "ENOENT") return `there is no file ${path}`;
   if (code === "EISDIR") return "this is a folder, not a file";

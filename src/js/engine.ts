@@ -16,8 +16,14 @@ import type {
   TensorData,
 } from "./types.js";
 
-/** A picture on its way to the engine: pixels, or a bitmap that becomes pixels over there. */
-export type Frame = RawImage | ImageBitmap;
+/** A file on its way to a worker of Node, which decodes it there. */
+export interface EncodedPicture {
+  readonly encoded: Uint8Array<ArrayBuffer>;
+  readonly decoder: WebAssembly.Module;
+}
+
+/** A picture on its way to the engine: pixels, or what becomes pixels over there. */
+export type Frame = RawImage | ImageBitmap | EncodedPicture;
 
 /** The options of one frame that the core knows. */
 export type FrameGeometry = Pick<

@@ -1,4 +1,5 @@
 // One error class with a stable code; how errors cross into it from wasm and between threads.
+import { isError, messageOf } from "./kind.js";
 
 /** Stable from release to release, by who is at fault. */
 export type ErrorCode =
@@ -28,8 +29,6 @@ export type ErrorCode =
 
 /** What every call of achado rejects with, unless it was aborted. */
 export class AchadoError extends Error {
-  /** Said, because minifiers shorten the class's own. */
-  static override readonly name = "AchadoError";
   /** Who is at fault. */
   readonly code: ErrorCode;
   /** The facts of the message, for programs: `url`, `status`, `tensor`, `operator`, ... */
@@ -47,6 +46,10 @@ export class AchadoError extends Error {
     this.detail = detail;
   }
 }
+
+// Minifiers shorten the class's own name. As a static field it would be read-only for compilers that
+// turn fields into assignments, as Next's does.
+Object.defineProperty(AchadoError, "name", { value: "AchadoError" });
 
 /** An error between threads: structured cloning would make a plain `Error` of the class. */
 export interface WireError {
@@ -81,8 +84,8 @@ export interface CoreFailure {
 export function fromCore(thrown: unknown): CoreFailure {
   if (thrown instanceof AchadoError) return { error: thrown, crashed: false };
   if (isThrownByShell(thrown)) return { error: fromWire(thrown), crashed: thrown.crashed === true };
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
-  if (thrown instanceof WebAssembly.RuntimeError && /unreachable/.test(text)) {
+  const text = messageOf(thrown);
+  if (isError(thrown) && thrown.name === "RuntimeError" && /unreachable/.test(text)) {
     const message =
       "WebAssembly could not get the memory that it needs; use a smaller picture or model";
     return { error: new AchadoError("OUT_OF_MEMORY", message), crashed: true };

@@ -1,23 +1,38 @@
 // Bytes of models and label files, from wherever they are.
 import { AchadoError } from "./errors.js";
-import { kindOf } from "./kind.js";
+import {
+  bytesOf,
+  isArrayBuffer,
+  isBlob,
+  isBytes,
+  isError,
+  isPlace,
+  isResponse,
+  isStream,
+  kindOf,
+  messageOf,
+} from "./kind.js";
 import type { ModelSource, Progress } from "./types.js";
 
 /** Like the global `fetch`; in Node it also takes paths and `file:` URLs. */
 export type Fetch = (url: string | URL, signal: AbortSignal) => Promise<Response>;
 
+type FetchCode = "MODEL_FETCH" | "BACKEND_UNAVAILABLE" | "INVALID_INPUT";
+
 /**
  * Fetches, with what can go wrong said in words.
  *
  * @param what For the message: "the model", "the labels".
+ * @param remedy What to do where the file is not there.
  * @throws {AchadoError} `code`, with `url` and `status` or the reason.
  */
 export async function fetchOk(
   fetch: Fetch,
   url: string | URL,
   what: string,
-  code: "MODEL_FETCH" | "BACKEND_UNAVAILABLE",
+  code: FetchCode,
   signal: AbortSignal,
+  remedy?: string,
 ): Promise<Response> {
   let response: Response;
   try {
@@ -27,29 +42,32 @@ export async function fetchOk(
     const reason = messageOf(cause);
     // Browsers say no more than that: a TypeError.
     const hint =
-      cause instanceof TypeError
+      isError(cause) && cause.name === "TypeError"
         ? "; check the address, the network, and for another origin CORS and the page's Content-Security-Policy"
         : "";
+    const advice = remedy && !hint ? `; ${remedy}` : "";
     throw new AchadoError(
       code,
-      `${what} cannot be fetched from ${url}: ${reason}${hint}`,
+      `${what} cannot be fetched from ${url}: ${reason}${hint}${advice}`,
       { url: String(url), reason },
       { cause },
     );
   }
-  checkStatus(response, what, code, url);
+  checkStatus(response, what, code, url, remedy);
   return response;
 }
 
 function checkStatus(
   response: Response,
   what: string,
-  code: "MODEL_FETCH" | "BACKEND_UNAVAILABLE",
+  code: FetchCode,
   url: string | URL = response.url,
+  remedy?: string,
 ): void {
   if (response.ok) return;
   const status = `${response.status} ${response.statusText}`.trim();
-  throw new AchadoError(code, `${what} is not at ${url}: the server answers ${status}`, {
+  const advice = remedy ? `; ${remedy}` : "";
+  throw new AchadoError(code, `${what} is not at ${url}: the server answers ${status}${advice}`, {
     url: String(url),
     status: response.status,
   });
@@ -67,13 +85,14 @@ export async function readModel(
   integrity: string | undefined,
   signal: AbortSignal,
   onProgress: ((progress: Progress) => void) | undefined,
+  remedy?: string,
 ): Promise<{ bytes: Uint8Array<ArrayBuffer>; owned: boolean }> {
   const progress = (loaded: number, total?: number) =>
     onProgress?.(
       total === undefined ? { phase: "model", loaded } : { phase: "model", loaded, total },
     );
 
-  const { bytes, owned } = await open(source, fetch, signal, progress);
+  const { bytes, owned } = await open(source, fetch, signal, progress, remedy);
   if (integrity !== undefined) await checkIntegrity(bytes, integrity);
   return { bytes, owned };
 }
@@ -85,29 +104,27 @@ async function open(
   fetch: Fetch,
   signal: AbortSignal,
   progress: Report,
+  remedy: string | undefined,
 ): Promise<{ bytes: Uint8Array<ArrayBuffer>; owned: boolean }> {
-  if (typeof source === "string" || source instanceof URL) {
-    const response = await fetchOk(fetch, source, "the model", "MODEL_FETCH", signal);
-    return { bytes: await readResponse(response, source, signal, progress), owned: true };
+  if (isPlace(source)) {
+    const response = await fetchOk(fetch, source, "the model", "MODEL_FETCH", signal, remedy);
+    return { bytes: await readResponse(response, source, signal, progress, remedy), owned: true };
   }
-  if (source instanceof Response) {
+  if (isResponse(source)) {
     checkStatus(source, "the model", "MODEL_FETCH");
     if (source.bodyUsed) throw usedUp("Response");
     return { bytes: await readResponse(source, source.url, signal, progress), owned: true };
   }
-  if (source instanceof ReadableStream) {
+  if (isStream(source)) {
     if (source.locked) throw usedUp("ReadableStream");
     return { bytes: await readStream(source, undefined, signal, progress), owned: true };
   }
-  if (source instanceof Blob) {
+  if (isBlob(source)) {
+    // jsdom's have no stream.
+    if (typeof source.stream !== "function") return { bytes: await bytesOf(source), owned: true };
     return { bytes: await readStream(source.stream(), source.size, signal, progress), owned: true };
   }
-  let bytes: Uint8Array | undefined;
-  if (source instanceof Uint8Array) bytes = source;
-  // An ArrayBuffer of another realm is no instance of this one's class.
-  if (kindOf(source) === "ArrayBuffer") {
-    bytes = new Uint8Array(source as ArrayBuffer);
-  }
+  const bytes = bytesIn(source);
   if (!bytes) {
     throw new AchadoError(
       "INVALID_OPTION",
@@ -117,10 +134,21 @@ async function open(
   }
   progress(bytes.byteLength, bytes.byteLength);
   // Bytes in shared memory could change while they are read, and cannot be hashed.
-  const shared = !(bytes.buffer instanceof ArrayBuffer);
+  const shared = !isArrayBuffer(bytes.buffer);
   return shared
     ? { bytes: new Uint8Array(bytes), owned: true }
     : { bytes: bytes as Uint8Array<ArrayBuffer>, owned: false };
+}
+
+/** What a buffer or any view of one holds. */
+function bytesIn(source: unknown): Uint8Array | undefined {
+  if (isBytes(source)) return source;
+  if (ArrayBuffer.isView(source)) {
+    return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  }
+  const kind = kindOf(source);
+  const isBuffer = kind === "ArrayBuffer" || kind === "SharedArrayBuffer";
+  return isBuffer ? new Uint8Array(source as ArrayBuffer) : undefined;
 }
 
 function usedUp(kind: string): AchadoError {
@@ -136,6 +164,7 @@ async function readResponse(
   url: string | URL,
   signal: AbortSignal,
   progress: Report,
+  remedy?: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
   // The length of compressed bytes says nothing about those that are counted here.
   const encoded = response.headers.has("content-encoding");
@@ -148,7 +177,7 @@ async function readResponse(
   if (type.startsWith("text/html") && bytes[0] === 0x3c) {
     throw new AchadoError(
       "MODEL_FETCH",
-      `the model is not at ${url}: the server sends a web page (${type})`,
+      `the model is not at ${url}: the server sends a web page (${type})${remedy ? `; ${remedy}` : ""}`,
       { url: String(url), status: response.status, type },
     );
   }
@@ -276,8 +305,4 @@ export function parseLabels(text: string): string[] {
     .replace(/^\ufeff/, "")
     .trimEnd()
     .split(/\r?\n/);
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -3,8 +3,9 @@ import type { Engine, Frame, FrameGeometry, Task } from "./engine.js";
 import { abortable } from "./errors.js";
 import { readLabels } from "./fetching.js";
 import { checkCall, checkOptions, checkRuns, coreOptions } from "./options.js";
-import { closed, type Opened, open, type Platform } from "./opening.js";
+import { closed, type Opened, open } from "./opening.js";
 import { checkStillThere } from "./pixels.js";
+import type { Platform } from "./platform.js";
 import { ownTensors, readTensors } from "./tensors.js";
 import type {
   ClassifierOptions,
@@ -42,6 +43,7 @@ const RELOADING = [
   "worker",
   "threads",
   "wasm",
+  "assets",
 ];
 
 /** What classifiers and other models have in common. */
@@ -193,7 +195,7 @@ export class LoadedModel implements ImageModel {
     signal?.throwIfAborted();
     const geometry: FrameGeometry = { regionOfInterest, rotationDegrees, mirror };
     // Taken now, not when it is this call's turn: a video goes on meanwhile.
-    const frame = await this.platform.toFrame(image);
+    const frame = await this.toFrame(image);
     let used = false;
     const use = () => {
       used = true;
@@ -204,8 +206,13 @@ export class LoadedModel implements ImageModel {
         return work(engine, frame, geometry, use);
       });
     } finally {
-      if (!used && !("data" in frame)) frame.close();
+      if (!used && "close" in frame) frame.close();
     }
+  }
+
+  protected toFrame(image: ImageInput): Promise<Frame> {
+    const { files, worker } = this.#opened;
+    return this.platform.toFrame(image, { files, worker });
   }
 
   /** Runs `work` when the calls before it are through, unless it was aborted by then. */
@@ -214,6 +221,7 @@ export class LoadedModel implements ImageModel {
     work: (engine: Engine) => Promise<T>,
   ): Promise<T> {
     const result = this.#last.then(async () => {
+      if (!this.#opened.worker) await this.platform.turn();
       this.checkOpen();
       signal?.throwIfAborted();
       return work(await this.#engine());

@@ -4,16 +4,14 @@
  * ```js
  * import { createClassifier } from "achado";
  * const classifier = await createClassifier({ model: "model.tflite" });
- * const { top } = await classifier.classify(document.querySelector("img"));
+ * const { top } = await classifier.classify("photo.jpg");
  * ```
  *
- * Importing does nothing but define; there is no global of a browser at the top level.
+ * Importing does nothing but define: the entry works wherever modules or bundles of them run.
  */
-import { createOn } from "./classifier.js";
-import { createModelOn } from "./image-model.js";
-import { convertOn } from "./onnx.js";
-import type { Platform } from "./opening.js";
-import { toFrame } from "./pixels.js";
+import { apiOn } from "./api.js";
+import { browserWith } from "./browser.js";
+import { CORES, MODEL, ONNX, TRACT } from "./own-files.js";
 import type {
   ClassifierOptions,
   ConvertOptions,
@@ -23,67 +21,18 @@ import type {
   ModelSource,
 } from "./types.js";
 
-export { openCamera } from "./camera.js";
+export * from "./common.js";
 export { defaultModel } from "./default-model.js";
-export { cosineSimilarity } from "./embedding.js";
-export { AchadoError, type ErrorCode } from "./errors.js";
-export { dequantize } from "./tensors.js";
-export type {
-  Activation,
-  Camera,
-  CameraOptions,
-  Category,
-  Classifications,
-  ClassifierOptions,
-  ClassifierResult,
-  Color,
-  ConvertOptions,
-  EmbedOptions,
-  Fallback,
-  FrameOptions,
-  HeadInfo,
-  ImageClassifier,
-  ImageInput,
-  ImageModel,
-  LoadOptions,
-  ModelMetadata,
-  ModelOptions,
-  ModelSource,
-  OperatorProfile,
-  Preprocess,
-  PreprocessOptions,
-  PreprocessPreset,
-  Progress,
-  RawImage,
-  RunImageOptions,
-  RunOptions,
-  Runtime,
-  StreamOptions,
-  Tensor,
-  TensorData,
-  TensorInfo,
-  WasmSource,
-} from "./types.js";
 
-const browser: Platform = {
-  fetch: (url, signal) => fetch(url, { signal }),
-  toFrame,
-  get hasWindow() {
-    return typeof window !== "undefined";
-  },
-  // Bundlers recognise exactly this form.
-  createWorker: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
-  createThreadedWorker: () =>
-    new Worker(new URL("./threaded-worker.js", import.meta.url), { type: "module" }),
-};
+const api = apiOn(browserWith({ ...CORES, ...ONNX, ...TRACT, ...MODEL }));
 
 /**
  * Loads a model: the core and the model are downloaded at the same time, and nothing else is.
  *
  * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
  */
-export function createClassifier(options: ClassifierOptions = {}): Promise<ImageClassifier> {
-  return createOn(browser, options);
+export function createClassifier(options?: ClassifierOptions): Promise<ImageClassifier> {
+  return api.createClassifier(options);
 }
 
 /**
@@ -91,8 +40,8 @@ export function createClassifier(options: ClassifierOptions = {}): Promise<Image
  *
  * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
  */
-export function createModel(options: LoadOptions = {}): Promise<ImageModel> {
-  return createModelOn(browser, options);
+export function createModel(options?: LoadOptions): Promise<ImageModel> {
+  return api.createModel(options);
 }
 
 /**
@@ -101,9 +50,9 @@ export function createModel(options: LoadOptions = {}): Promise<ImageModel> {
  *
  * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
  */
-export async function convertOnnx(
+export function convertOnnx(
   model: ModelSource,
-  options: ConvertOptions = {},
+  options?: ConvertOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return convertOn(browser, model, options);
+  return api.convertOnnx(model, options);
 }

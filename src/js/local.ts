@@ -20,7 +20,9 @@ import { viewOf, type WireTensor } from "./tensors.js";
 import type { ModelMetadata, OperatorProfile, RawImage, Runtime, TensorData } from "./types.js";
 
 /** The glue of simd128.wasm; relaxed.wasm and tract.wasm have the same, which the build checks. */
-type SingleGlue = typeof import("./generated/simd128/achado.js");
+type WholeGlue = typeof import("./generated/simd128/achado.js");
+/** What of it runs models; workers have what makes a core ready, too. */
+export type SingleGlue = Pick<WholeGlue, "Core" | "initSync" | "simdLevel"> & Partial<WholeGlue>;
 /** The glue of relaxed-threads.wasm; that of simd128-threads.wasm is the same. */
 export type ThreadedGlue = typeof import("./generated/relaxed-threads/achado.js");
 /** What wasm-bindgen wrote around a core. */
@@ -58,6 +60,7 @@ function describe(core: Core): Description {
 }
 
 function pixelsOf(frame: Frame): RawImage {
+  if ("encoded" in frame) throw new Error("files are decoded before they come here");
   return "data" in frame ? frame : readBitmap(frame);
 }
 
@@ -125,10 +128,14 @@ export class LocalEngine implements Engine {
    * Instantiates a core without threads before there is a model for it, and gets ready what any model
    * needs: what is compiled when it is first called has been called by then.
    */
-  static *prepare(glue: SingleGlue, module: WebAssembly.Module): Generator<undefined> {
+  static *prepare(
+    glue: SingleGlue,
+    Primer: WholeGlue["Primer"],
+    module: WebAssembly.Module,
+  ): Generator<undefined> {
     const launch = { module, threads: 1, memory: undefined };
     instantiate(glue, launch);
-    const primer = new glue.Primer();
+    const primer = new Primer();
     try {
       // Kernels first: a browser compiles them anew meanwhile.
       primer.step();

@@ -1,34 +1,42 @@
 // The same API in Node: files by path, pictures decoded by a wasm file of their own.
+import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-import { createOn } from "./classifier.js";
-import { AchadoError, fromCore } from "./errors.js";
-import { createModelOn } from "./image-model.js";
-import { convertOn } from "./onnx.js";
-import type { Platform } from "./opening.js";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { transferableAbortController } from "node:util";
+import { isMainThread } from "node:worker_threads";
+import { apiOn } from "./api.js";
+import { type Files, FOLDERS, type OwnFiles } from "./assets.js";
+import { decode } from "./decode.js";
+import type { Frame } from "./engine.js";
+import { fetchOk } from "./fetching.js";
+import { bytesOf, isArrayBuffer, isBlob, isPlace, isResponse } from "./kind.js";
+import { startThread } from "./node-thread.js";
+import { CORES, MODEL, ONNX, TRACT } from "./own-files.js";
 import { checkRawImage, isRawImage, toFrame } from "./pixels.js";
-import type {
-  ClassifierOptions,
-  ConvertOptions,
-  ImageClassifier,
-  ImageInput,
-  ImageModel,
-  LoadOptions,
-  ModelSource,
-  RawImage,
-} from "./types.js";
+import type { Platform } from "./platform.js";
+import { memorySharingProblem } from "./threads.js";
+import type { AssetName, ImageInput } from "./types.js";
+import { compileFile } from "./wasm.js";
 
-export { openCamera } from "./camera.js";
+export * from "./common.js";
 export { defaultModel } from "./default-model.js";
-export { cosineSimilarity } from "./embedding.js";
-export { dequantize } from "./tensors.js";
-export { AchadoError };
+
+/** By pkg-config/bundle.mjs. */
+declare const ACHADO_VERSION: string;
 
 /** `fetch` for paths and `file:` URLs, too. */
 async function fetchAnything(url: string | URL, signal: AbortSignal): Promise<Response> {
   const text = String(url);
   // One letter and a colon is a drive of Windows.
-  if (/^[a-z][a-z0-9+.-]+:/i.test(text) && !text.startsWith("file:")) return fetch(url, { signal });
+  if (/^[a-z][a-z0-9+.-]+:/i.test(text) && !text.startsWith("file:")) {
+    // Test runners replace the global class by one that Node's fetch refuses.
+    const own = transferableAbortController();
+    signal.addEventListener("abort", () => own.abort(signal.reason), { once: true });
+    return fetch(text, { signal: own.signal });
+  }
   const file = text.startsWith("file:") ? fileURLToPath(text) : text;
   const bytes = await readFile(file, { signal }).catch((error: NodeJS.ErrnoException) => {
     throw error.code === "ENOENT" ? new Error("there is no such file") : error;
@@ -40,71 +48,86 @@ async function fetchAnything(url: string | URL, signal: AbortSignal): Promise<Re
   return new Response(bytes, { headers });
 }
 
-type Decode = typeof import("./generated/decode/achado.js").decodeImage;
-let decoder: Promise<Decode> | undefined;
-
-/** Loaded with the first picture that is no array of pixels; a failure is not kept. */
-function loadDecoder(): Promise<Decode> {
-  decoder ??= (async () => {
-    const { decodeImage, initSync } = await import("./generated/decode/achado.js");
-    const bytes = await readFile(new URL("./decode.wasm", import.meta.url));
-    initSync({ module: await WebAssembly.compile(bytes) });
-    return decodeImage;
-  })().catch((error) => {
-    decoder = undefined;
-    throw error;
-  });
-  return decoder;
-}
-
-async function decode(file: Uint8Array): Promise<RawImage> {
-  const decodeImage = await loadDecoder();
+/**
+ * The package where it is installed, for scripts that a bundler has taken away from its files:
+ * undefined where there is none of this version.
+ */
+function installed(): string | undefined {
   try {
-    return decodeImage(file);
-  } catch (thrown) {
-    if (!(thrown instanceof Error) || thrown instanceof WebAssembly.RuntimeError) {
-      throw fromCore(thrown).error;
-    }
-    throw new AchadoError("INVALID_INPUT", thrown.message);
+    const from = createRequire(path.join(process.cwd(), "package.json"));
+    const manifest = from.resolve("achado/package.json");
+    const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
+    return version === ACHADO_VERSION ? path.dirname(manifest) : undefined;
+  } catch {
+    return undefined;
   }
 }
 
+/** Places that are looked up where the package is installed if there is nothing beside the script. */
+function orInstalled(own: OwnFiles): OwnFiles {
+  const entries = Object.entries(own) as [AssetName, () => URL][];
+  const found = entries.map(([name, place]) => {
+    const look = () => {
+      let beside: URL | undefined;
+      try {
+        beside = place();
+        if (beside.protocol === "file:" && existsSync(beside)) return beside;
+      } catch {
+        // No ES module.
+      }
+      const folder = installed();
+      if (folder !== undefined) return pathToFileURL(path.join(folder, FOLDERS[name], name));
+      if (beside) return beside;
+      throw new Error("nobody knows");
+    };
+    return [name, look] as const;
+  });
+  return Object.fromEntries(found);
+}
+
+/** The bytes of a picture's file; undefined for what is none. */
+async function encodedOf(image: unknown): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if (isPlace(image)) {
+    const never = new AbortController().signal;
+    const response = await fetchOk(fetchAnything, image, "the picture", "INVALID_INPUT", never);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+  if (isResponse(image)) return new Uint8Array(await image.arrayBuffer());
+  if (isBlob(image)) return bytesOf(image);
+  // Copies: the caller may change the bytes.
+  if (isArrayBuffer(image)) return new Uint8Array(image.slice(0));
+  if (!ArrayBuffer.isView(image)) return undefined;
+  return new Uint8Array(new Uint8Array(image.buffer, image.byteOffset, image.byteLength));
+}
+
+async function frameOf(
+  image: ImageInput,
+  { files, worker }: { files: Files; worker: boolean },
+): Promise<Frame> {
+  const encoded = await encodedOf(image);
+  if (!encoded) return isRawImage(image) ? checkRawImage(image) : toFrame(image);
+  const { signal } = new AbortController();
+  const decoder = await compileFile(files.find("decode.wasm"), fetchAnything, signal, []);
+  return worker ? { encoded, decoder } : decode(decoder, encoded);
+}
+
+const DECODER: OwnFiles = { "decode.wasm": () => new URL("./decode.wasm", import.meta.url) };
+
 const node: Platform = {
-  fetch: fetchAnything,
-  async toFrame(image: ImageInput) {
-    if (image instanceof Uint8Array) return decode(image);
-    if (image instanceof Blob) return decode(new Uint8Array(await image.arrayBuffer()));
-    if (isRawImage(image)) return checkRawImage(image);
-    return toFrame(image);
+  files: orInstalled({ ...CORES, ...ONNX, ...TRACT, ...MODEL, ...DECODER }),
+  glues: {
+    single: () => import("./generated/simd128/achado.js"),
+    threaded: () => import("./generated/relaxed-threads/achado.js"),
+    tract: () => import("./generated/tract/achado.js"),
+    onnx: () => import("./generated/onnx/achado.js"),
   },
-  hasWindow: false,
-  createWorker: undefined,
-  createThreadedWorker: undefined,
+  fetch: fetchAnything,
+  toFrame: frameOf,
+  prefersWorker: isMainThread,
+  startWorker: (_, files) => startThread(files),
+  processors: availableParallelism,
+  sharingProblem: memorySharingProblem,
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
 };
 
-/** As in the browser. A string that is no URL is a path. */
-export function createClassifier(options: ClassifierOptions = {}): Promise<ImageClassifier> {
-  return createOn(node, options);
-}
-
-/**
- * Loads a model for tensors and embeddings: a detector, a segmenter, anything that is no classifier.
- *
- * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
- */
-export function createModel(options: LoadOptions = {}): Promise<ImageModel> {
-  return createModelOn(node, options);
-}
-
-/**
- * Turns an ONNX model into the bytes of a `.tflite` model, which any TensorFlow Lite runtime opens.
- * `createClassifier` takes ONNX models, too, and converts them on the way.
- *
- * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
- */
-export async function convertOnnx(
-  model: ModelSource,
-  options: ConvertOptions = {},
-): Promise<Uint8Array<ArrayBuffer>> {
-  return convertOn(node, model, options);
-}
+export const { createClassifier, createModel, convertOnnx } = apiOn(node);

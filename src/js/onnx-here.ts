@@ -2,12 +2,17 @@
 import { fromCore } from "./errors.js";
 import type { Conversion } from "./onnx.js";
 
+/** What wasm-bindgen wrote around the converter, as far as it is used. */
+export type ConverterGlue = Pick<
+  typeof import("./generated/onnx/achado.js"),
+  "Conversion" | "initSync"
+>;
+
 /**
- * @param glue What wasm-bindgen wrote around the converter.
  * @throws {AchadoError} whatever is wrong with the model or the options
  */
 export function convertHere(
-  { Conversion: Converter, initSync }: typeof import("./generated/onnx/achado.js"),
+  { Conversion: Converter, initSync }: ConverterGlue,
   module: WebAssembly.Module,
   onnx: Uint8Array,
   { inputShapes = {}, preprocess, labels, keepOrder }: Conversion,

@@ -1,16 +1,16 @@
 // ONNX models become .tflite models: by a wasm file of its own, which is loaded when an ONNX file is
 // opened for the first time; what it made is kept.
+import { Files } from "./assets.js";
 import { AchadoError, abortable } from "./errors.js";
-import { type Fetch, readLabels, readModel } from "./fetching.js";
+import { readLabels, readModel } from "./fetching.js";
 import { isOnnx } from "./kind.js";
 import { convertHere } from "./onnx-here.js";
 import { checkConversion } from "./options.js";
+import type { Platform } from "./platform.js";
 import { type CorePreprocess, preprocessOf } from "./presets.js";
 import { RemoteEngine } from "./remote.js";
 import type { ConvertOptions, Fallback, ModelSource } from "./types.js";
 import { compileFile } from "./wasm.js";
-
-const WASM = new URL("./onnx.wasm", import.meta.url);
 
 /** Raised when the converter makes other files of the same models. */
 const CACHE = "achado-onnx-2";
@@ -27,11 +27,12 @@ export interface Conversion {
   keepOrder?: true;
 }
 
-/** What the conversion needs of its surroundings. */
+/** Where a conversion takes place. */
 export interface Surroundings {
-  readonly fetch: Fetch;
-  readonly hasWindow: boolean;
-  readonly createWorker: (() => Worker) | undefined;
+  readonly platform: Platform;
+  readonly files: Files;
+  /** Whether a worker is to do it. */
+  readonly inWorker: boolean;
 }
 
 /**
@@ -41,18 +42,20 @@ export interface Surroundings {
  *   INVALID_OPTION
  */
 export async function convertOn(
-  surroundings: Surroundings,
+  platform: Platform,
   source: ModelSource,
   options: ConvertOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
   checkConversion(options);
   const signal = options.signal ?? new AbortController().signal;
   signal.throwIfAborted();
+  const { fetch, files: own, prefersWorker: inWorker } = platform;
+  const surroundings = { platform, files: new Files(own, options.assets), inWorker };
   const preprocess = preprocessOf(options.preprocess);
   const convert = async () => {
     const [model, labels] = await Promise.all([
-      readModel(source, surroundings.fetch, undefined, signal, undefined),
-      readLabels(options.labels, surroundings.fetch, signal),
+      readModel(source, fetch, undefined, signal, undefined),
+      readLabels(options.labels, fetch, signal),
     ]);
     if (!isOnnx(model.bytes)) {
       throw new AchadoError("MODEL_FORMAT", "this is not an ONNX model", {
@@ -60,7 +63,7 @@ export async function convertOn(
       });
     }
     const conversion = { inputShapes: options.inputShapes, preprocess, labels };
-    return toTflite(surroundings, model.bytes, conversion, surroundings.hasWindow, signal, []);
+    return toTflite(surroundings, model.bytes, conversion, signal, []);
   };
   return abortable(convert(), signal);
 }
@@ -75,7 +78,6 @@ export async function toTflite(
   surroundings: Surroundings,
   onnx: Uint8Array<ArrayBuffer>,
   conversion: Conversion,
-  inWorker: boolean,
   signal: AbortSignal,
   fallbacks: Fallback[],
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -83,26 +85,24 @@ export async function toTflite(
   const key = cache && (await keyOf(onnx, conversion));
   const kept = key && (await cache.match(key).catch(() => undefined));
   if (kept) return new Uint8Array(await kept.arrayBuffer());
-  const module = await compileFile(WASM, surroundings.fetch, signal, fallbacks);
-  const tflite = await convert(surroundings, module, onnx, conversion, inWorker, signal);
+  const { platform, files } = surroundings;
+  const module = await compileFile(files.find("onnx.wasm"), platform.fetch, signal, fallbacks);
+  const tflite = await convert(surroundings, module, onnx, conversion, signal);
   if (key) await keep(cache, key, tflite);
   return tflite;
 }
 
 async function convert(
-  { createWorker }: Surroundings,
+  { platform, files, inWorker }: Surroundings,
   module: WebAssembly.Module,
   onnx: Uint8Array<ArrayBuffer>,
   conversion: Conversion,
-  inWorker: boolean,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   // Without a worker it is done here, as everything else is then.
-  const worker =
-    inWorker && createWorker && (await RemoteEngine.start(createWorker, 0).catch(() => undefined));
-  if (!worker) {
-    return convertHere(await import("./generated/onnx/achado.js"), module, onnx, conversion);
-  }
+  const create = () => platform.startWorker("worker.js", files);
+  const worker = inWorker && (await RemoteEngine.start(create, 0).catch(() => undefined));
+  if (!worker) return convertHere(await platform.glues.onnx(), module, onnx, conversion);
   const stop = () => worker.close(signal.reason);
   signal.addEventListener("abort", stop, { once: true });
   try {
@@ -116,9 +116,13 @@ async function convert(
 
 /** Browsers have caches on https and localhost; Node has none. */
 async function openCache(): Promise<Cache | undefined> {
-  if (!globalThis.caches || !globalThis.crypto?.subtle) return undefined;
-  // Refused in some private windows: then nothing is kept.
-  return caches.open(CACHE).catch(() => undefined);
+  try {
+    if (!globalThis.caches || !globalThis.crypto?.subtle) return undefined;
+    return await caches.open(CACHE);
+  } catch {
+    // Refused in sandboxed frames and some private windows: then nothing is kept.
+    return undefined;
+  }
 }
 
 /** An address that stands for the model's bytes and what they are converted with. */

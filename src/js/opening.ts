@@ -1,38 +1,22 @@
 // Opening a model: what it needs is loaded at the same time, and run where it is to run.
-import { defaultModel } from "./default-model.js";
-import type { CoreOptions, Engine, Frame, Launch, Phase, Task } from "./engine.js";
+import { DEFAULT_MODEL, Files, remedy } from "./assets.js";
+import type { CoreOptions, Engine, Launch, Phase, Task } from "./engine.js";
 import { AchadoError, abortable } from "./errors.js";
-import { type Fetch, readLabels, readModel } from "./fetching.js";
-import { isOnnx } from "./kind.js";
+import { readLabels, readModel } from "./fetching.js";
+import { isOnnx, isPlace, messageOf } from "./kind.js";
 import { LocalEngine } from "./local.js";
 import { coreOptions } from "./options.js";
+import type { Platform, WorkerLike } from "./platform.js";
 import { RemoteEngine } from "./remote.js";
 import { type Prepared, prepare } from "./tract.js";
-import {
-  type Joined,
-  joinTeam,
-  planThreads,
-  sharedMemory,
-  sharingProblem,
-  threadFallback,
-} from "./threads.js";
-import type { ClassifierOptions, Fallback, ImageInput, Progress, Runtime } from "./types.js";
+import { type Joined, joinTeam, planThreads, sharedMemory, threadFallback } from "./threads.js";
+import type { ClassifierOptions, Fallback, ModelSource, Progress, Runtime } from "./types.js";
 import { compileCore, isThreaded } from "./wasm.js";
-
-/** What differs between a browser and Node. */
-export interface Platform {
-  readonly fetch: Fetch;
-  readonly toFrame: (image: ImageInput) => Promise<Frame>;
-  /** Whether there is a window whose page must not wait. */
-  readonly hasWindow: boolean;
-  readonly createWorker: (() => Worker) | undefined;
-  /** For cores with threads: the worker that runs the model, and each of its helpers. */
-  readonly createThreadedWorker: (() => Worker) | undefined;
-}
 
 /** A running engine and what was learnt on the way to it. */
 export interface Opened {
   engine: Engine;
+  readonly files: Files;
   /** The options that the engine has. */
   core: CoreOptions;
   backend: Runtime["backend"];
@@ -73,14 +57,24 @@ export async function open(
 
   async function load(): Promise<Opened> {
     const fallbacks: Fallback[] = [];
-    const { fetch, createThreadedWorker } = platform;
-    const plan = planThreads(options.threads, createThreadedWorker);
+    const { fetch, glues } = platform;
+    const files = new Files(platform.files, options.assets);
+    const plan = planThreads(options.threads, platform);
+    // For cores with threads: the worker that runs the model, and each of its helpers.
+    const createWorker = (threaded: boolean): WorkerLike =>
+      platform.startWorker(threaded ? "threaded-worker.js" : "worker.js", files);
+    const helper = () => createWorker(true);
+    const wantsWorker = options.worker ?? platform.prefersWorker;
+    const isOwn = options.model === undefined || files.isOwn(DEFAULT_MODEL, options.model);
+    const source = isOwn ? (files.find(DEFAULT_MODEL) as ModelSource) : options.model;
+    const advice = isOwn && isPlace(source) ? remedy(source) : undefined;
     // A file of the caller's own shows what it is when it is there.
     const known = options.wasm === undefined ? plan.threads > 1 : undefined;
     // Before the downloads, which would delay it: a worker takes longest.
     const early = known === undefined ? undefined : startWorker(known);
     const compiling = compileCore(
       options.wasm,
+      files,
       plan.threads > 1,
       fetch,
       loading.signal,
@@ -98,11 +92,12 @@ export async function open(
       compiling,
       deciding,
       readModel(
-        options.model ?? defaultModel,
+        source as ModelSource,
         fetch,
         options.integrity,
         loading.signal,
         options.onProgress,
+        advice,
       ),
       readLabels(options.labels, fetch, loading.signal),
       starting,
@@ -131,7 +126,7 @@ export async function open(
     const launch = (): Launch => ({
       module,
       threads: wanted,
-      memory: threaded ? memoryForThreads() : undefined,
+      memory: threaded ? memoryForThreads(platform) : undefined,
     });
     const noteBatch = ({ batchRefusal: reason }: Engine) => {
       const from = `batches of ${options.batchSize}`;
@@ -151,23 +146,22 @@ export async function open(
       const inWorker = remote !== undefined;
       const { bytes, owned } = file;
       const { signal } = loading;
-      const made = await prepare(platform, bytes, owned, options, inWorker, signal, fallbacks);
+      const here = { platform, files, inWorker };
+      const made = await prepare(here, bytes, owned, options, signal, fallbacks);
       onProgress({ phase: "convert", loaded: 1, total: 1 });
       return made;
     }
 
     async function startWorker(threaded: boolean): Promise<void> {
       // What decides may take longer than what fails.
-      if (loading.signal.aborted || !(options.worker ?? platform.hasWindow)) return;
-      const create = threaded ? createThreadedWorker : platform.createWorker;
+      if (loading.signal.aborted || !wantsWorker) return;
       try {
-        if (!create) throw new Error("there are no workers here");
         // At once, so that an abort reaches it.
-        remote = new RemoteEngine(create, threaded ? plan.threads - 1 : 0);
+        remote = new RemoteEngine(() => createWorker(threaded), threaded ? plan.threads - 1 : 0);
         await remote.ready;
       } catch (cause) {
         remote = undefined;
-        const reason = cause instanceof Error ? cause.message : String(cause);
+        const reason = messageOf(cause);
         fallbacks.push({ from: "worker", to: "main thread", reason: `no worker: ${reason}` });
       }
     }
@@ -175,10 +169,10 @@ export async function open(
     async function openHere(): Promise<Opened> {
       // A glue holds one instance, so that tract has a copy of its own beside the core.
       const glue = threaded
-        ? await import("./generated/relaxed-threads/achado.js")
+        ? await glues.threaded()
         : tract
           ? await tract.glue()
-          : await import("./generated/simd128/achado.js");
+          : await glues.single();
       let joining: Promise<Joined> | undefined;
       const engine = LocalEngine.open(
         glue,
@@ -188,8 +182,8 @@ export async function open(
         warmup,
         onPhase,
         (shared, memory) => {
-          if (!createThreadedWorker || wanted === 1) return undefined;
-          const team = joinTeam(createThreadedWorker, wanted - 1, module, memory, shared);
+          if (wanted === 1) return undefined;
+          const team = joinTeam(helper, wanted - 1, module, memory, shared);
           joining = team.joined;
           return team.leave;
         },
@@ -201,7 +195,7 @@ export async function open(
       const used = Math.min(helpers, wanted - 1);
       const threads = share(reason === undefined ? { helpers: used } : { helpers: used, reason });
       noteBatch(engine);
-      return { engine, core, backend, worker: false, threads, fallbacks };
+      return { engine, files, core, backend, worker: false, threads, fallbacks };
     }
 
     async function openThere(engine: RemoteEngine): Promise<Opened> {
@@ -211,13 +205,12 @@ export async function open(
       const restore = setAside(joined.model);
       noteBatch(engine);
       const reopen = async (now: CoreOptions) => {
-        const create = threaded ? createThreadedWorker : platform.createWorker;
-        const engine = await RemoteEngine.start(create as () => Worker, wanted - 1);
+        const engine = await RemoteEngine.start(() => createWorker(threaded), wanted - 1);
         const bytes = new Uint8Array(await restore());
         await engine.open(launch(), bytes, true, now, false, () => {});
         return engine;
       };
-      return { engine, core, backend, worker: true, threads, fallbacks, reopen };
+      return { engine, files, core, backend, worker: true, threads, fallbacks, reopen };
     }
 
     return (remote ? openThere(remote) : openHere()).catch((error) => {
@@ -235,14 +228,16 @@ const SET_ASIDE_AFTER_MS = 1000;
  */
 function setAside(bytes: Uint8Array<ArrayBuffer>): () => Promise<ArrayBuffer> {
   let kept: Blob | Uint8Array<ArrayBuffer> = bytes;
-  setTimeout(() => {
+  const timer: unknown = setTimeout(() => {
     kept = new Blob([kept]);
   }, SET_ASIDE_AFTER_MS);
+  // Node would wait for it.
+  (timer as { unref?(): void }).unref?.();
   return () => new Response(kept).arrayBuffer();
 }
 
 /** Memory for a core with threads, which a caller may have given to a page that cannot have it. */
-function memoryForThreads(): WebAssembly.Memory {
+function memoryForThreads({ sharingProblem }: Platform): WebAssembly.Memory {
   const reason = sharingProblem();
   if (reason === undefined) return sharedMemory();
   throw new AchadoError(

@@ -1,7 +1,9 @@
 // Checks of options that JavaScript callers, unlike TypeScript's, can get wrong.
+import { checkAssets } from "./assets.js";
 import type { CoreOptions, Task } from "./engine.js";
 import { AchadoError } from "./errors.js";
 import { checkNames, type Names, type NamesOf } from "./names.js";
+import { isPlace } from "./kind.js";
 import { preprocessOf } from "./presets.js";
 import type {
   CameraOptions,
@@ -46,6 +48,7 @@ const LOADING: NamesOf<LoadOptions> = {
   worker: 1,
   threads: 1,
   wasm: 1,
+  assets: 1,
   warmup: 1,
   inputShapes: 1,
   onnxFallback: 1,
@@ -149,11 +152,12 @@ export function checkOptions(options: ClassifierOptions, task: Task): void {
     throw invalidOption("onProgress", "must be a function");
   }
   checkLabels(options.labels);
+  checkAssets(options.assets);
 }
 
 function checkLabels(labels: unknown): void {
   const list = Array.isArray(labels) && labels.every((label) => typeof label === "string");
-  if (labels !== undefined && typeof labels !== "string" && !(labels instanceof URL) && !list) {
+  if (labels !== undefined && !isPlace(labels) && !list) {
     throw invalidOption("labels", "must be a list of strings or the URL of a text file");
   }
 }
@@ -175,6 +179,7 @@ const CONVERSION: NamesOf<ConvertOptions> = {
   labels: 1,
   preprocess: { preset: 1, mean: 1, std: 1, channels: 1 },
   inputShapes: 1,
+  assets: 1,
   signal: 1,
 };
 
@@ -187,6 +192,7 @@ export function checkConversion(options: ConvertOptions): void {
   checkNames(options, CONVERSION);
   checkShapes(options.inputShapes);
   checkLabels(options.labels);
+  checkAssets(options.assets);
 }
 
 /**

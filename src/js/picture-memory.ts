@@ -16,6 +16,7 @@ export class PictureMemory {
 
   /** A picture to post, and what is moved with it: bitmaps themselves. */
   sendable(frame: Frame): { own: Frame; transfer: Transferable[] } {
+    if ("encoded" in frame) return { own: frame, transfer: [frame.encoded.buffer] };
     if (!("data" in frame)) return { own: frame, transfer: [frame] };
     const { data: pixels, width, height } = frame;
     const data = this.#bytes(pixels.byteLength);

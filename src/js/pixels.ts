@@ -1,7 +1,7 @@
 // From what a page has (elements, frames, files) to a frame for the engine, without drawing twice.
 import type { Frame } from "./engine.js";
 import { AchadoError } from "./errors.js";
-import { kindOf } from "./kind.js";
+import { isArrayBuffer, isBlob, isBytes, isDomException, isError, kindOf } from "./kind.js";
 import { checkNames, type NamesOf } from "./names.js";
 import type { ImageInput, RawImage } from "./types.js";
 
@@ -41,7 +41,7 @@ export function checkRawImage(image: RawImage): RawImage {
       height,
     });
   }
-  if (!(data instanceof Uint8Array || kindOf(data) === "Uint8ClampedArray")) {
+  if (!(isBytes(data) || kindOf(data) === "Uint8ClampedArray")) {
     throw invalid("the picture's data must be a Uint8ClampedArray or Uint8Array of RGBA bytes");
   }
   const needed = width * height * 4;
@@ -73,7 +73,8 @@ export function checkStillThere(frame: Frame): void {
  * @throws {AchadoError} INVALID_INPUT, INPUT_NOT_READY, TAINTED_CANVAS
  */
 export async function toFrame(image: ImageInput): Promise<Frame> {
-  if (image instanceof Uint8Array) {
+  if (isArrayBuffer(image)) return toFrame(new Uint8Array(image));
+  if (isBytes(image)) {
     // A copy: the caller may change the bytes, and a Blob takes none of shared memory.
     return bitmapOf(new Blob([new Uint8Array(image)]), "encoded picture");
   }
@@ -85,13 +86,14 @@ export async function toFrame(image: ImageInput): Promise<Frame> {
     }
     return checkRawImage(image);
   }
-  if (typeof createImageBitmap !== "function") {
-    throw invalid(
-      "there is no browser here to draw it: give the bytes of a picture file, or { data, width, height }",
-    );
-  }
   const kind = kindOf(image);
   checkReady(image, kind);
+  if (typeof createImageBitmap !== "function") {
+    throw invalid(
+      `there is no browser here to draw the ${kind}: give the bytes of a picture file, or { data, width, height }`,
+      { kind },
+    );
+  }
   return bitmapOf(image as ImageBitmapSource, kind);
 }
 
@@ -145,7 +147,7 @@ function checkReady(image: unknown, kind: string): void {
       return;
     default:
       throw invalid(
-        `${kind} is not a picture; give an img, canvas, video, ImageBitmap, ImageData, VideoFrame or Blob`,
+        `${kind.toLowerCase()} is not a picture; give an img, canvas, video, ImageBitmap, ImageData, VideoFrame, Blob, bytes or a URL`,
         { kind },
       );
   }
@@ -155,10 +157,10 @@ async function bitmapOf(source: ImageBitmapSource, kind: string): Promise<ImageB
   try {
     return await createImageBitmap(source);
   } catch (cause) {
-    if (cause instanceof DOMException && cause.name === "InvalidStateError") {
+    if (isDomException(cause) && cause.name === "InvalidStateError") {
       throw new AchadoError(
         "INVALID_INPUT",
-        source instanceof Blob
+        isBlob(source)
           ? `the file is not a picture that this browser can decode${source.type && `: its type is ${source.type}`}`
           : `the ${kind} cannot be drawn: ${cause.message}`,
         { kind },
@@ -171,7 +173,7 @@ async function bitmapOf(source: ImageBitmapSource, kind: string): Promise<ImageB
 
 /** What a failure to read pixels or to send them to the worker means. */
 export function inputError(cause: unknown): unknown {
-  const name = cause instanceof DOMException ? cause.name : "";
+  const name = isDomException(cause) ? cause.name : "";
   // Reading is a SecurityError; moving a bitmap of another origin to a worker a DataCloneError.
   if (name === "SecurityError" || name === "DataCloneError") {
     return new AchadoError(
@@ -181,7 +183,7 @@ export function inputError(cause: unknown): unknown {
       { cause },
     );
   }
-  if (cause instanceof AchadoError || !(cause instanceof Error)) return cause;
+  if (cause instanceof AchadoError || !isError(cause)) return cause;
   return new AchadoError(
     "INVALID_INPUT",
     `the picture cannot be read: ${cause.message}`,

@@ -16,9 +16,11 @@ import type {
   WirePicture,
 } from "./engine.js";
 import { AchadoError, fromWire } from "./errors.js";
+import { isArrayBuffer, messageOf } from "./kind.js";
 import type { Conversion } from "./onnx.js";
 import { PictureMemory } from "./picture-memory.js";
 import { inputError } from "./pixels.js";
+import type { WorkerLike } from "./platform.js";
 import type { Names } from "./results.js";
 import type { WireTensor } from "./tensors.js";
 import { Helpers, type Joined } from "./threads.js";
@@ -26,7 +28,7 @@ import type { ModelMetadata, OperatorProfile, Runtime, TensorData } from "./type
 
 /** Whether a view shows all of a buffer that can be sent as it is. */
 function isWhole(view: Uint8Array | Uint8ClampedArray): boolean {
-  return view.buffer instanceof ArrayBuffer && view.byteLength === view.buffer.byteLength;
+  return isArrayBuffer(view.buffer) && view.byteLength === view.buffer.byteLength;
 }
 
 /** Why a request cannot be sent: options with functions in them, or a picture of another origin. */
@@ -41,7 +43,7 @@ function sendError(cause: unknown, request: object): unknown {
   try {
     structuredClone(options);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return new AchadoError("INVALID_OPTION", `an option is of a wrong kind: ${reason}`, { reason });
   }
   return inputError(cause);
@@ -56,7 +58,7 @@ interface Pending {
 
 /** A model in a worker of its own: closing or crashing takes nothing else with it. */
 export class RemoteEngine implements Engine {
-  readonly #worker: Worker;
+  readonly #worker: WorkerLike;
   readonly #helpers: Helpers | undefined;
   readonly #pending = new Map<number, Pending>();
   readonly #pictures = new PictureMemory();
@@ -76,7 +78,7 @@ export class RemoteEngine implements Engine {
    *
    * @throws {Error} why no worker can be had here
    */
-  constructor(create: () => Worker, helpers: number) {
+  constructor(create: () => WorkerLike, helpers: number) {
     this.ready = new Promise<void>((resolve, reject) => {
       this.#starting = { resolve, reject };
     });
@@ -100,7 +102,7 @@ export class RemoteEngine implements Engine {
    *
    * @throws {Error} why no worker can be had here
    */
-  static async start(create: () => Worker, helpers: number): Promise<RemoteEngine> {
+  static async start(create: () => WorkerLike, helpers: number): Promise<RemoteEngine> {
     const engine = new RemoteEngine(create, helpers);
     await engine.ready;
     return engine;
@@ -127,7 +129,7 @@ export class RemoteEngine implements Engine {
     onPhase: (phase: Phase, done: boolean) => void,
   ): Promise<Joined & { model: Uint8Array<ArrayBuffer> }> {
     // A view would take all of its buffer along.
-    const bytes = owned || isWhole(model) ? model : model.slice();
+    const bytes = owned || isWhole(model) ? model : new Uint8Array(model);
     const transfer = bytes === model && !owned ? [] : [bytes.buffer];
     const request = { call: "open", launch, model: bytes, options, warmup } as const;
     let joined: Promise<Joined> | undefined;
@@ -241,6 +243,7 @@ export class RemoteEngine implements Engine {
         return reject(sendError(cause, request));
       }
       this.#pending.set(id, { resolve, reject, onPhase, onInstance });
+      this.#worker.ref?.();
     }) as Promise<Answers[C]>;
   }
 
@@ -248,6 +251,7 @@ export class RemoteEngine implements Engine {
     if ("ready" in response) {
       this.#starting?.resolve();
       this.#starting = undefined;
+      if (this.#pending.size === 0) this.#worker.unref?.();
       return;
     }
     const pending = this.#pending.get(response.id);
@@ -255,6 +259,8 @@ export class RemoteEngine implements Engine {
     if ("phase" in response) return pending.onPhase?.(response.phase, response.done);
     if ("generation" in response) return pending.onInstance?.(response.generation);
     this.#pending.delete(response.id);
+    // Without requests it keeps no process from ending.
+    if (this.#pending.size === 0) this.#worker.unref?.();
     this.#pictures.keep(response.pixels);
     if ("error" in response) {
       const error = fromWire(response.error);

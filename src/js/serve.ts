@@ -6,12 +6,13 @@ import type { Conversion } from "./onnx.js";
 import { sentPixels } from "./picture-memory.js";
 import type { TensorData } from "./types.js";
 
-/** `self` is typed as a window; a worker's postMessage takes a message alone. */
-export function post(message: unknown, transfer: Transferable[] = []): void {
-  (self.postMessage as (message: unknown, transfer: Transferable[]) => void)(message, transfer);
-}
+/** To the thread that started this one. */
+export type Post = (message: unknown, transfer?: Transferable[]) => void;
 
-const respond: (message: Response, transfer?: Transferable[]) => void = post;
+/** `self` is typed as a window; a worker's postMessage takes a message alone. */
+export const post: Post = (message, transfer = []) => {
+  (self.postMessage as (message: unknown, transfer: Transferable[]) => void)(message, transfer);
+};
 
 let engine: LocalEngine | undefined;
 
@@ -45,9 +46,21 @@ type Convert = (
   conversion: Conversion,
 ) => Uint8Array<ArrayBuffer>;
 
-async function answer(glue: Glue, request: Request, convert?: Convert): Promise<unknown> {
+/** What a worker has to answer with. */
+export interface Host {
+  readonly post: Post;
+  readonly glue: Glue;
+  readonly convert?: Convert;
+  /** Where files come to be decoded: puts pixels in place of them. */
+  readonly decode?: (request: Request) => Promise<Request>;
+}
+
+async function answer({ post, glue, convert }: Host, request: Request): Promise<unknown> {
+  const respond: (message: Response) => void = post;
   if (request.call === "prepare") {
-    if ("Primer" in glue) prime(LocalEngine.prepare(glue, request.module));
+    if ("Primer" in glue && glue.Primer) {
+      prime(LocalEngine.prepare(glue, glue.Primer, request.module));
+    }
     return undefined;
   }
   isWanted = true;
@@ -92,11 +105,12 @@ function moved(request: Request, value: unknown): ArrayBufferView[] {
 }
 
 /** Answers a request, whatever comes of it. */
-export async function serve(glue: Glue, request: Request, convert?: Convert): Promise<void> {
+export async function serve(host: Host, request: Request): Promise<void> {
+  const respond: (message: Response, transfer: Transferable[]) => void = host.post;
   const { id } = request;
   const pixels = sentPixels(request);
   try {
-    const value = await answer(glue, request, convert);
+    const value = await answer(host, (await host.decode?.(request)) ?? request);
     const described = request.call === "open" || request.call === "setOptions";
     const response: Response = {
       id,

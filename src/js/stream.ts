@@ -1,6 +1,6 @@
 // Frames of a video or camera, always the newest.
 import { AchadoError, abortable } from "./errors.js";
-import { kindOf } from "./kind.js";
+import { kindOf, messageOf } from "./kind.js";
 import { invalidOption } from "./options.js";
 import type { StreamOptions } from "./types.js";
 
@@ -71,7 +71,7 @@ export async function play(
   } catch (cause) {
     video.srcObject = null;
     signal?.throwIfAborted();
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new AchadoError(
       "INPUT_NOT_READY",
       `the stream does not play: ${reason}`,

@@ -49,7 +49,7 @@ export function ownTensors(tensors: unknown): Map<string, TensorData> {
   }
   const own = new Map<string, TensorData>();
   for (const [name, data] of Object.entries(tensors)) {
-    if (!ArrayBuffer.isView(data) || data instanceof DataView) {
+    if (!ArrayBuffer.isView(data) || kindOf(data) === "DataView") {
       throw invalid(`input "${name}" needs a typed array, is ${kindOf(data)}`, { tensor: name });
     }
     // Clamped or not, bytes are bytes; a Buffer's slice would share its memory.

@@ -1,5 +1,7 @@
 // Helpers of the thread that runs a model: workers with the same module on the same memory.
+import { messageOf } from "./kind.js";
 import { hasAtomics } from "./probes.js";
+import type { Platform, WorkerLike } from "./platform.js";
 import type { ClassifierOptions, Fallback } from "./types.js";
 
 /** More threads than that gain little on the networks that classify pictures. */
@@ -20,29 +22,28 @@ export interface ThreadPlan {
 /** Decides before anything is downloaded: threads need another core. */
 export function planThreads(
   wanted: ClassifierOptions["threads"],
-  createHelper: (() => Worker) | undefined,
+  { processors, sharingProblem }: Pick<Platform, "processors" | "sharingProblem">,
 ): ThreadPlan {
-  if (wanted === 1) return { threads: 1 };
-  if (!createHelper) {
-    // In Node it takes an explicit wish to be told.
-    if (wanted === undefined) return { threads: 1 };
-    return { threads: 1, reason: "threads need Web Workers, and there are none here" };
-  }
-  const processors = globalThis.navigator?.hardwareConcurrency ?? 1;
   const automatic = wanted === undefined || wanted === "auto";
-  const threads = automatic ? Math.min(processors, AUTO_THREADS) : wanted;
+  const threads = automatic ? Math.min(processors(), AUTO_THREADS) : wanted;
   if (threads === 1) return { threads };
   const reason = sharingProblem();
   return reason === undefined ? { threads } : { threads: 1, reason };
 }
 
-/** Why threads cannot share memory here, if they cannot. */
-export function sharingProblem(): string | undefined {
+/** Why threads cannot share memory in a browser, if they cannot. */
+export function pageSharingProblem(): string | undefined {
+  if (typeof Worker !== "function") return "there are no workers here";
   if (globalThis.crossOriginIsolated !== true) {
     const headers = "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy";
     return `the page is not cross-origin isolated; threads need the headers ${headers}: require-corp`;
   }
-  if (!hasAtomics()) return "this browser has no WebAssembly threads";
+  return memorySharingProblem();
+}
+
+/** The same of WebAssembly itself. */
+export function memorySharingProblem(): string | undefined {
+  if (!hasAtomics()) return "there are no WebAssembly threads here";
   memoryProblem ??= tryMemory();
   return memoryProblem === "" ? undefined : memoryProblem;
 }
@@ -101,12 +102,12 @@ export interface Joined {
 
 /** Helpers of one memory. */
 export class Helpers {
-  readonly #workers: Worker[] = [];
+  readonly #workers: WorkerLike[] = [];
   /** By helper: its script runs. */
-  readonly #loaded: Promise<Worker>[] = [];
+  readonly #loaded: Promise<WorkerLike>[] = [];
 
   /** Starts the scripts of so many helpers. What fails is told by `join`. */
-  constructor(create: () => Worker, count: number) {
+  constructor(create: () => WorkerLike, count: number) {
     const start = async () => {
       const worker = create();
       this.#workers.push(worker);
@@ -134,6 +135,8 @@ export class Helpers {
           const request = { call: "help", module, memory, thread: index + 1, generation } as const;
           worker.postMessage({ ...request, stackBytes: STACK_BYTES } satisfies HelpRequest);
           const response = (await answer) as HelpResponse;
+          // Nobody waits for it but the thread that it helps.
+          worker.unref?.();
           return response.helping ? undefined : response.reason;
         } catch (cause) {
           return messageOf(cause);
@@ -156,7 +159,7 @@ let team: { joined: Promise<Joined>; users: number } | undefined;
 
 /** Takes part in the team of this thread's instance; the first one's wish says how large it is. */
 export function joinTeam(
-  create: () => Worker,
+  create: () => WorkerLike,
   count: number,
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
@@ -179,7 +182,7 @@ export function joinTeam(
 }
 
 /** A worker's next message, or why there is none. */
-function answerOf(worker: Worker): Promise<unknown> {
+function answerOf(worker: WorkerLike): Promise<unknown> {
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent) => resolve(data);
     worker.onerror = (event) => {
@@ -189,8 +192,4 @@ function answerOf(worker: Worker): Promise<unknown> {
       reject(new Error(`a helper did not start: ${event.message || "its script did not load"}`));
     };
   });
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -3,10 +3,9 @@
 import { AchadoError } from "./errors.js";
 import type { Glue } from "./local.js";
 import { toTflite, type Surroundings } from "./onnx.js";
+import type { Platform } from "./platform.js";
 import type { Fallback, LoadOptions } from "./types.js";
 import { compileFile } from "./wasm.js";
-
-const WASM = new URL("./tract.wasm", import.meta.url);
 
 /** What an ONNX file became. */
 export interface Prepared {
@@ -38,28 +37,28 @@ export async function prepare(
   onnx: Uint8Array<ArrayBuffer>,
   owned: boolean,
   { inputShapes, onnxFallback }: LoadOptions,
-  inWorker: boolean,
   signal: AbortSignal,
   fallbacks: Fallback[],
 ): Promise<Prepared> {
   try {
     const conversion = { inputShapes, keepOrder: true } as const;
-    const bytes = await toTflite(surroundings, onnx, conversion, inWorker, signal, fallbacks);
+    const bytes = await toTflite(surroundings, onnx, conversion, signal, fallbacks);
     return { bytes, owned: true };
   } catch (error) {
     // Only what achado lacks: another reader finds no more in a damaged file.
     if (!isRefusal(error)) throw error;
     if (onnxFallback === undefined) throw withHint(error);
-    const module = await compileFile(WASM, surroundings.fetch, signal, fallbacks);
+    const { platform, files } = surroundings;
+    const module = await compileFile(files.find("tract.wasm"), platform.fetch, signal, fallbacks);
     fallbacks.push({ from: "wasm", to: "tract", reason: error.message });
-    const glue = () => instantiate(module);
+    const glue = () => instantiate(platform, module);
     const explain = (other: unknown) => bothOf(error, other);
     return { bytes: onnx, owned, tract: { module, glue, explain } };
   }
 }
 
-async function instantiate(module: WebAssembly.Module): Promise<Glue> {
-  const glue = await import("./generated/tract/achado.js");
+async function instantiate({ glues }: Platform, module: WebAssembly.Module): Promise<Glue> {
+  const glue = await glues.tract();
   // Chromium's pages instantiate files above 8 MB only when nobody waits.
   await glue.default({ module_or_path: module });
   return glue;

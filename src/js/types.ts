@@ -1,4 +1,5 @@
 // The public types. Names follow MediaPipe Tasks where it has one.
+/// <reference lib="esnext.disposable" />
 
 /** A model: where it is, or its bytes. */
 export type ModelSource =
@@ -6,6 +7,29 @@ export type ModelSource =
 
 /** Where the core's WebAssembly is, or the thing itself. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module;
+
+/** The files of the package that are fetched, as they are called in it. */
+export type AssetName =
+  | "relaxed.wasm"
+  | "simd128.wasm"
+  | "relaxed-threads.wasm"
+  | "simd128-threads.wasm"
+  | "onnx.wasm"
+  | "tract.wasm"
+  | "decode.wasm"
+  | "worker.js"
+  | "threaded-worker.js"
+  | "node-worker.js"
+  | "efficientnet-lite0-int8.tflite";
+
+/** One file: where it is, its bytes, or what it was compiled to. */
+export type Asset = string | URL | BufferSource | Blob | WebAssembly.Module;
+
+/**
+ * Where the files of the package are: the address of a folder that holds them, such as `/achado/`
+ * (`npx achado copy` makes one), or each by its name. Those not named are where they are otherwise.
+ */
+export type Assets = string | URL | Readonly<Partial<Record<AssetName, Asset | undefined>>>;
 
 /** Pixels as `ImageData` has them: RGBA, 8 bits a channel, rows from the top, no gaps. */
 export interface RawImage {
@@ -19,7 +43,8 @@ export interface RawImage {
 
 /**
  * What can be classified. A `Uint8Array` (or Node's `Buffer`) and a `Blob` are the bytes of an
- * encoded picture (JPEG, PNG, WebP, ...); in Node they and {@link RawImage} are what there is.
+ * encoded picture (JPEG, PNG, WebP, ...). A string or `URL` is where one is: an address, in Node also
+ * a path. Node has no elements.
  */
 export type ImageInput =
   | HTMLImageElement
@@ -31,7 +56,11 @@ export type ImageInput =
   | RawImage
   | VideoFrame
   | Blob
-  | Uint8Array;
+  | Response
+  | Uint8Array
+  | ArrayBuffer
+  | URL
+  | string;
 
 /** How a picture becomes the model's input; docs/preprocessing.md says which training program needs what. */
 export interface Preprocess {
@@ -153,12 +182,15 @@ export interface LoadOptions extends Pick<ModelOptions, "preprocess"> {
   onnxFallback?: "tract" | undefined;
   /** `sha256-` and the base64 of the model's SHA-256: other bytes are refused. */
   integrity?: `sha256-${string}` | undefined;
-  /** Run in a worker, so that the page never waits. Default: true where there is a window. */
+  /**
+   * Run in a worker, so that the thread of the caller never waits. Default: true for pages and for
+   * Node's main thread, false for workers.
+   */
   worker?: boolean | undefined;
   /**
    * How many threads share the work. `"auto"` (default): as many as there are processors, up to 4.
-   * More than one take a cross-origin isolated page and another file of the core; elsewhere, Node
-   * included, there is one, and `runtime.fallbacks` says why. Scores do not depend on it.
+   * More than one take another file of the core and, in browsers, a cross-origin isolated page;
+   * elsewhere there is one, and `runtime.fallbacks` says why. Scores do not depend on it.
    */
   threads?: number | "auto" | undefined;
   /**
@@ -166,6 +198,8 @@ export interface LoadOptions extends Pick<ModelOptions, "preprocess"> {
    * browser runs, `relaxed.wasm`, or one of these with `-threads`, in isolated pages only.
    */
   wasm?: WasmSource | undefined;
+  /** Where all files of the package are; goes before what `setAssets` said. */
+  assets?: Assets | undefined;
   /** Run once before the promise resolves, so that the first picture is fast. Default: true. */
   warmup?: boolean | undefined;
   /** Stops loading; the promise rejects with the signal's reason, an AbortError by default. */
@@ -186,6 +220,8 @@ export interface ClassifierOptions extends LoadOptions, ModelOptions {
 
 /** What {@link convertOnnx} takes. */
 export interface ConvertOptions {
+  /** Where the files of the package are, as {@link LoadOptions.assets}. */
+  assets?: Assets | undefined;
   /** Class names by index, for the model's metadata: a list, or the URL of a text file. */
   labels?: string[] | URL | string | undefined;
   /** How pixels become the input, for the model's metadata. */
@@ -361,7 +397,7 @@ export interface Runtime {
   readonly worker: boolean;
   /** What was wanted, what is used in its place, and why. */
   readonly fallbacks: readonly Fallback[];
-  /** WebAssembly memory in use; without a worker, that of all classifiers of the page. */
+  /** WebAssembly memory in use; without a worker, that of all classifiers of the thread. */
   readonly memoryBytes: number;
 }
 
@@ -457,7 +493,7 @@ export interface ImageClassifier extends ImageModel {
   ): AsyncIterableIterator<ClassifierResult>;
   /**
    * Changes options; those not given stay, those given as undefined go back to their default. A
-   * new `model`, `inputShapes`, `onnxFallback`, `batchSize`, `worker`, `threads` or `wasm` loads
+   * new `model`, `inputShapes`, `onnxFallback`, `batchSize`, `worker`, `threads`, `wasm` or `assets` loads
    * anew, and the old model answers until that has worked.
    */
   setOptions(options: Partial<ClassifierOptions>): Promise<void>;

@@ -1,34 +1,28 @@
 // Finding, fetching and compiling the core's WebAssembly.
 import { AchadoError } from "./errors.js";
+import { remedy, type Files } from "./assets.js";
 import { type Fetch, fetchOk } from "./fetching.js";
+import { bytesOf, isArrayBuffer, isBlob, isModule, isPlace, messageOf } from "./kind.js";
 import { hasRelaxedSimd, hasSimd } from "./probes.js";
-import type { Fallback, Progress, Runtime, WasmSource } from "./types.js";
-
-/** The cores by what they need. Bundlers recognise this form and keep the files by the script. */
-const CORES: Record<Runtime["simd"], { single: URL; threaded: URL }> = {
-  simd128: {
-    single: new URL("./simd128.wasm", import.meta.url),
-    threaded: new URL("./simd128-threads.wasm", import.meta.url),
-  },
-  relaxed: {
-    single: new URL("./relaxed.wasm", import.meta.url),
-    threaded: new URL("./relaxed-threads.wasm", import.meta.url),
-  },
-};
+import type { Asset, AssetName, Fallback, Progress, WasmSource } from "./types.js";
 
 /** Modules by address; only those that compiled. */
 const compiled = new Map<string, WebAssembly.Module>();
 
+/** The same of bytes that were given, for as long as somebody has those. */
+const compiledBytes = new WeakMap<object, Promise<WebAssembly.Module>>();
+
 /**
  * The compiled core. A module can be sent to workers, and is compiled once for each address.
  *
- * @param source In place of the package's own; decides about threads by itself.
+ * @param source In place of the one among `files`; decides about threads by itself.
  * @param fallbacks Gets an entry if the server's MIME type keeps the browser from compiling while
  *   the file is downloaded.
  * @throws {AchadoError} WASM_UNSUPPORTED, WASM_MIME, CSP_BLOCKED, BACKEND_UNAVAILABLE
  */
 export async function compileCore(
   source: WasmSource | undefined,
+  files: Files,
   threaded: boolean,
   fetch: Fetch,
   signal: AbortSignal,
@@ -43,11 +37,18 @@ export async function compileCore(
   }
   onProgress({ phase: "wasm", loaded: 0 });
   // Only the chosen one is downloaded.
-  const { single, threaded: shared } = CORES[hasRelaxedSimd() ? "relaxed" : "simd128"];
-  const chosen = source ?? (threaded ? shared : single);
+  const chosen = source ?? files.find(coreFor(files, threaded));
   const module = await compileFile(chosen, fetch, signal, fallbacks);
   onProgress({ phase: "wasm", loaded: 1, total: 1 });
   return module;
+}
+
+/** The fastest core that runs here; of those that the caller named, if any. */
+function coreFor(files: Files, threaded: boolean): AssetName {
+  const simd128 = threaded ? "simd128-threads.wasm" : "simd128.wasm";
+  if (!hasRelaxedSimd()) return simd128;
+  const relaxed = threaded ? "relaxed-threads.wasm" : "relaxed.wasm";
+  return files.named([relaxed, simd128]) ?? relaxed;
 }
 
 /** Whether a core is one with threads: they import their memory, the others bring it. */
@@ -61,24 +62,13 @@ export function isThreaded(module: WebAssembly.Module): boolean {
  * @throws {AchadoError} WASM_MIME, CSP_BLOCKED, BACKEND_UNAVAILABLE, INVALID_OPTION
  */
 export async function compileFile(
-  source: WasmSource,
+  source: Asset,
   fetch: Fetch,
   signal: AbortSignal,
   fallbacks: Fallback[],
 ): Promise<WebAssembly.Module> {
-  if (source instanceof WebAssembly.Module) return source;
-  if (typeof source !== "string" && !(source instanceof URL)) {
-    if (!(source instanceof ArrayBuffer) && !ArrayBuffer.isView(source)) {
-      throw new AchadoError(
-        "INVALID_OPTION",
-        "wasm: needs a URL, an ArrayBuffer, a view of one, or a WebAssembly.Module",
-        { option: "wasm" },
-      );
-    }
-    return WebAssembly.compile(source).catch((cause) => {
-      throw compileError(cause, "the given bytes");
-    });
-  }
+  if (isModule(source)) return source;
+  if (!isPlace(source)) return compileBytes(source);
   const known = compiled.get(String(source));
   if (known) return known;
   const response = await fetchOk(
@@ -87,10 +77,34 @@ export async function compileFile(
     "achado's wasm file",
     "BACKEND_UNAVAILABLE",
     signal,
+    remedy(source),
   );
   const module = await compileResponse(response, source, fallbacks);
   signal.throwIfAborted();
   compiled.set(String(source), module);
+  return module;
+}
+
+function compileBytes(source: BufferSource | Blob): Promise<WebAssembly.Module> {
+  if (!isBlob(source) && !isArrayBuffer(source) && !ArrayBuffer.isView(source)) {
+    throw new AchadoError(
+      "INVALID_OPTION",
+      "wasm: needs a URL, an ArrayBuffer, a view of one, or a WebAssembly.Module",
+      { option: "wasm" },
+    );
+  }
+  let module = compiledBytes.get(source);
+  if (!module) {
+    const compile = async () => {
+      const bytes = isBlob(source) ? await bytesOf(source) : source;
+      return WebAssembly.compile(bytes).catch((cause) => {
+        throw compileError(cause, "the given bytes");
+      });
+    };
+    module = compile();
+    compiledBytes.set(source, module);
+    module.catch(() => compiledBytes.delete(source));
+  }
   return module;
 }
 
@@ -114,7 +128,7 @@ async function compileResponse(
   if (!(bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d)) {
     throw new AchadoError(
       "WASM_MIME",
-      `${url} is not WebAssembly: the server sends ${sent}; check that the package's .wasm files are served, as application/wasm`,
+      `${url} is not WebAssembly: the server sends ${sent}; check that the package's .wasm files are served, as application/wasm; ${remedy(url)}`,
       { url: String(url), type },
     );
   }
@@ -130,7 +144,7 @@ async function compileResponse(
 }
 
 function compileError(cause: unknown, url: string | URL): AchadoError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   if (/content security policy|unsafe-eval|\bCSP\b/i.test(reason)) {
     return new AchadoError(
       "CSP_BLOCKED",
@@ -139,9 +153,13 @@ function compileError(cause: unknown, url: string | URL): AchadoError {
       { cause },
     );
   }
+  // Cloudflare's workers compile nothing while they run.
+  const hint = /disallowed by embedder/.test(reason)
+    ? "; import the .wasm file as a module, and give that as `wasm`"
+    : "";
   return new AchadoError(
     "BACKEND_UNAVAILABLE",
-    `achado's wasm file does not compile (${url}): ${reason}`,
+    `achado's wasm file does not compile (${url}): ${reason}${hint}`,
     { url: String(url), reason },
     { cause },
   );

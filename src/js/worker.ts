@@ -5,8 +5,8 @@ import * as glue from "./generated/simd128/achado.js";
 import { convertHere } from "./onnx-here.js";
 import { post, serve } from "./serve.js";
 
-const convert = convertHere.bind(undefined, onnxGlue);
+const host = { post, glue, convert: convertHere.bind(undefined, onnxGlue) };
 
-self.onmessage = ({ data: request }: MessageEvent<Request>) => serve(glue, request, convert);
+self.onmessage = ({ data: request }: MessageEvent<Request>) => serve(host, request);
 
 post({ ready: true });

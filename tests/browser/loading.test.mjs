@@ -168,7 +168,7 @@ test("a policy without workers, or a missing script: the main thread works, and 
   }
 });
 
-test("a package on another origin works, in the main thread", async (t) => {
+test("a package on another origin works, in a worker, also for a sandboxed frame", async (t) => {
   const cors = { "Access-Control-Allow-Origin": "*" };
   const elsewhere = await startServer({ root: PACKAGE, headers: cors });
   t.after(() => elsewhere.close());
@@ -184,8 +184,32 @@ test("a package on another origin works, in the main thread", async (t) => {
     return { top: (await classifier.classify(photo)).top, runtime: classifier.runtime };
   }, elsewhere.url);
   assert.equal(top.categoryName, "Egyptian cat");
-  assert.equal(runtime.worker, false);
-  assert.match(runtime.fallbacks[0].reason, /no worker/);
+  assert.equal(runtime.worker, true, JSON.stringify(runtime.fallbacks));
+
+  // Of an opaque origin: without caches, storage and scripts of an origin of its own.
+  const framed = await page.evaluate(
+    (origin) =>
+      new Promise((resolve) => {
+        addEventListener("message", ({ data }) => resolve(data), { once: true });
+        const frame = document.createElement("iframe");
+        frame.sandbox = "allow-scripts";
+        frame.srcdoc = `<script type="module">
+          import { createClassifier } from "${origin}/dist/index.js";
+          const run = async () => {
+            const classifier = await createClassifier();
+            const { top } = await classifier.classify(new ImageData(8, 8));
+            const { worker, fallbacks } = classifier.runtime;
+            return { score: top.score, worker, fallbacks };
+          };
+          run().catch(({ name, message }) => ({ name, message })).then((told) =>
+            parent.postMessage(told, "*"));
+        </script>`;
+        document.body.append(frame);
+      }),
+    elsewhere.url,
+  );
+  assert.ok(framed.score > 0, JSON.stringify(framed));
+  assert.equal(framed.worker, true, JSON.stringify(framed.fallbacks));
 });
 
 test("models that are not there, or are something else", async (t) => {

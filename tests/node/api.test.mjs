@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import os from "node:os";
+import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { createClassifier, defaultModel } from "../../pkg/dist/node.js";
 import { refused } from "./support.mjs";
@@ -41,6 +43,10 @@ test("photos are named, by bytes, Blob and pixels", async () => {
     assert.ok(timings.inference > 0 && timings.preprocess > 0);
     const blob = await classifier.classify(new Blob([bytes]));
     assert.deepEqual(blob.classifications[0].categories[0], top);
+    const url = new URL(photo, photos);
+    for (const where of [url, url.href, fileURLToPath(url), new Response(bytes)]) {
+      assert.deepEqual((await classifier.classify(where)).top, top);
+    }
   }
   const grey = { data: new Uint8Array(8 * 4 * 4).fill(128), width: 8, height: 4 };
   assert.equal((await classifier.classify(grey)).classifications[0].categories.length, 1000);
@@ -57,21 +63,23 @@ test("what the model and the runtime say about themselves", () => {
     backend: "wasm",
     // Node 21 was the first with relaxed SIMD.
     simd: Number.parseInt(process.versions.node, 10) >= 21 ? "relaxed" : "simd128",
-    threads: 1,
-    worker: false,
+    threads: Math.min(4, os.availableParallelism()),
+    worker: true,
     fallbacks: [],
   });
   assert.ok(memoryBytes > 5e6);
 });
 
-test("there is one thread, and a reason where more are asked for", async () => {
-  for (const threads of ["auto", 2]) {
-    const own = await createClassifier({ threads });
-    const { threads: found, fallbacks } = own.runtime;
-    assert.equal(found, 1);
-    const reason = "threads need Web Workers, and there are none here";
-    assert.deepEqual(fallbacks, [{ from: "threads", to: "single", reason }]);
-    await own.close();
+test("one and several threads give the same scores, in a worker thread and without one", async () => {
+  const expected = (await classifier.classify(cat)).classifications;
+  for (const worker of [true, false]) {
+    for (const threads of [1, 2, 3]) {
+      const own = await createClassifier({ threads, worker });
+      const { runtime } = own;
+      assert.deepEqual([runtime.threads, runtime.worker, runtime.fallbacks], [threads, worker, []]);
+      assert.deepEqual((await own.classify(cat)).classifications, expected);
+      await own.close();
+    }
   }
 });
 
@@ -157,8 +165,12 @@ test("pictures that cannot be used", async () => {
   await wrong({ data: new Uint8Array(4), width: 2, height: 1 }, /needs 8 bytes \(RGBA\), has 4/);
   await wrong({ data: new Uint8Array(4), width: 1.5, height: 1 }, /1.5x1/);
   await wrong({ data: "four", width: 1, height: 1 }, /Uint8ClampedArray or Uint8Array/);
-  await wrong("cat.jpg", /no browser here/);
-  await wrong(undefined, /no browser here/);
+  await wrong("nowhere.jpg", /cannot be fetched from nowhere\.jpg: there is no such file/);
+  await wrong(new URL("nowhere.jpg", fixtures), /nowhere\.jpg: there is no such file/);
+  await wrong(undefined, /undefined is not a picture/);
+  await wrong(null, /null is not a picture/);
+  await wrong(5, /number is not a picture/);
+  await wrong([], /array is not a picture/);
   // None of them has broken it.
   assert.equal((await classifier.classify(cat)).top.index, 285);
 });
@@ -333,28 +345,26 @@ test("a batch is answered in order, and many calls at once are queued", async ()
   );
 });
 
-test("there is no camera and no worker, which is said", async () => {
+test("there is no camera, which is said", async () => {
   const { openCamera } = await import("../../pkg/dist/node.js");
   await refused(openCamera(), "CAMERA_DENIED", /https or localhost/);
-  const own = await createClassifier({ worker: true });
-  assert.equal(own.runtime.worker, false);
-  assert.match(own.runtime.fallbacks[0].reason, /no workers here/);
-  await own.close();
 });
 
 test("importing either entry does nothing but define", async () => {
   const before = Object.getOwnPropertyNames(globalThis);
-  for (const entry of ["index", "node"]) {
+  for (const entry of ["index", "node", "static", "lite"]) {
     const exported = await import(`../../pkg/dist/${entry}.js`);
-    assert.deepEqual(Object.keys(exported).sort(), [
+    const names = Object.keys(exported).filter((name) => name !== "defaultModel");
+    assert.equal("defaultModel" in exported, entry !== "lite");
+    assert.deepEqual(names.sort(), [
       "AchadoError",
       "convertOnnx",
       "cosineSimilarity",
       "createClassifier",
       "createModel",
-      "defaultModel",
       "dequantize",
       "openCamera",
+      "setAssets",
     ]);
   }
   assert.deepEqual(Object.getOwnPropertyNames(globalThis), before);

@@ -14,3 +14,10 @@ export async function refused(promise, code, words) {
   assert.doesNotMatch(error.message, /unreachable|\[object/);
   return error;
 }
+
+/** Opens a model that is closed when the test is over. */
+export async function open(t, create, options) {
+  const opened = await create(options);
+  t.after(() => opened.close());
+  return opened;
+}

@@ -12,10 +12,15 @@ test("the tarball holds what the manifest names, and nothing private", async () 
   const { "./*.wasm": wasm, "./models/*": models, ...exact } = manifest.exports;
   assert.equal(wasm, "./dist/*.wasm");
   assert.equal(models, "./models/*");
-  const named = Object.values(exact).flatMap((one) =>
-    typeof one === "string" ? [one] : Object.values(one),
+  const leaves = (one) => (typeof one === "string" ? [one] : Object.values(one).flatMap(leaves));
+  const named = leaves(exact);
+  named.push(
+    manifest.main,
+    manifest.module,
+    manifest.browser,
+    manifest.types,
+    ...Object.values(manifest.bin),
   );
-  named.push(manifest.main, manifest.browser, manifest.types, ...Object.values(manifest.bin));
   for (const name of named) assert.ok(paths.has(path.normalize(name)), `${name} is missing`);
   for (const name of [
     "README.md",
@@ -27,7 +32,7 @@ test("the tarball holds what the manifest names, and nothing private", async () 
   ]) {
     assert.ok(paths.has(name), `${name} is missing`);
   }
-  for (const name of paths) assert.doesNotMatch(name, /generated|(?<!\.d)\.ts$|\.gitignore/);
+  for (const name of paths) assert.doesNotMatch(name, /generated|(?<!\.d)\.c?ts$|\.gitignore/);
   const program = files.find((file) => file.path === "bin/achado.js");
   assert.equal(program.mode & 0o111, 0o111, "bin/achado.js is not executable");
   assert.equal(manifest.dependencies, undefined);

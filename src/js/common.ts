@@ -1,0 +1,45 @@
+// What every entry point exports besides the functions that open models.
+export { setAssets } from "./assets.js";
+export { openCamera } from "./camera.js";
+export { cosineSimilarity } from "./embedding.js";
+export { AchadoError, type ErrorCode } from "./errors.js";
+export { dequantize } from "./tensors.js";
+export type {
+  Activation,
+  Asset,
+  AssetName,
+  Assets,
+  Camera,
+  CameraOptions,
+  Category,
+  Classifications,
+  ClassifierOptions,
+  ClassifierResult,
+  Color,
+  ConvertOptions,
+  EmbedOptions,
+  Fallback,
+  FrameOptions,
+  HeadInfo,
+  ImageClassifier,
+  ImageInput,
+  ImageModel,
+  LoadOptions,
+  ModelMetadata,
+  ModelOptions,
+  ModelSource,
+  OperatorProfile,
+  Preprocess,
+  PreprocessOptions,
+  PreprocessPreset,
+  Progress,
+  RawImage,
+  RunImageOptions,
+  RunOptions,
+  Runtime,
+  StreamOptions,
+  Tensor,
+  TensorData,
+  TensorInfo,
+  WasmSource,
+} from "./types.js";

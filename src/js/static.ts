@@ -1,0 +1,16 @@
+// The browser's entry in one script, for places that forbid `import()`: service workers, backgrounds
+// of extensions.
+import { apiOn } from "./api.js";
+import { browserWith } from "./browser.js";
+import * as threaded from "./generated/relaxed-threads/achado.js";
+import * as tract from "./generated/tract/achado.js";
+import { CORES, MODEL, ONNX, TRACT } from "./own-files.js";
+
+export * from "./common.js";
+export { defaultModel } from "./default-model.js";
+
+const glues = { threaded: async () => threaded, tract: async () => tract };
+
+export const { createClassifier, createModel, convertOnnx } = apiOn(
+  browserWith({ ...CORES, ...ONNX, ...TRACT, ...MODEL }, glues),
+);
