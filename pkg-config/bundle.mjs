@@ -10,15 +10,7 @@
 // import.meta.url)` and `new URL("./worker.js", import.meta.url)` are right in whichever chunk the
 // bundler puts them, and Vite, webpack and plain servers all understand that form.
 import { execFileSync } from "node:child_process";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -140,7 +132,7 @@ async function packageOf() {
     const { metafile } = await build({
       ...COMMON,
       entryPoints: names.map((name) => ({
-        in: `src/js/${name}.ts`,
+        in: `src/js/${name === "cli" ? "cli/main" : name}.ts`,
         // `achado/onnx` is dist/onnx.js.
         out: name.replace(/^only-/, ""),
       })),
@@ -175,12 +167,10 @@ async function packageOf() {
   }
   declarations();
 
-  // The command line is src/js/cli.ts; npm needs a file of its own with the first line.
-  if (existsSync("src/js/cli.ts")) {
-    writeFileSync("pkg/bin/achado.js", '#!/usr/bin/env node\nimport "../dist/cli.js";\n', {
-      mode: 0o755,
-    });
-  }
+  // The command line is src/js/cli; npm needs a file of its own with the first line.
+  writeFileSync("pkg/bin/achado.js", '#!/usr/bin/env node\nimport "../dist/cli.js";\n', {
+    mode: 0o755,
+  });
   for (const name of ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"]) {
     cpSync(name, `pkg/${name}`);
   }

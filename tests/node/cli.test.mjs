@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -152,7 +152,14 @@ test("a wrong command line is status 2 and points to --help", async () => {
     [["classify", "x.jpg", "--top", "none"], /--top needs a whole number above 0, has "none"/],
     [["classify", "x.jpg", "--top", "0"], /--top/],
     [["classify", "x.jpg", "--min-score", "low"], /--min-score needs a number, has "low"/],
-    [["classify", "x.jpg", "--modle", "m"], /--modle/],
+    [["classify", "x.jpg", "--modle", "m"], /classify has no option --modle, did you mean "model"/],
+    [
+      ["convert", "m.onnx", "-o", "m.tflite", "--top", "3"],
+      /no option --top; it is one of classify/,
+    ],
+    [["classify", "x.jpg", "-o", "x"], /classify has no option -o; it is one of convert/],
+    [["copy"], /copy needs a folder/],
+    [["copy", "x", "--parts", "core,thread"], /no "thread", did you mean "threads"/],
     [["convert", "m.onnx"], /convert needs -o FILE/],
     [["convert", "-o", "m.tflite"], /convert needs a model/],
     [["convert", "m.onnx", "-o", "m.tflite", "--mean", "1"], /--mean and --std go together/],
@@ -174,4 +181,22 @@ test("--help and --version", async () => {
   }
   const { version } = JSON.parse(await readFile(path.join(root, "pkg/package.json"), "utf8"));
   assert.equal((await achado("--version")).stdout, `achado ${version}\n`);
+});
+
+test("copy takes what pages fetch to a folder, or parts of it, and says how much", async (t) => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), "achado-copy-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const target = path.join(folder, "public", "achado");
+  const { status, stdout, stderr } = await achado("copy", target, "--parts", "core,onnx");
+  assert.equal(status, 0, stderr);
+  const files = ["relaxed.wasm", "simd128.wasm", "worker.js", "onnx.wasm"];
+  assert.deepEqual((await readdir(target)).sort(), files.toSorted());
+  let sum = 0;
+  for (const file of files) {
+    const bytes = await readFile(path.join(target, file));
+    assert.deepEqual(bytes, await readFile(path.join(root, "pkg/dist", file)));
+    sum += bytes.length;
+  }
+  assert.match(stdout, new RegExp(`^ *${sum}  bytes in all$`, "m"));
+  assert.match((await achado("copy", "--help")).stdout, /usage: achado copy FOLDER/);
 });
