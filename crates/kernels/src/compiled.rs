@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use crate::add::add_quantized;
 use crate::broadcast::Broadcast;
-use crate::conv2d::{Conv2dDynamic, Conv2dFloat, Conv2dQuantized, Dynamic};
+use crate::conv2d::{Conv2dDynamic, Conv2dFloat, Conv2dHybrid, Conv2dQuantized, Dynamic, Grids};
 use crate::depthwise_conv2d::{DepthwiseFloat, DepthwiseQuantized};
 use crate::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
 use crate::gemm::bytes::ByteDot;
@@ -166,6 +166,19 @@ pub fn conv2d_dynamic(
     scratch: &mut [u8],
 ) {
     kernel.run::<Native>(input, dynamic, pixels, out, scratch);
+}
+
+/// [`Conv2dHybrid::run`].
+#[inline(never)]
+pub fn conv2d_hybrid(
+    kernel: &Conv2dHybrid,
+    input: &[u8],
+    grids: &Grids,
+    pixels: Range<usize>,
+    out: &mut [f32],
+    scratch: &mut [u8],
+) {
+    kernel.run::<Native>(input, grids, pixels, out, scratch);
 }
 
 /// [`DepthwiseFloat::run`].

@@ -2,12 +2,13 @@
 
 mod common;
 
-use achado_kernels::conv2d::{Conv2dDynamic, Dynamic};
+use achado_kernels::conv2d::{Conv2dDynamic, Conv2dHybrid, Dynamic, Grids};
 use achado_kernels::dynamic_quantize::dynamic_quantize;
 use achado_kernels::reduce::extreme_f32;
-use achado_kernels::reference::QuantizedWeights;
-use achado_kernels::reference::conv2d::{Conv2dShape, conv2d_dynamic};
+use achado_kernels::reference::conv2d::{Conv2dShape, conv2d_dynamic, conv2d_f32};
 use achado_kernels::reference::dynamic_quantize as reference;
+use achado_kernels::reference::{FloatWeights, QuantizedWeights};
+use achado_kernels::requant::dynamic::Grid;
 use achado_kernels::shape::Window;
 use achado_kernels::simd::Simd;
 use common::{Random, scratch};
@@ -119,4 +120,75 @@ fn extremes_are_those_of_all_elements() {
         let min = input.iter().fold(f32::INFINITY, |a, &b| a.min(b));
         assert_eq!([extreme_f32(&input, true), extreme_f32(&input, false)], [max, min]);
     }
+}
+
+/// The hybrid convolution is the float one of the snapped input by the dequantised weights.
+#[test]
+fn conv2d_of_floats_by_int8_is_near_the_reference() {
+    fn body<S: Simd>() {
+        for seed in 0..ROUNDS {
+            let mut random = Random::new(seed);
+            let shape = random.conv2d_shape();
+            let Conv2dShape { window, in_c, out_c, groups } = shape;
+            let k = window.kernel_h * window.kernel_w * in_c / groups;
+            let grid = random.pick(&[Grid::Xnnpack, Grid::Affine, Grid::Symmetric]);
+            let is_product = [window.kernel_h, window.kernel_w] == [1, 1]
+                && window.stride == [1, 1]
+                && [window.out_h, window.out_w] == [window.in_h, window.in_w];
+            let by_pixel = is_product && random.between(0, 1) == 1;
+            let len = if by_pixel { in_c } else { window.in_h * window.in_w * in_c };
+            let mut input = random.floats(window.batch * window.in_h * window.in_w * in_c);
+            // Pictures and pixels of different sizes; some are zero.
+            for part in input.chunks_exact_mut(len) {
+                let size = random.pick(&[0.0, 1.0, 30.0]);
+                part.iter_mut().for_each(|x| *x *= size);
+            }
+            let values = random.weights::<i8>(out_c * k);
+            let scale: Vec<f32> = (0..out_c).map(|_| 0.01 + random.float().abs()).collect();
+            let bias = random.floats(out_c);
+            let activation = random.pick(&[[f32::NEG_INFINITY, f32::INFINITY], [0.0, 6.0]]);
+
+            let mut snapped = vec![0.0; input.len()];
+            let count = input.len() / len;
+            let (mut bytes, mut zero_points, mut steps) =
+                (vec![0; input.len()], vec![0; count], vec![0.0; count]);
+            for part in 0..count {
+                let range = part * len..(part + 1) * len;
+                grid.snap(&input[range.clone()], &mut snapped[range.clone()]);
+                (zero_points[part], steps[part]) =
+                    grid.quantise(&input[range.clone()], &mut bytes[range]);
+            }
+            for (i, (&byte, &x)) in bytes.iter().zip(&snapped).enumerate() {
+                let whole = i32::from(byte) - i32::from(zero_points[i / len]);
+                assert_eq!(whole as f32 * steps[i / len], x, "seed {seed}");
+            }
+            let widened: Vec<f32> =
+                (0..values.len()).map(|i| f32::from(values[i]) * scale[i / k]).collect();
+            let weights = FloatWeights { values: &widened, bias: Some(&bias), activation };
+            let mut expected = vec![0.0; window.out_pixels() * out_c];
+            conv2d_f32(&shape, &snapped, &weights, &mut expected);
+
+            let parts = (scale, bias.clone());
+            let fast = Conv2dHybrid::new(shape, &values, parts, activation, by_pixel);
+            let grids = Grids { zero_points: &zero_points, steps: &steps };
+            let mut scratch = scratch(fast.scratch_bytes());
+            let mut found = vec![f32::NAN; expected.len()];
+            let middle = random.between(0, window.out_pixels());
+            for pixels in [0..middle, middle..window.out_pixels()] {
+                let out = &mut found[pixels.start * out_c..pixels.end * out_c];
+                fast.run::<S>(&bytes, &grids, pixels, out, &mut scratch);
+            }
+            // What products of numbers without signs add up to: of that some bits are lost.
+            let absolute = |values: &[f32]| values.iter().map(|x| x.abs()).collect::<Vec<_>>();
+            let (widened, bias) = (absolute(&widened), absolute(&bias));
+            let activation = [f32::NEG_INFINITY, f32::INFINITY];
+            let weights = FloatWeights { values: &widened, bias: Some(&bias), activation };
+            let mut sizes = vec![0.0; expected.len()];
+            conv2d_f32(&shape, &absolute(&snapped), &weights, &mut sizes);
+            for ((e, f), size) in expected.iter().zip(&found).zip(sizes) {
+                assert!((e - f).abs() <= 1e-6 * size, "{f} is not {e}: seed {seed}: {shape:?}");
+            }
+        }
+    }
+    each_level!(body);
 }

@@ -6,7 +6,7 @@ mod cases;
 use achado_kernels::reference::conv2d::Conv2dShape;
 use achado_kernels::reference::depthwise_conv2d::DepthwiseShape;
 use achado_kernels::reference::{self, FloatWeights, QuantizedWeights};
-use achado_kernels::requant::dynamic::{snap, snap_builtin};
+use achado_kernels::requant::dynamic::Grid;
 use achado_kernels::requant::{Quantized, Requantize};
 use cases::{Case, assert_equal, parse};
 #[cfg(target_arch = "wasm32")]
@@ -78,7 +78,8 @@ fn dynamic_range_equals_tensorflow_lite() {
         let mut snapped = vec![0.0; x.len()];
         let part = x.len() / input.shape[0];
         for (x, out) in x.chunks_exact(part).zip(snapped.chunks_exact_mut(part)) {
-            if is_depthwise { snap_builtin(x, out) } else { snap(x, out) }
+            let grid = if is_depthwise { Grid::Affine } else { Grid::Xnnpack };
+            grid.snap(x, out);
         }
         let mut out = vec![0.0; case.out().floats().len()];
         match case.operator {

@@ -6,11 +6,13 @@
 mod dynamic;
 mod float;
 mod gather;
+mod hybrid;
 mod inside;
 mod quantized;
 
 pub use dynamic::{Conv2dDynamic, Dynamic};
 pub use float::Conv2dFloat;
+pub use hybrid::{Conv2dHybrid, Grids};
 pub use quantized::Conv2dQuantized;
 
 use crate::gemm::TILE_ROWS;

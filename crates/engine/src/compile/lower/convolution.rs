@@ -13,12 +13,13 @@ use achado_kernels::reference::depthwise_conv2d::{
 };
 use achado_kernels::reference::wide;
 use achado_kernels::requant::builtin::Ties;
+use achado_kernels::requant::dynamic::Grid;
 use achado_model::{DataType, Operator, Result};
 
 use super::weights::{
-    Arithmetic, FloatParts, Grid, QuantizedParts, arithmetic, constant_weights, dynamic_range,
+    Arithmetic, FloatParts, Grids, QuantizedParts, arithmetic, constant_weights, dynamic_range,
 };
-use super::{Builder, int16, matrix, with_quantized};
+use super::{Builder, hybrid, int16, matrix, with_quantized};
 use crate::compile::infer::{WindowAttributes, fully_connected_sizes, window};
 use crate::compile::node::NodeRef;
 use crate::step::{Operands, Step};
@@ -97,36 +98,19 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
             int16::push_weighted(builder, node, run)?;
         }
         Arithmetic::Float => {
+            if hybrid::is_exact(node)? {
+                return hybrid::conv2d(builder, node, shape, activation);
+            }
             let parts = FloatParts::new(node, out_c, activation)?;
             let kernel = match parts.packed(builder, node, out_c)? {
                 Some(packed) => Conv2dFloat::with_packed(shape, packed),
                 None => Conv2dFloat::new(shape, &parts.weights()),
             };
-            let inputs = [dynamic_range(builder, node, conv2d_grid(builder, node, &shape)?)?];
+            let inputs = [dynamic_range(builder, node, hybrid::grids(builder, node, &shape)?)?];
             builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
         }
     }
     Ok(())
-}
-
-/// The grid of a CONV_2D with 8-bit weights.
-fn conv2d_grid(builder: &Builder, node: &NodeRef, shape: &Conv2dShape) -> Result<Grid> {
-    let &Conv2dShape { window, in_c, groups, .. } = shape;
-    let picture_len = window.in_h * window.in_w * in_c;
-    let weights = node.input(1)?;
-    if !builder.is_builtin(node) && weights.dtype != DataType::UInt8 {
-        // XNNPACK computes the product of a matrix by FULLY_CONNECTED.
-        let is_product =
-            [window.kernel_h, window.kernel_w] == [1, 1] && window.stride == [1, 1] && groups == 1;
-        return Ok(Grid::xnnpack(if is_product { in_c } else { picture_len }));
-    }
-    let scales = weights.quantization.as_ref().map_or(&[][..], |q| &q.scale);
-    let is_uniform = scales.iter().all(|scale| *scale == scales[0]);
-    Ok(if is_uniform && groups == 1 {
-        Grid::symmetric(picture_len)
-    } else {
-        Grid::affine(picture_len)
-    })
 }
 
 pub(super) fn conv2d_macs(shape: &Conv2dShape) -> u64 {
@@ -256,7 +240,8 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
         Arithmetic::Float => {
             let parts = FloatParts::new(node, out_c, activation)?;
             let picture_len = picture[1..].iter().product();
-            let inputs = [dynamic_range(builder, node, Grid::affine(picture_len))?];
+            let inputs =
+                [dynamic_range(builder, node, Grids { grid: Grid::Affine, len: picture_len })?];
             if fast {
                 let kernel = DepthwiseFloat::new(shape, &parts.weights());
                 builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
@@ -372,16 +357,15 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
             int16::push_weighted(builder, node, run)?;
         }
         Arithmetic::Float => {
+            if hybrid::is_exact(node)? {
+                return hybrid::fully_connected(builder, node, sizes, activation);
+            }
             let parts = FloatParts::new(node, out_c, activation)?;
             let kernel = match parts.packed(builder, node, out_c)? {
                 Some(packed) => FullyConnectedFloat::with_packed(sizes, packed),
                 None => FullyConnectedFloat::new(sizes, &parts.weights()),
             };
-            let grid = match weights.dtype {
-                DataType::UInt8 => Grid::symmetric(in_c),
-                _ => Grid::xnnpack(in_c),
-            };
-            let inputs = [dynamic_range(builder, node, grid)?];
+            let inputs = [dynamic_range(builder, node, hybrid::row_grids(node, in_c)?)?];
             let packed = Packed::<_, f32>::new(kernel);
             builder.push(node, Rows { packed, out_c, macs }, &inputs, &outputs);
         }

@@ -47,7 +47,7 @@ pub(super) fn product(builder: &mut Builder, node: &NodeRef, product: &Product) 
 }
 
 /// Each row of a matrix as a pixel.
-fn matrix_shape([in_c, out_c]: [usize; 2], elements: usize) -> Conv2dShape {
+pub(super) fn matrix_shape([in_c, out_c]: [usize; 2], elements: usize) -> Conv2dShape {
     let rows = elements / in_c;
     let window = Window {
         batch: 1,

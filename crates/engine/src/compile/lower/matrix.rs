@@ -4,13 +4,14 @@ use achado_kernels::batch_matmul::BatchMatmul;
 use achado_kernels::reference::fully_connected::{fully_connected_f32, fully_connected_quantized};
 use achado_kernels::reference::{FloatWeights, wide};
 use achado_kernels::requant::builtin::{FixedMultiplier, FixedScale, Ties};
+use achado_kernels::requant::dynamic::Grid;
 use achado_kernels::requant::{Quantized, Requantize};
 use achado_kernels::simd::Element;
 use achado_kernels::transpose_conv::{transpose_conv_f32, transpose_conv_quantized};
 use achado_model::{Activation, DataType, Node, Operator, Result, TensorId};
 
 use super::weights::{
-    Arithmetic, FloatParts, Grid, QuantizedParts, arithmetic, constant_weights, dynamic_range,
+    Arithmetic, FloatParts, Grids, QuantizedParts, arithmetic, constant_weights, dynamic_range,
     float_bias,
 };
 use super::{Builder, int16, with_quantized};
@@ -65,7 +66,8 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
         Arithmetic::Float => {
             let parts = FloatParts::new(node, shape.out_c, activation)?.into_owned();
             let picture_len = node.picture(node.input(0)?)?[1..].iter().product();
-            let inputs = [dynamic_range(builder, node, Grid::xnnpack(picture_len))?];
+            let inputs =
+                [dynamic_range(builder, node, Grids { grid: Grid::Xnnpack, len: picture_len })?];
             builder.push_simple(node, "transposed f32", &inputs, move |operands| {
                 let input = bytemuck::cast_slice(operands.inputs[0]);
                 let out = bytemuck::cast_slice_mut(operands.outputs[0]);
@@ -92,10 +94,9 @@ pub(super) fn batch_matmul(
         let depth = a.shape[a.shape.len() - if adjoint[0] { 2 } else { 1 }];
         let columns = if adjoint[0] { a.shape[a.shape.len() - 1] } else { 1 };
         let weights = constant_floats(node, b)?;
-        let grid = match builder.is_builtin(node) {
-            true => Grid::symmetric(depth),
-            false => Grid::xnnpack(depth),
-        };
+        let is_builtin = builder.is_builtin(node);
+        let grid = if is_builtin { Grid::Symmetric } else { Grid::Xnnpack };
+        let grid = Grids { grid, len: depth };
         let inputs = [match columns {
             1 => dynamic_range(builder, node, grid)?,
             _ => snapped_columns(builder, node, grid, columns)?,
@@ -145,7 +146,7 @@ pub(super) fn batch_matmul(
 fn snapped_columns(
     builder: &mut Builder,
     node: &NodeRef,
-    Grid { snap, len: depth }: Grid,
+    Grids { grid, len: depth }: Grids,
     columns: usize,
 ) -> Result<TensorId> {
     let snapped = builder.temporary(node.input(0)?.size_bytes());
@@ -161,7 +162,7 @@ fn snapped_columns(
                 for (to, from) in row.iter_mut().zip(matrix[column..].iter().step_by(columns)) {
                     *to = *from;
                 }
-                snap(row, snapped);
+                grid.snap(row, snapped);
                 for (to, from) in out[column..].iter_mut().step_by(columns).zip(&*snapped) {
                     *to = *from;
                 }

@@ -6,6 +6,7 @@ mod convolution;
 mod detection;
 mod dynamic;
 mod elementwise;
+mod hybrid;
 mod indices;
 mod int16;
 mod matrix;

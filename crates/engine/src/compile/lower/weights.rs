@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use achado_kernels::gemm::float::PackedWeights;
 use achado_kernels::reference::{FloatWeights, QuantizedWeights};
 use achado_kernels::requant::builtin::{FixedMultiplier, FixedScale, Ties};
-use achado_kernels::requant::dynamic::{snap, snap_builtin, snap_symmetric};
+use achado_kernels::requant::dynamic::Grid;
 use achado_kernels::requant::{Affine, Quantized, Requantize};
 use achado_kernels::shared::Shared;
 use achado_kernels::simd::Element;
@@ -248,27 +248,10 @@ pub(super) fn arithmetic(node: &NodeRef) -> Result<Arithmetic> {
 
 /// How TensorFlow Lite quantises the input of a float operator with 8-bit weights.
 #[derive(Clone, Copy)]
-pub(super) struct Grid {
-    pub snap: fn(&[f32], &mut [f32]),
+pub(super) struct Grids {
+    pub grid: Grid,
     /// Elements that share a grid.
     pub len: usize,
-}
-
-impl Grid {
-    /// XNNPACK's.
-    pub fn xnnpack(len: usize) -> Self {
-        Self { snap, len }
-    }
-
-    /// The built-in kernels' with a zero point.
-    pub fn affine(len: usize) -> Self {
-        Self { snap: snap_builtin, len }
-    }
-
-    /// The built-in kernels' without one.
-    pub fn symmetric(len: usize) -> Self {
-        Self { snap: snap_symmetric, len }
-    }
 }
 
 /// The input of a float operator with 8-bit weights, snapped to the grid on which TensorFlow Lite
@@ -276,7 +259,7 @@ impl Grid {
 pub(super) fn dynamic_range(
     builder: &mut Builder,
     node: &NodeRef,
-    Grid { snap, len }: Grid,
+    Grids { grid, len }: Grids,
 ) -> Result<TensorId> {
     let (input, weights) = (node.input_id(0)?, node.input(1)?);
     if !matches!(weights.dtype, DataType::Int8 | DataType::UInt8) {
@@ -287,7 +270,7 @@ pub(super) fn dynamic_range(
         let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
         let input: &[f32] = bytemuck::cast_slice(operands.inputs[0]);
         for (input, out) in input.chunks_exact(len).zip(out.chunks_exact_mut(len)) {
-            snap(input, out);
+            grid.snap(input, out);
         }
     };
     builder.push(node, Simple { kernel: "dynamic range", run }, &[input], &[snapped]);
