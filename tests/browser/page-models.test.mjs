@@ -140,7 +140,7 @@ test("an ONNX file that does not say how pixels become its input: the page asks"
     await first(page).filter({ hasText: "red" }).waitFor();
     await page
       .locator("#code")
-      .filter({ hasText: choice === "unit" ? "255" : "123.675" })
+      .filter({ hasText: `preprocess: "${choice}"` })
       .waitFor();
     scores[choice] = (await rows(page, "red.png"))[0].score;
   }

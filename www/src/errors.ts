@@ -1,7 +1,7 @@
 // What went wrong, in a sentence of the page's language, with achado's own words as details.
 import { AchadoError } from "achado";
 import { bringIntoView, make } from "./dom.js";
-import { onLanguage, text, type TextKey, type Values } from "./text.js";
+import { hasText, onLanguage, text, type TextKey, type Values } from "./text.js";
 
 /** Something that the page itself found out. */
 export class PageError extends Error {
@@ -93,7 +93,8 @@ function sentenceOf(error: unknown): string {
     const key = `CAMERA_${String(detail.reason)}`;
     if (CAMERA_KEYS.has(key)) return text(key as TextKey);
   }
-  return text(code);
+  // A code that this page never meets has no sentence of its own.
+  return text(hasText(code) ? code : "otherError");
 }
 
 /** Whether the names that were given do not fit; the reason says by how many. */

@@ -1,6 +1,6 @@
 // The form for a model of one's own: the file or its address, its names, and what the file does not
 // say: how pixels become its input.
-import type { ClassifierOptions, Preprocess } from "achado";
+import type { ClassifierOptions, Preprocess, PreprocessPreset } from "achado";
 import { bringIntoView, element } from "./dom.js";
 import { hideError, PageError, showError } from "./errors.js";
 import { type Choice, inUse, PACKAGE_MODEL } from "./models.js";
@@ -24,15 +24,6 @@ const back = element<HTMLButtonElement>("default-model");
 const ask = element("ask");
 const message = element("model-message");
 const notice = element("model-notice");
-
-/** What is not left to a name, so that it can stand beside a fit. */
-const PRESETS: Record<string, Partial<Preprocess>> = {
-  raw: { mean: [0], std: [1] },
-  unit: { mean: [0], std: [255] },
-  symmetric: { mean: [127.5], std: [127.5] },
-  imagenet: { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] },
-  "caffe-bgr": { mean: [104, 117, 123], std: [1], channels: "BGR" },
-};
 
 /** Kept here: a file that was dropped is in no input. */
 let modelFile: File | undefined;
@@ -115,9 +106,9 @@ function preprocessing(): ClassifierOptions["preprocess"] {
       channels.value === "auto" ? {} : { channels: channels.value as Preprocess["channels"] };
     return { mean: numbersOf(mean, 0), std: numbersOf(deviation, 1), ...order, ...fitted };
   }
-  const preset = PRESETS[name];
-  if (preset) return { ...preset, ...fitted };
-  return fit.value === "auto" ? undefined : fitted;
+  if (name === "auto") return fit.value === "auto" ? undefined : fitted;
+  const preset = name as PreprocessPreset;
+  return fit.value === "auto" ? preset : { preset, ...fitted };
 }
 
 /**

@@ -18,10 +18,21 @@ export function inputSize(): { width: number; height: number } {
   return a <= 4 && c > 4 ? { width: c, height: b } : { width: b, height: a };
 }
 
+/** Training programs that cut the middle out, and how much of it. */
+const CUT: Record<string, number> = {
+  torchvision: 0.875,
+  timm: 0.875,
+  ultralytics: 1,
+  "teachable-machine": 1,
+};
+
 function fitOf(): { fit: Preprocess["fit"]; cropFraction: number } {
   const given = inUse()?.options.preprocess;
-  const { fit = "stretch", cropFraction = 1 } = typeof given === "object" ? given : {};
-  return { fit, cropFraction };
+  const own = typeof given === "object" ? given : {};
+  const preset = typeof given === "string" ? given : [own.preset].flat().at(-1);
+  const cut = preset === undefined ? undefined : CUT[preset];
+  const fit = own.fit ?? (cut === undefined ? "stretch" : "centerCrop");
+  return { fit, cropFraction: own.cropFraction ?? (fit === "centerCrop" ? (cut ?? 1) : 1) };
 }
 
 /** Draws it anew, if it is open. */
@@ -45,12 +56,12 @@ export function showSeen(): void {
   };
   const to = { x: 0, y: 0, ...input };
   const { fit, cropFraction } = fitOf();
-  if (fit === "centerCrop") {
+  if (fit === "centerCrop" || fit === "cover") {
     const scale = Math.min(part.width / input.width, part.height / input.height) * cropFraction;
     shrink(part, input.width * scale, input.height * scale);
   } else {
     shrink(part, part.width * cropFraction, part.height * cropFraction);
-    if (fit === "contain") {
+    if (fit === "contain" || fit === "letterbox") {
       const scale = Math.min(input.width / part.width, input.height / part.height);
       shrink(to, part.width * scale, part.height * scale);
     }

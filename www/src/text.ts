@@ -32,6 +32,11 @@ function stored(): string | null {
 /** What goes into a text's `{name}`. */
 export type Values = Readonly<Record<string, string | number>>;
 
+/** Whether there is a text of that name. */
+export function hasText(key: string): key is TextKey {
+  return Object.hasOwn(en, key);
+}
+
 /** A text in the language that is shown, with `{name}` filled in. */
 export function text(key: TextKey, values: Values = {}): string {
   return TEXTS[current][key].replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
@@ -96,7 +101,7 @@ function applyTexts(): void {
     ["alt", "textAlt"],
     ["content", "textContent"],
     ["aria-label", "textLabel"],
-    ["placeholder", "textPlaceholder"],
+    ["label", "textOptgroup"],
   ] as const) {
     const name = named.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     for (const element of document.querySelectorAll<HTMLElement>(`[data-${name}]`)) {
