@@ -1,9 +1,13 @@
 //! The Maker: a user's own classes.
 //!
 //! [`train`] makes a head from the embeddings of pictures; [`export`] cuts a model before its last layer
-//! and appends that head.
+//! and appends that head. [`quantize`] makes float models smaller and faster.
 #![forbid(unsafe_code)]
 
 pub mod export;
+pub mod quantize;
+#[cfg(feature = "quantize")]
+mod quantize_shell;
+#[cfg(not(feature = "quantize"))]
 mod shell;
 pub mod train;

@@ -1,0 +1,244 @@
+//! The quantizer for JavaScript. What is thrown is `{ code, message, detail }`.
+
+// What is thrown, and how options are read, is the same in every wasm file.
+#[path = "../../../src/error.rs"]
+mod error;
+#[path = "../../../src/object.rs"]
+#[allow(dead_code, reason = "the options need a part of it")]
+mod object;
+#[path = "../../../src/options.rs"]
+#[allow(dead_code, reason = "frames are whole pictures")]
+mod options;
+
+use achado_engine::SessionOptions;
+use achado_model::{Bytes, DataType, Error, Model, Result, tflite};
+use achado_vision::{FrameOptions, Picture, PixelFormat, Preprocessor};
+use js_sys::Uint8Array;
+use wasm_bindgen::prelude::*;
+
+use self::object::{Fields, array, number, object};
+use crate::quantize::{
+    Calibrator, Comparison, Int8Options, IoType, RangeMethod, Weights8, float_model, to_float16,
+    to_int8, to_weights8, with_islands,
+};
+
+/// Held back pictures that are kept: as input tensors they are large.
+const MOST_HELD_BACK: usize = 64;
+
+/// Runs once, when the wasm file is instantiated.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(error::throw_panic));
+}
+
+/// A float model without pictures: `"float16"`, `"dynamic"` or `"int8-weights"`.
+///
+/// # Errors
+/// Those of [`tflite::read`], [`to_float16`] and [`to_weights8`].
+#[wasm_bindgen(js_name = compactModel)]
+pub fn compact_model(
+    model: Vec<u8>,
+    to: &str,
+    per_channel_dense: bool,
+) -> Result<Vec<u8>, JsValue> {
+    let run = || {
+        let model = tflite::read(Bytes::from(model))?;
+        let model = match to {
+            "float16" => to_float16(model)?,
+            "dynamic" => to_weights8(model, Weights8::Dynamic, per_channel_dense)?,
+            "int8-weights" => to_weights8(model, Weights8::WeightsOnly, per_channel_dense)?,
+            other => return Err(Error::invalid_option(format!("{other:?} is no quantization"))),
+        };
+        tflite::write(&model)
+    };
+    run().map_err(error::thrown)
+}
+
+/// A float model that is calibrated on pictures, every second of which is held back to compare.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Quantizer {
+    float: Model,
+    /// The input that takes pictures.
+    input: usize,
+    preprocessor: Preprocessor,
+    calibrator: Calibrator,
+    held_back: Vec<Vec<Vec<u8>>>,
+    pictures: usize,
+}
+
+#[wasm_bindgen]
+impl Quantizer {
+    /// Opens the bytes of a float `.tflite` model.
+    ///
+    /// # Errors
+    /// Those of [`tflite::read`], [`float_model`] and [`Preprocessor::new`]; `UNSUPPORTED_TYPE` where the
+    /// model has another input beside the picture.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        model: Vec<u8>,
+        #[wasm_bindgen(
+            unchecked_param_type = "{ preprocess?: Partial<import('../../types.js').Preprocess> }"
+        )]
+        options: &JsValue,
+    ) -> Result<Quantizer, JsValue> {
+        Self::open(model, options).map_err(error::thrown)
+    }
+
+    fn open(model: Vec<u8>, options: &JsValue) -> Result<Self> {
+        let preprocess = options::preprocess(&Fields::of(options))?;
+        preprocess.validate()?;
+        let float = float_model(tflite::read(Bytes::from(model))?)?;
+        let &[id] = &float.inputs[..] else {
+            return Err(Error::unsupported_type(format!(
+                "the model has {} inputs; int8 needs one, which takes pictures",
+                float.inputs.len()
+            )));
+        };
+        let calibrator = Calibrator::new(&float, &SessionOptions::default())?;
+        let described = float.metadata.as_ref().and_then(|file| file.inputs.first());
+        let normalization = described.and_then(|input| input.normalization.as_ref());
+        let tensor = &calibrator.inputs()[0];
+        if tensor.dtype != DataType::Float32 {
+            return Err(Error::invalid_option(format!(
+                "input {:?} is {}: int8 is made of models that take floats",
+                float.tensor(id).name,
+                tensor.dtype
+            )));
+        }
+        let preprocessor = Preprocessor::new(tensor, normalization, &preprocess)?;
+        Ok(Self { float, input: 0, preprocessor, calibrator, held_back: Vec::new(), pictures: 0 })
+    }
+
+    /// Takes one picture, `[height, width, channels]` with 1, 3 or 4 channels. The first is calibrated on,
+    /// the second held back, and so on.
+    ///
+    /// # Errors
+    /// Those of [`Preprocessor::run`] and [`Calibrator::add`].
+    pub fn add(
+        &mut self,
+        pixels: &[u8],
+        width: usize,
+        height: usize,
+        channels: usize,
+    ) -> Result<(), JsValue> {
+        let run = || {
+            let format = match channels {
+                1 => PixelFormat::Gray8,
+                3 => PixelFormat::Rgb8,
+                _ => PixelFormat::Rgba8,
+            };
+            let picture = Picture { pixels, width, height, format };
+            let mut sample = vec![0; self.calibrator.inputs()[self.input].size_bytes()];
+            self.preprocessor.run(&picture, &FrameOptions::default(), &mut sample)?;
+            let held_back = self.pictures % 2 == 1 && self.held_back.len() < MOST_HELD_BACK;
+            self.pictures += 1;
+            if held_back {
+                self.held_back.push(vec![sample]);
+                return Ok(());
+            }
+            self.calibrator.add(&[&sample])
+        };
+        run().map_err(error::thrown)
+    }
+
+    /// Quantizes. What is compared is calibrated on the pictures that were not held back; the file on all.
+    ///
+    /// # Errors
+    /// Those of [`Calibrator::finish`], [`to_int8`], [`with_islands`] and [`tflite::write`];
+    /// `INVALID_INPUT` with a single picture.
+    #[wasm_bindgen(unchecked_return_type = "import('../../maker/quantize.js').Int8Result")]
+    pub fn finish(
+        self,
+        #[wasm_bindgen(unchecked_param_type = "import('../../maker/quantize.js').Int8Request")]
+        options: &JsValue,
+    ) -> Result<JsValue, JsValue> {
+        self.quantize(options).map_err(error::thrown)
+    }
+
+    fn quantize(self, value: &JsValue) -> Result<JsValue> {
+        let Self { float, mut calibrator, held_back, pictures, .. } = self;
+        if pictures < 2 {
+            return Err(Error::invalid_input(format!(
+                "int8 needs some 100 pictures of the kind that the model will see, and two at the \
+                 least; there {} {pictures}",
+                if pictures == 1 { "is" } else { "are" }
+            ))
+            .with("found", pictures));
+        }
+        let fields = Fields::of(value);
+        let mut options = int8_options(&fields)?;
+        let session = SessionOptions::default();
+        let half = calibrator.calibration().clone();
+        let max_drop = fields.number("maxDrop")?;
+        let (comparison, islands, holds) = match max_drop {
+            None => {
+                let quantized = to_int8(&float, &half, &options)?;
+                (quantized.compare(&float, &held_back, &session)?, Vec::new(), true)
+            }
+            Some(drop) => {
+                if !(0.0..=100.0).contains(&drop) {
+                    return Err(Error::invalid_option(format!(
+                        "maxDrop: must be percent from 0 to 100, is {drop}"
+                    ))
+                    .with("option", "maxDrop"));
+                }
+                let found =
+                    with_islands(&float, &half, &held_back, &options, drop / 100.0, &session)?;
+                (found.comparison, found.islands, found.holds)
+            }
+        };
+        options.exclude.extend(islands.iter().cloned());
+        for sample in &held_back {
+            calibrator.add(&[&sample[0]])?;
+        }
+        let quantized = to_int8(&float, &calibrator.finish()?, &options)?;
+        let float_operators = quantized.float_operators.clone();
+        let file = tflite::write(&quantized.into_model())?;
+        let names = |names: &[String]| array(names, |name| JsValue::from_str(name));
+        Ok(object([
+            ("model", Uint8Array::from(&file[..]).into()),
+            ("pictures", number(pictures)),
+            ("compared", number(comparison.samples)),
+            ("agreement", comparison.top1_agreement.into()),
+            ("holds", holds.into()),
+            ("islands", names(&islands)),
+            ("floatOperators", names(&float_operators)),
+            ("layers", layers(&comparison)),
+        ])
+        .into())
+    }
+}
+
+fn layers(comparison: &Comparison) -> JsValue {
+    array(&comparison.layers, |layer| {
+        object([
+            ("operator", layer.operator.into()),
+            ("name", layer.name.as_str().into()),
+            ("rmseOverScale", layer.rmse_over_scale.into()),
+            ("snrDb", layer.snr_db.into()),
+            ("cosine", layer.cosine.into()),
+        ])
+        .into()
+    })
+}
+
+fn int8_options(fields: &Fields<'_>) -> Result<Int8Options> {
+    let default = Int8Options::default();
+    let io_types = [("uint8", IoType::UInt8), ("int8", IoType::Int8), ("float32", IoType::Float32)];
+    let ranges = [
+        ("percentile", default.ranges),
+        ("minmax", RangeMethod::MinMax),
+        ("moving-average", RangeMethod::MovingAverage),
+        ("mse", RangeMethod::Mse),
+    ];
+    Ok(Int8Options {
+        io_type: fields.choice("ioType", &io_types)?.unwrap_or_default(),
+        ranges: fields.choice("ranges", &ranges)?.unwrap_or(default.ranges),
+        bias_correction: fields.boolean("biasCorrection")?.unwrap_or(default.bias_correction),
+        equalization: fields.boolean("equalization")?.unwrap_or(default.equalization),
+        per_channel_dense: fields.boolean("perChannelDense")?.unwrap_or(default.per_channel_dense),
+        exclude: fields.strings("exclude")?.unwrap_or_default(),
+        known_ranges: Vec::new(),
+    })
+}
