@@ -122,7 +122,7 @@ impl Quantizer {
         height: usize,
         channels: usize,
     ) -> Result<(), JsValue> {
-        let run = || {
+        let mut run = || {
             let format = match channels {
                 1 => PixelFormat::Gray8,
                 3 => PixelFormat::Rgb8,

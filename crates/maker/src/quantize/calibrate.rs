@@ -48,6 +48,9 @@ pub(crate) struct Watched {
     places: Vec<(TensorId, Place)>,
 }
 
+/// Called with a watched tensor, its type and shape in the session, and its elements.
+type Visit<'a> = dyn FnMut(TensorId, &Tensor, &[u8]) -> Result<()> + 'a;
+
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Input(usize),
@@ -109,10 +112,7 @@ impl Watched {
     }
 
     /// Calls `visit` with each watched tensor and its elements' bytes after a run.
-    pub fn each(
-        &mut self,
-        visit: &mut dyn FnMut(TensorId, &Tensor, &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub fn each(&mut self, visit: &mut Visit<'_>) -> Result<()> {
         for &(id, place) in &self.places {
             match place {
                 Place::Input(index) => {

@@ -3,7 +3,7 @@
 use achado_model::{Error, Model, Quantization, Result, TensorId};
 
 use super::calibrate::Calibration;
-use super::range::{Range, RangeMethod};
+use super::range::{INFINITE, Range, RangeMethod};
 use super::role::{FixedOutput, Role};
 
 /// Sets of tensors with one scale and zero point: a union-find structure.
@@ -118,7 +118,8 @@ fn range_of(
     let tensor = model.tensor(id);
     if let Some(values) = tensor.constant_floats() {
         let whole = |range: Range, &value: &f32| range.union(Range::new(value, value));
-        return Ok(values.iter().fold(Range::new(0.0, 0.0), whole));
+        let finite = values.iter().filter(|value| value.abs() < INFINITE);
+        return Ok(finite.fold(Range::new(0.0, 0.0), whole));
     }
     let observed = calibration.observed(id).ok_or_else(|| {
         Error::invalid_input(format!("tensor {:?} was not seen in calibration", tensor.name))

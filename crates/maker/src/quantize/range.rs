@@ -7,6 +7,8 @@ use achado_model::Quantization;
 const BINS: usize = 8192;
 /// Elements of one picture that a histogram counts at most. Minimum and maximum see all.
 const COUNTED: usize = 1 << 15;
+/// Numbers that stand for infinity: what pads a maximum pool. They are no part of a range.
+pub(crate) const INFINITE: f32 = 1e30;
 /// What the TFLite quantizers keep of the average at each new picture.
 const MOMENTUM: f64 = 0.95;
 
@@ -51,7 +53,7 @@ impl Range {
         let (min, max) = (f64::from(self.min), f64::from(self.max));
         // All zeros: any scale will do.
         let scale = ((max - min) / 255.0).max(1e-9);
-        let zero_point = (-128.0 - min / scale).round_ties_even().clamp(-128.0, 127.0);
+        let zero_point = (-128.0 - min / scale).round().clamp(-128.0, 127.0);
         Quantization::per_tensor(scale as f32, zero_point as i32)
     }
 }
@@ -97,10 +99,12 @@ impl Observed {
         let mut finite = true;
         for &element in elements {
             finite &= element.is_finite();
-            min = min.min(element);
-            max = max.max(element);
+            if element.abs() < INFINITE {
+                min = min.min(element);
+                max = max.max(element);
+            }
         }
-        if !finite || elements.is_empty() {
+        if !finite || min > max {
             return finite;
         }
         self.min = self.min.min(min);
@@ -116,13 +120,16 @@ impl Observed {
         let to_bin = BINS as f32 / 2.0 / self.limit;
         // Odd, so that it does not keep to some channels.
         let stride = (elements.len() / COUNTED) | 1;
-        for &element in elements.iter().step_by(stride) {
+        for &element in elements.iter().step_by(stride).filter(|e| e.abs() < INFINITE) {
             let bin = (element * to_bin) as i32 + (BINS / 2) as i32 - i32::from(element < 0.0);
             self.counts[bin.clamp(0, BINS as i32 - 1) as usize] += 1;
         }
         let channels = self.sums.len();
         for pixel in elements.chunks_exact(channels) {
             for ((sum, bound), &element) in self.sums.iter_mut().zip(&mut self.bounds).zip(pixel) {
+                if element.abs() >= INFINITE {
+                    continue;
+                }
                 *bound = bound.max(element.abs());
                 let element = f64::from(element);
                 sum[0] += element;
@@ -298,6 +305,9 @@ mod tests {
         assert!((observed.means()[0]).abs() < 0.05);
         assert!((observed.mean_squares()[0] - 1.0).abs() < 0.15);
         assert!(!observed.add(&[f32::NAN]) && !observed.add(&[f32::INFINITY]));
+        assert!(observed.add(&[f32::MIN]));
+        assert_eq!(observed.range(RangeMethod::MinMax).max, 40.0);
+        assert!(observed.range(RangeMethod::MinMax).min > -7.0);
     }
 
     #[test]
