@@ -130,6 +130,8 @@ pub(crate) fn role(operator: &Operator) -> Role {
         | O::Log
         | O::Sqrt
         | O::Square
+        | O::L2Pool2d { .. }
+        | O::Atan2
         | O::Sin
         | O::Cos
         | O::Floor
