@@ -130,7 +130,10 @@ export class Files {
   own(name: AssetName): URL | undefined {
     try {
       const url = this.#own[name]?.();
-      return url && relocated(url, name);
+      if (!url) return undefined;
+      // Meant for bundlers alone.
+      if (url.search === "?no-inline") url.search = "";
+      return relocated(url, name);
     } catch {
       return undefined;
     }
@@ -150,7 +153,7 @@ export class Files {
   /** Whether a bundler's development server has moved the script away from its files. */
   get isMoved(): boolean {
     const core = this.own("relaxed.wasm");
-    return core !== undefined && core.href !== this.#own["relaxed.wasm"]?.().href;
+    return core !== undefined && core.pathname !== this.#own["relaxed.wasm"]?.().pathname;
   }
 }
 

@@ -1,5 +1,5 @@
 // The public types. Names follow MediaPipe Tasks where it has one.
-/// <reference lib="esnext.disposable" />
+/// <reference lib="esnext.disposable" preserve="true" />
 
 /** A model: where it is, or its bytes. */
 export type ModelSource =

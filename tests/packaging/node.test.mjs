@@ -75,6 +75,51 @@ test("the browser's entry can be imported where there is no browser", async (t) 
   assert.equal(output, "function\n");
 });
 
+/** What the README begins with, in a project with the usual options. */
+const FIRST = `import { createClassifier } from "achado";
+
+const classifier = await createClassifier({ model: "model.tflite" });
+const { top } = await classifier.classify("photo.jpg");
+if (top) console.log(top.categoryName, top.score);
+await classifier.close();
+`;
+
+test("the first snippet compiles strictly, with a library of 2022 and all checks", async (t) => {
+  const folder = await project(t);
+  await writeFile(path.join(folder, "package.json"), '{ "type": "module" }\n');
+  await writeFile(path.join(folder, "first.ts"), FIRST);
+  await writeFile(
+    path.join(folder, "entries.ts"),
+    `import * as lite from "achado/lite";
+import { defaultModel } from "achado/model";
+import { onnx } from "achado/onnx";
+import { createModel, setAssets } from "achado/static";
+import { tract } from "achado/tract";
+import plugin from "achado/vite";
+setAssets({ ...onnx, ...tract, "relaxed.wasm": new Uint8Array(8) });
+export const model = lite.createModel({ model: defaultModel, assets: onnx });
+export const classifier = lite.createClassifier({ model: "m.onnx", assets: "/achado/" });
+export const named: string = plugin().name;
+export const other = createModel();
+`,
+  );
+  const options = {
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    skipLibCheck: false,
+    noEmit: true,
+    target: "es2022",
+    lib: ["es2022", "dom"],
+    types: [],
+    module: "esnext",
+    moduleResolution: "bundler",
+  };
+  const config = { compilerOptions: options, files: ["first.ts", "entries.ts"] };
+  await writeFile(path.join(folder, "tsconfig.json"), JSON.stringify(config));
+  const tsc = path.join(repository, "node_modules/typescript/bin/tsc");
+  await run("node", [tsc, "-p", folder], folder);
+});
+
 for (const [module, moduleResolution] of [
   ["esnext", "bundler"],
   ["nodenext", "nodenext"],
