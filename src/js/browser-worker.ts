@@ -1,6 +1,6 @@
 // Starting workers in a browser, also where the script is on another origin or policies are strict.
 import type { Files } from "./assets.js";
-import { isPlace } from "./kind.js";
+import { isPlace, messageOf } from "./kind.js";
 import type { Asset, AssetName } from "./types.js";
 
 /** The part of Trusted Types that is used here. */
@@ -14,7 +14,11 @@ let policy: ScriptUrls | undefined;
 function trusted(url: string): string {
   type Factory = { createPolicy(name: string, rules: ScriptUrls): ScriptUrls };
   const { trustedTypes } = globalThis as { trustedTypes?: Factory };
-  policy ??= trustedTypes?.createPolicy("achado", { createScriptURL: (trusted) => trusted });
+  try {
+    policy ??= trustedTypes?.createPolicy("achado", { createScriptURL: (trusted) => trusted });
+  } catch {
+    // Where the name is not allowed, the page may have a default policy.
+  }
   return policy ? policy.createScriptURL(url) : url;
 }
 
@@ -50,7 +54,14 @@ function addressOf(script: Asset): URL {
 }
 
 function start(script: Asset): Worker {
-  return new Worker(trusted(sameOrigin(addressOf(script))), { type: "module" });
+  const url = trusted(sameOrigin(addressOf(script)));
+  try {
+    return new Worker(url, { type: "module" });
+  } catch (cause) {
+    const reason = messageOf(cause);
+    if (!reason.includes("TrustedScriptURL")) throw cause;
+    throw new Error(`${reason} allow the policy "achado" by trusted-types`, { cause });
+  }
 }
 
 /**

@@ -136,6 +136,16 @@ test("'self' and 'wasm-unsafe-eval' are enough of a policy", async (t) => {
   assert.equal(runtime.worker, true);
 });
 
+test("a page that requires Trusted Types allows achado's policy, and has its worker", async (t) => {
+  const allowed = "require-trusted-types-for 'script'; trusted-types achado";
+  const runtime = names(await attempt(t, { headers: { "Content-Security-Policy": allowed } }));
+  assert.equal(runtime.worker, true, JSON.stringify(runtime.fallbacks));
+  const refused = "require-trusted-types-for 'script'; trusted-types 'none'";
+  const without = names(await attempt(t, { headers: { "Content-Security-Policy": refused } }));
+  assert.equal(without.worker, false);
+  assert.match(without.fallbacks[0].reason, /TrustedScriptURL.*allow the policy "achado"/);
+});
+
 test("a browser without SIMD gets a plain sentence", async (t) => {
   const before = () => {
     WebAssembly.validate = () => false;
