@@ -36,9 +36,24 @@ const ENTRY_POINTS = [
   ["only-model"],
   ["worker"],
   ["threaded-worker"],
-  ["node", "node-worker", "cli"],
+  ["maker"],
+  ["maker-worker"],
+  ["node", "node-worker", "maker-node", "cli"],
   ["vite"],
 ];
+
+/** achado/maker takes what is public, and the class of its errors, from the page's module. */
+const FROM_INDEX = {
+  name: "from-index",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.{1,2}\/index\.js$/ }, () => ({ path: "./index.js", external: true }));
+    onResolve({ filter: /\/errors\.js$/ }, () => ({ path: "errors", namespace: "from-index" }));
+    onLoad({ filter: /.*/, namespace: "from-index" }, () => ({
+      contents: 'export * from "./errors.ts"; export { AchadoError } from "./index.js";',
+      resolveDir: path.resolve("src/js"),
+    }));
+  },
+};
 
 /** The same for `require` where that takes no ES modules: Jest, older Electron. */
 const COMMON_JS = { index: {}, node: { platform: "node", ...ownAddress() } };
@@ -140,6 +155,7 @@ async function packageOf() {
       define: { ACHADO_VERSION: JSON.stringify(version) },
       chunkNames: "[name]-[hash]",
       external: ["node:*"],
+      plugins: [...COMMON.plugins, ...(names.includes("maker") ? [FROM_INDEX] : [])],
     });
     Object.assign(outputs, metafile.outputs);
   }
@@ -181,7 +197,7 @@ async function packageOf() {
 }
 
 /** Entry points whose types are of their own; those of the others are index's. */
-const TYPED = ["index", "lite", "only-onnx", "only-tract", "only-model", "vite"];
+const TYPED = ["index", "maker", "lite", "only-onnx", "only-tract", "only-model", "vite"];
 
 /**
  * Type-checks src/js and keeps the declarations that the public ones reach: the rest is private. For
@@ -211,6 +227,7 @@ function declarations() {
   for (const file of kept) {
     const text = readFileSync(path.join(everything, file), "utf8");
     const out = path.join("pkg/dist", file.replace(/^only-/, ""));
+    mkdirSync(path.dirname(out), { recursive: true });
     writeFileSync(out, text);
     const commonJs = text.replaceAll(/(["']\.{1,2}\/[^"']+)\.js(["'])/g, "$1.cjs$2");
     writeFileSync(out.replace(/\.ts$/, ".cts"), commonJs);

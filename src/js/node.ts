@@ -1,11 +1,9 @@
 // The same API in Node: files by path, pictures decoded by a wasm file of their own.
 import { existsSync, readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { transferableAbortController } from "node:util";
+import { pathToFileURL } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import { apiOn } from "./api.js";
 import { type Files, FOLDERS, type OwnFiles } from "./assets.js";
@@ -13,6 +11,7 @@ import { decode } from "./decode.js";
 import type { Frame } from "./engine.js";
 import { fetchOk } from "./fetching.js";
 import { bytesOf, isArrayBuffer, isBlob, isPlace, isResponse } from "./kind.js";
+import { fetchAnything } from "./node-files.js";
 import { startThread } from "./node-thread.js";
 import { CORES, MODEL, ONNX, TRACT } from "./own-files.js";
 import { checkRawImage, isRawImage, toFrame } from "./pixels.js";
@@ -26,27 +25,6 @@ export { defaultModel } from "./default-model.js";
 
 /** By pkg-config/bundle.mjs. */
 declare const ACHADO_VERSION: string;
-
-/** `fetch` for paths and `file:` URLs, too. */
-async function fetchAnything(url: string | URL, signal: AbortSignal): Promise<Response> {
-  const text = String(url);
-  // One letter and a colon is a drive of Windows.
-  if (/^[a-z][a-z0-9+.-]+:/i.test(text) && !text.startsWith("file:")) {
-    // Test runners replace the global class by one that Node's fetch refuses.
-    const own = transferableAbortController();
-    signal.addEventListener("abort", () => own.abort(signal.reason), { once: true });
-    return fetch(text, { signal: own.signal });
-  }
-  const file = text.startsWith("file:") ? fileURLToPath(text) : text;
-  const bytes = await readFile(file, { signal }).catch((error: NodeJS.ErrnoException) => {
-    throw error.code === "ENOENT" ? new Error("there is no such file") : error;
-  });
-  const headers = {
-    "content-length": String(bytes.byteLength),
-    ...(file.endsWith(".wasm") && { "content-type": "application/wasm" }),
-  };
-  return new Response(bytes, { headers });
-}
 
 /**
  * The package where it is installed, for scripts that a bundler has taken away from its files:

@@ -7,8 +7,11 @@ import { type Command, describe, type Options, print, UsageError } from "./comma
 import { classify } from "./commands/classify.js";
 import { convert } from "./commands/convert.js";
 import { copy } from "./commands/copy.js";
+import { embed } from "./commands/embed.js";
+import { evaluate } from "./commands/evaluate.js";
+import { train } from "./commands/train.js";
 
-const COMMANDS: readonly Command[] = [classify, convert, copy];
+const COMMANDS: readonly Command[] = [classify, convert, copy, train, evaluate, embed];
 
 const COMMON = {
   help: { type: "boolean", short: "h", help: "show this, or the options of a command" },

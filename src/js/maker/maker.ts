@@ -1,5 +1,5 @@
 // What crosses between TypeScript and maker.wasm.
-import type { Preprocess } from "../types.js";
+import type { CorePreprocess } from "../presets.js";
 
 /** How to train a head: `TrainOptions` of crates/maker. */
 export interface HeadTraining {
@@ -43,7 +43,7 @@ export interface HeadDescription {
   labels: readonly string[];
   displayNames: Readonly<Record<string, readonly string[]>> | undefined;
   head: "float32" | "int8";
-  preprocess: Partial<Preprocess> | undefined;
+  preprocess: CorePreprocess | undefined;
   scoreThreshold: number | undefined;
   name: string;
   description: string;

@@ -262,6 +262,7 @@ export const en = {
   INVALID_INPUT: "This picture cannot be used.",
   INPUT_NOT_READY: "There is no picture yet. Try again in a moment.",
   TAINTED_CANVAS: "The picture comes from another site that does not allow reading it.",
+  NOT_ENOUGH_DATA: "There are too few pictures to learn from.",
   METADATA_MISSING: "This model does not say how pictures have to be prepared for it.",
   CLOSED: "The model was closed.",
   BACKEND_UNAVAILABLE:

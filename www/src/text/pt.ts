@@ -255,6 +255,7 @@ export const pt: Record<TextKey, string> = {
   INVALID_INPUT: "Esta imagem não pode ser usada.",
   INPUT_NOT_READY: "Ainda não há imagem. Tente de novo daqui a pouco.",
   TAINTED_CANVAS: "A imagem vem de outro site, que não permite a leitura.",
+  NOT_ENOUGH_DATA: "Há poucas imagens para aprender.",
   METADATA_MISSING: "Este modelo não diz como as imagens devem ser preparadas.",
   CLOSED: "O modelo foi fechado.",
   BACKEND_UNAVAILABLE:

@@ -10,8 +10,15 @@ pub const STORED_PREPROCESS: &str = "achado.preprocess";
 
 const FITS: [(&str, Fit); 3] =
     [("stretch", Fit::Stretch), ("centerCrop", Fit::CenterCrop), ("contain", Fit::Contain)];
-const RESIZES: [(&str, Resize); 3] =
-    [("bilinear", Resize::Bilinear), ("nearest", Resize::Nearest), ("area", Resize::Area)];
+const RESIZES: [(&str, Resize); 7] = [
+    ("bilinear", Resize::Bilinear),
+    ("bilinear-tf", Resize::BilinearTf),
+    ("bicubic", Resize::Bicubic),
+    ("lanczos", Resize::Lanczos),
+    ("area", Resize::Area),
+    ("box", Resize::Box),
+    ("nearest", Resize::Nearest),
+];
 const CHANNELS: [Channels; 3] = [Channels::Rgb, Channels::Bgr, Channels::Gray];
 
 fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {
@@ -36,6 +43,14 @@ impl Preprocess {
         if let Some(fraction) = self.crop_fraction {
             line("cropFraction", &fraction.to_string());
         }
+        if let Some(side) = self.short_side {
+            line("shortSide", &side.to_string());
+        }
+        for (name, color) in [("padColor", self.pad_color), ("background", self.background)] {
+            if let Some([red, green, blue]) = color {
+                line(name, &format!("{red},{green},{blue}"));
+            }
+        }
         text
     }
 
@@ -45,6 +60,8 @@ impl Preprocess {
     /// `MODEL_FORMAT` for names and values that are not known here: they would be without effect.
     pub fn or_stored(&self, file: Option<&Metadata>) -> Result<Self> {
         let mut whole = self.clone();
+        // One who says how pictures are cut means no other way of it.
+        let cuts = self.fit.is_some() || self.crop_fraction.is_some() || self.short_side.is_some();
         let stored = file.and_then(|file| file.custom(STORED_PREPROCESS)).unwrap_or_default();
         for line in stored.lines() {
             let unknown = || {
@@ -57,7 +74,9 @@ impl Preprocess {
             match name {
                 "fit" => {
                     let fit = FITS.iter().find(|(name, _)| *name == value).ok_or_else(unknown)?;
-                    whole.fit = whole.fit.or(Some(fit.1));
+                    if !cuts {
+                        whole.fit = Some(fit.1);
+                    }
                 }
                 "resize" => {
                     let found = RESIZES.iter().find(|(name, _)| *name == value);
@@ -71,7 +90,24 @@ impl Preprocess {
                     let fraction = value.parse().ok();
                     let fraction = fraction.filter(|part| *part > 0.0 && *part <= 1.0);
                     let fraction = fraction.ok_or_else(unknown)?;
-                    whole.crop_fraction = whole.crop_fraction.or(Some(fraction));
+                    if !cuts {
+                        whole.crop_fraction = Some(fraction);
+                    }
+                }
+                "shortSide" => {
+                    let side = value.parse().ok().filter(|side| *side > 0).ok_or_else(unknown)?;
+                    if !cuts {
+                        whole.short_side = Some(side);
+                    }
+                }
+                "padColor" | "background" => {
+                    let parts: Vec<u8> = value.split(',').filter_map(|v| v.parse().ok()).collect();
+                    let color: [u8; 3] = parts.try_into().map_err(|_| unknown())?;
+                    let place = match name {
+                        "padColor" => &mut whole.pad_color,
+                        _ => &mut whole.background,
+                    };
+                    *place = place.or(Some(color));
                 }
                 _ => return Err(unknown()),
             }
@@ -99,6 +135,9 @@ mod tests {
                         resize: Some(resize),
                         channels: Some(channels),
                         crop_fraction: Some(0.875),
+                        short_side: Some(256),
+                        pad_color: Some([1, 2, 255]),
+                        background: Some([0, 128, 3]),
                         ..Preprocess::default()
                     };
                     let stored = file(&all.to_stored());
@@ -110,13 +149,15 @@ mod tests {
         let asked = Preprocess { fit: Some(Fit::Contain), ..Preprocess::default() };
         let stored = file("fit=centerCrop\ncropFraction=0.5\n");
         let both = asked.or_stored(Some(&stored)).unwrap();
-        assert_eq!((both.fit, both.crop_fraction), (Some(Fit::Contain), Some(0.5)));
+        assert_eq!((both.fit, both.crop_fraction), (Some(Fit::Contain), None));
         assert_eq!(asked.or_stored(None), Ok(asked.clone()));
     }
 
     #[test]
     fn what_is_not_known_is_refused() {
-        for text in ["fit", "fit=cover", "cropFraction=2", "cropFraction=NaN", "color=1"] {
+        for text in
+            ["fit", "fit=cover", "cropFraction=2", "cropFraction=NaN", "padColor=1,2", "color=1"]
+        {
             let error = Preprocess::default().or_stored(Some(&file(text))).unwrap_err();
             assert!(error.message.contains(text), "{error}");
             assert_eq!(error.code.as_str(), "MODEL_FORMAT");
