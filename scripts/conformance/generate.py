@@ -8,7 +8,7 @@ from pathlib import Path
 import archive
 import operators
 from answer import Answers
-from operators import converted
+from operators import architectures, converted
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests" / "conformance" / "cases"
 
@@ -69,6 +69,7 @@ def main():
         start, cases = time.monotonic(), operators.Cases(name)
         registered[name](cases)
         converted.add(cases)
+        architectures.add(cases)
         packed, outcomes = [], collections.defaultdict(collections.Counter)
         for case in cases.cases:
             case.prepare(name)

@@ -6,6 +6,7 @@ mod peak;
 use achado_engine::{Session, SessionOptions};
 use achado_model::{Activation, Bytes, DataType, Model, Operator, Padding, TensorId, tflite};
 use graph::{Graph, floats, set};
+use half::f16;
 use peak::{peak_of, turn};
 
 const IN: usize = 192;
@@ -97,4 +98,67 @@ fn share(model: &mut Model, one: TensorId, other: TensorId) {
     let len = model.tensor(one).size_bytes();
     model.tensors[one.0].data =
         model.tensor(other).data.as_ref().and_then(|data| data.slice(0..len));
+}
+
+/// Two FULLY_CONNECTED whose weights are float16 behind a DEQUANTIZE, or the same numbers as floats.
+fn half_file(are_floats: bool) -> Vec<u8> {
+    let mut graph = Graph::default();
+    let mut rows = graph.input("rows", DataType::Float32, &[5, IN]);
+    let activation = Activation::None;
+    for (name, [from, to]) in [("first", [IN, MIDDLE]), ("second", [MIDDLE, MIDDLE])] {
+        let halves: Vec<f16> =
+            numbers(from * to).into_iter().map(|x| f16::from_f32(x / 8.0)).collect();
+        let floats: Vec<f32> = halves.iter().map(|half| half.to_f32()).collect();
+        let weights = if are_floats {
+            graph.floats(name, &[to, from], &floats)
+        } else {
+            let half = graph.tensor("half", DataType::Float16, &[to, from]);
+            let bytes: Vec<u8> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+            graph.0.tensors[half.0].data = Some(Bytes::from(bytes));
+            let wide = graph.node(Operator::Dequantize, name, DataType::Float32, &[half]);
+            graph.0.tensors[wide.0].shape = vec![to, from];
+            wide
+        };
+        let fully = Operator::FullyConnected { activation, keep_num_dims: false };
+        rows = graph.node(fully, name, DataType::Float32, &[rows, weights]);
+        graph.0.tensors[rows.0].shape = vec![5, to];
+    }
+    graph.0.outputs.push(rows);
+    tflite::write(&graph.0).expect("a file")
+}
+
+#[test]
+fn float16_weights_stay_in_the_file() {
+    let _turn = turn();
+    let read = |file| tflite::read(Bytes::from(file)).expect("a model");
+    let (floats, _) = run(read(half_file(true)));
+    let file = half_file(false);
+    let len = file.len();
+    let (halves, taken) = run(read(file));
+    assert!(taken < len / 4, "{taken} bytes taken of a file of {len}");
+    assert_eq!(floats, halves);
+    // Nobody may write into bytes that somebody else has.
+    let bytes = Bytes::from(half_file(false));
+    let (copied, _) = run(tflite::read(bytes.clone()).expect("a model"));
+    assert_eq!(floats, copied);
+    drop(bytes);
+}
+
+#[test]
+fn int8_weights_of_float_operators_take_two_bytes() {
+    let _turn = turn();
+    let mut graph = Graph::default();
+    let rows = graph.input("rows", DataType::Float32, &[5, IN]);
+    let weights = graph.tensor("weights", DataType::Int8, &[MIDDLE, IN]);
+    let bytes: Vec<u8> = (0..MIDDLE * IN).map(|i| (i * 7919 % 251) as u8).collect();
+    graph.0.tensors[weights.0].data = Some(Bytes::from(bytes));
+    graph.quantise(weights, 0.01, 0);
+    let fully = Operator::FullyConnected { activation: Activation::None, keep_num_dims: false };
+    let scores = graph.node(fully, "scores", DataType::Float32, &[rows, weights]);
+    graph.0.tensors[scores.0].shape = vec![5, MIDDLE];
+    graph.0.outputs.push(scores);
+    let file = tflite::write(&graph.0).expect("a file");
+    let len = file.len();
+    let (_, taken) = run(tflite::read(Bytes::from(file)).expect("a model"));
+    assert!(taken < len * 5 / 2, "{taken} bytes taken of a file of {len}");
 }

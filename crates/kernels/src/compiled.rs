@@ -200,6 +200,7 @@ pub fn fully_connected_f32(
     input: &[f32],
     rows: Range<usize>,
     out: &mut [f32],
+    scratch: &mut [u8],
 ) {
-    kernel.run::<Native>(input, rows, out);
+    kernel.run::<Native>(input, rows, out, scratch);
 }

@@ -102,10 +102,22 @@ impl FullyConnectedFloat {
         self.weights.size_bytes()
     }
 
-    /// Computes rows `rows` of the batch into `out`, which holds just these.
-    pub fn run<S: Simd>(&self, input: &[f32], rows: Range<usize>, out: &mut [f32]) {
+    /// Bytes of scratch that [`Self::run`] needs.
+    pub fn scratch_bytes(&self) -> usize {
+        self.weights.scratch_len() * size_of::<f32>()
+    }
+
+    /// Computes rows `rows` of the batch into `out`, which holds just these. `scratch` is at least
+    /// [`Self::scratch_bytes`] long.
+    pub fn run<S: Simd>(
+        &self,
+        input: &[f32],
+        rows: Range<usize>,
+        out: &mut [f32],
+        scratch: &mut [u8],
+    ) {
         let input = &input[rows.start * self.in_c..];
-        let runs = float::Runs::one(self.in_c);
-        self.weights.multiply::<S>(input, self.in_c, runs, rows.len(), out, self.out_c);
+        let (runs, scratch) = (float::Runs::one(self.in_c), bytemuck::cast_slice_mut(scratch));
+        self.weights.multiply::<S>(input, self.in_c, runs, rows.len(), out, self.out_c, scratch);
     }
 }

@@ -8,7 +8,7 @@ use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
 use achado_kernels::depthwise_conv2d::{DepthwiseFloat, DepthwiseQuantized};
 use achado_kernels::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
 use achado_kernels::gemm::bytes::ByteDot;
-use achado_kernels::gemm::float::{PackedWeights, pack_in_place};
+use achado_kernels::gemm::float::{PackedWeights, pack_halves_in_place, pack_in_place};
 use achado_kernels::reference::conv2d::{Conv2dShape, conv2d_f32, conv2d_quantized};
 use achado_kernels::reference::depthwise_conv2d::{
     DepthwiseShape, depthwise_conv2d_f32, depthwise_conv2d_quantized,
@@ -326,16 +326,66 @@ fn fully_connected_of_float_is_near_the_reference() {
             let mut found = vec![0.0; expected.len()];
             for rows in split(&mut random, batch) {
                 let out = &mut found[rows.start * out_c..rows.end * out_c];
-                fast.run::<S>(&input, rows, out);
+                fast.run::<S>(&input, rows, out, &mut []);
             }
             assert_near(&expected, &found, &(S::NAME, seed, batch, in_c, out_c));
 
             let packed = packed_in_place(out_c, in_c, &weights);
             let packed = FullyConnectedFloat::with_packed([in_c, out_c], packed);
             found.fill(0.0);
-            packed.run::<S>(&input, 0..batch, &mut found);
+            packed.run::<S>(&input, 0..batch, &mut found, &mut []);
             assert_near(&expected, &found, &(S::NAME, seed, batch, in_c, out_c));
         }
+    }
+    each_level!(body);
+}
+
+/// A float16 by its definition.
+fn wide(half: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(half >> 10 & 31), f32::from(half & 1023));
+    let size = match exponent {
+        0 => fraction * 2f32.powi(-24),
+        _ => (1024.0 + fraction) * 2f32.powi(exponent - 25),
+    };
+    if half >> 15 == 1 { -size } else { size }
+}
+
+/// Weights of float16 give what the same give as float32, to the bit.
+#[test]
+fn halves_are_floats() {
+    fn body<S: Simd>() {
+        for seed in 0..ROUNDS / 4 {
+            let mut random = Random::new(seed);
+            let shape = random.conv2d_shape();
+            let Conv2dShape { window, in_c, out_c, groups: 1 } = shape else { continue };
+            let k = window.kernel_h * window.kernel_w * in_c;
+            let input = random.floats(window.batch * window.in_h * window.in_w * in_c);
+            // Any exponent but the last, also of numbers below the least normal one.
+            let mut halves: Vec<u16> = (0..out_c * k)
+                .map(|_| (random.between(0, 16 << 10) | random.between(0, 1) << 15) as u16)
+                .collect();
+            let values: Vec<f32> = halves.iter().map(|&half| wide(half)).collect();
+            let bias = random.floats(out_c);
+            let activation = [f32::NEG_INFINITY, f32::INFINITY];
+            let weights = FloatWeights { values: &values, bias: Some(&bias), activation };
+            let len = window.out_pixels() * out_c;
+            let (mut expected, mut found) = (vec![0.0; len], vec![0.0; len]);
+            let float = Conv2dFloat::new(shape, &weights);
+            let mut space = scratch(float.scratch_bytes());
+            float.run::<S>(&input, 0..window.out_pixels(), &mut expected, &mut space);
+
+            assert!(pack_halves_in_place(k, &mut halves));
+            let bytes: Vec<u8> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+            let bytes_len = bytes.len();
+            let shared = Shared::new(Arc::new(bytes), 0..bytes_len).expect("aligned");
+            let range = (activation[0], activation[1]);
+            let packed = PackedWeights::halves(out_c, k, shared, Some(&bias), range);
+            let half = Conv2dFloat::with_packed(shape, packed);
+            let mut space = scratch(half.scratch_bytes());
+            half.run::<S>(&input, 0..window.out_pixels(), &mut found, &mut space);
+            assert_eq!(expected, found, "{} seed {seed}: {shape:?}", S::NAME);
+        }
+        assert!(!pack_halves_in_place(1, &mut [0x3c00, 0x7c00, 0, 0, 0, 0, 0, 0]));
     }
     each_level!(body);
 }

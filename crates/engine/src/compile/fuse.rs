@@ -159,8 +159,8 @@ impl<'a> Graph<'a> {
     fn scale(&mut self, index: usize, scaling: Scaling) -> Result<bool> {
         let Scaling { reader, constant, channels, .. } = scaling;
         let node = NodeRef { model: self.model, index, node: &self.model.nodes[index] };
-        let (weights, bias) = (node.input(1)?, node.optional_input(2));
-        let mut values = constant_floats(&node, weights)?;
+        let (weights_id, weights, bias) =
+            (node.input_id(1)?, node.input(1)?, node.optional_input(2));
         let mut biases = match bias {
             Some(bias) if bias.elements() == channels => constant_floats(&node, bias)?,
             Some(_) => return Ok(false),
@@ -171,8 +171,9 @@ impl<'a> Graph<'a> {
         let constants = constant_floats(&by_reader, self.model.tensor(constant))?;
         let constant = |channel: usize| constants[channel % constants.len()];
         let shape = weights.shape.clone();
-        match self.model.nodes[reader].operator {
+        let scaled = match self.model.nodes[reader].operator {
             Operator::Mul { .. } => {
+                let mut values = constant_floats(&node, weights)?;
                 // Output channels run along the last dimension of depthwise weights, along the
                 // first of others.
                 let last = matches!(node.node.operator, Operator::DepthwiseConv2d { .. });
@@ -183,14 +184,20 @@ impl<'a> Graph<'a> {
                 for (channel, bias) in biases.iter_mut().enumerate() {
                     *bias *= constant(channel);
                 }
+                Some(values)
             }
             _ => {
                 for (channel, bias) in biases.iter_mut().enumerate() {
                     *bias += if scaling.subtract { -constant(channel) } else { constant(channel) };
                 }
+                None
             }
-        }
-        let weights = self.add_floats(index, 1, &shape, &values);
+        };
+        // What is only shifted keeps its weights.
+        let weights = match scaled {
+            Some(values) => self.add_floats(index, 1, &shape, &values),
+            None => weights_id,
+        };
         let bias = self.add_floats(index, 2, &[channels], &biases);
         let node = &mut self.model.nodes[index];
         node.inputs.truncate(1);

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use achado_kernels::gemm::float::pack_in_place;
+use achado_kernels::gemm::float::{pack_halves_in_place, pack_in_place};
 use achado_kernels::order::order;
 use achado_model::{Bytes, DataType, Model, Node, Operator, TensorId};
 
@@ -18,16 +18,37 @@ struct Weights {
     tensor: TensorId,
     /// Elements of a column of the matrix.
     k: usize,
+    /// Whether they are float16.
+    is_half: bool,
 }
 
 /// Packs what can be packed in place; says of each tensor whether it is.
 pub(super) fn pack(model: &mut Model, folded: &[bool], products: &[Option<Product>]) -> Vec<bool> {
     let mut packed = vec![false; model.tensors.len()];
     let weights = float_weights(model, folded, products);
-    let largest = weights.iter().max_by_key(|weights| model.tensor(weights.tensor).elements());
-    let Some(data) = largest.and_then(|weights| model.tensor(weights.tensor).data.clone()) else {
-        return packed;
-    };
+    // The largest first: a model has one file, and what was computed lies in buffers of its own.
+    let size = |at: usize| model.tensor(weights[at].tensor).size_bytes();
+    let order = order(weights.len(), &|a, b| size(b).cmp(&size(a)));
+    let mut tried = packed.clone();
+    for at in order {
+        let tensor = weights[at].tensor;
+        if !tried[tensor.0] {
+            pack_buffer(model, &weights, tensor, &mut packed, &mut tried);
+        }
+    }
+    packed
+}
+
+/// Packs the weights that lie in one buffer with `tensor`, where they are at least half of it; all
+/// that lies in it has been tried then.
+fn pack_buffer(
+    model: &mut Model,
+    weights: &[Weights],
+    tensor: TensorId,
+    packed: &mut [bool],
+    tried: &mut [bool],
+) {
+    let Some(data) = model.tensor(tensor).data.clone() else { return };
     let (mut file, _) = data.into_parts();
 
     // All that points into the file lets go of it, so that it has one owner.
@@ -45,21 +66,29 @@ pub(super) fn pack(model: &mut Model, folded: &[bool], products: &[Option<Produc
     if bytes >= file.len() / 2
         && let Some(file) = Arc::get_mut(&mut file)
     {
-        for weights in &weights {
+        for weights in weights {
             let bytes = range(weights).and_then(|range| file.get_mut(range));
-            let floats = bytes.and_then(|bytes| bytemuck::try_cast_slice_mut(bytes).ok());
-            if let Some(floats) = floats {
-                pack_in_place(weights.k, floats);
-                packed[weights.tensor.0] = true;
-            }
+            packed[weights.tensor.0] |= bytes.is_some_and(|bytes| weights.pack(bytes));
         }
     }
-    for (tensor, part) in model.tensors.iter_mut().zip(parts) {
+    for ((tensor, part), tried) in model.tensors.iter_mut().zip(parts).zip(tried) {
         if let Some(range) = part {
+            *tried = true;
             tensor.data = Bytes::of(Arc::clone(&file), range);
         }
     }
-    packed
+}
+
+impl Weights {
+    /// Packs the elements in `bytes`, if they are aligned for that.
+    fn pack(&self, bytes: &mut [u8]) -> bool {
+        if self.is_half {
+            let halves = bytemuck::try_cast_slice_mut(bytes);
+            return halves.is_ok_and(|halves| pack_halves_in_place(self.k, halves));
+        }
+        let floats = bytemuck::try_cast_slice_mut(bytes);
+        floats.map(|floats| pack_in_place(self.k, floats)).is_ok()
+    }
 }
 
 /// The float weights of products of matrices that nothing else reads.
@@ -80,7 +109,7 @@ fn float_weights(model: &Model, folded: &[bool], products: &[Option<Product>]) -
 fn weights_of(model: &Model, node: &Node) -> Option<Weights> {
     let &[Some(input), Some(tensor), ..] = &node.inputs[..] else { return None };
     let (input, weights) = (model.tensor(input), model.tensor(tensor));
-    let operands = [input, weights, model.tensor(*node.outputs.first()?)];
+    let operands = [input, model.tensor(*node.outputs.first()?)];
     let is_product = match &node.operator {
         // Of one group.
         Operator::Conv2d { .. } => {
@@ -89,10 +118,16 @@ fn weights_of(model: &Model, node: &Node) -> Option<Weights> {
         Operator::FullyConnected { .. } => weights.shape.len() == 2,
         _ => false,
     };
-    let is_float = operands.iter().all(|tensor| tensor.dtype == DataType::Float32);
+    let is_half = weights.dtype == DataType::Float16;
+    let is_float = operands.iter().all(|tensor| tensor.dtype == DataType::Float32)
+        && (is_half || weights.dtype == DataType::Float32);
     let k = weights.shape.iter().skip(1).product();
     let is_empty = weights.elements() == 0;
-    (is_product && is_float && !is_empty && weights.is_constant()).then_some(Weights { tensor, k })
+    (is_product && is_float && !is_empty && weights.is_constant()).then_some(Weights {
+        tensor,
+        k,
+        is_half,
+    })
 }
 
 /// Which of the ranges share no byte with another.

@@ -1,6 +1,7 @@
 //! From a model to a plan: one file a pass.
 //!
-//! [`delegate`] finds which of TensorFlow Lite's kernels computes each operator, [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
+//! [`halves`] keeps float16 weights, [`delegate`] finds which of TensorFlow Lite's kernels computes each
+//! operator, [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
 //! [`dynamic`] finds products of integers among operators on floats, [`in_place`] packs float weights
 //! where they are, [`lower`] turns each operator into packed steps, [`arena`] gives every tensor its
 //! place.
@@ -10,6 +11,7 @@ mod delegate;
 mod dynamic;
 mod fold;
 mod fuse;
+mod halves;
 mod in_place;
 mod infer;
 mod lower;
@@ -72,6 +74,7 @@ pub(crate) enum Place {
 
 /// Compiles `model` for `threads` threads.
 pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize) -> Result<Plan> {
+    halves::keep(&mut model);
     let declined = delegate::declined(&model);
     let mut folded = shapes::settle(&mut model, options)?;
     fuse::fuse(&mut model, &mut folded)?;

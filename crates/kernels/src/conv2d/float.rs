@@ -97,10 +97,11 @@ impl Conv2dFloat {
 
     /// Bytes of scratch that [`Self::run`] needs.
     pub fn scratch_bytes(&self) -> usize {
-        if self.rows == Rows::Pointwise {
-            return 0;
-        }
-        self.block_rows * self.gathered_stride() * size_of::<f32>()
+        let gathered = match self.rows {
+            Rows::Pointwise => 0,
+            _ => self.block_rows * self.gathered_stride(),
+        };
+        (self.groups[0].scratch_len() + gathered) * size_of::<f32>()
     }
 
     /// Elements from one gathered row to the next.
@@ -120,7 +121,8 @@ impl Conv2dFloat {
         let Conv2dShape { window, in_c, out_c, groups } = self.shape;
         assert_eq!(input.len(), window.batch * window.in_h * window.in_w * in_c);
         assert_eq!(out.len(), pixels.len() * out_c);
-        let im2col: &mut [f32] = bytemuck::cast_slice_mut(scratch);
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
+        let (wide, im2col) = scratch.split_at_mut(self.groups[0].scratch_len());
         let (group_in, group_out) = (in_c / groups, out_c / groups);
         for (group, weights) in self.groups.iter().enumerate() {
             let channels = group_in * group..group_in * (group + 1);
@@ -131,7 +133,7 @@ impl Conv2dFloat {
                 if self.rows == Rows::Pointwise {
                     let input = &input[first * in_c + channels.start..];
                     let runs = Runs::one(group_in);
-                    weights.multiply::<S>(input, in_c, runs, rows, out, out_c);
+                    weights.multiply::<S>(input, in_c, runs, rows, out, out_c, wide);
                     first += rows;
                     continue;
                 }
@@ -146,7 +148,7 @@ impl Conv2dFloat {
                         };
                         let input = &input[window_start(&self.shape, first)..];
                         let a_stride = window.stride[1] * in_c;
-                        weights.multiply::<S>(input, a_stride, runs, rows, out, out_c);
+                        weights.multiply::<S>(input, a_stride, runs, rows, out, out_c, wide);
                         first += rows;
                         continue;
                     }
@@ -154,7 +156,8 @@ impl Conv2dFloat {
                 let stride = self.gathered_stride();
                 let pixels = first..first + rows;
                 gather_windows(&self.shape, input, pixels, channels.clone(), 0.0, stride, im2col);
-                weights.multiply::<S>(im2col, stride, Runs::one(weights.k()), rows, out, out_c);
+                let runs = Runs::one(weights.k());
+                weights.multiply::<S>(im2col, stride, runs, rows, out, out_c, wide);
                 first += rows;
             }
         }

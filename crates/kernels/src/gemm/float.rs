@@ -77,6 +77,8 @@ enum Panels {
     Own(AlignedVec<f32>),
     /// Where the weights were, but for the last panel if its columns are fewer than 8.
     InPlace(Shared<f32>, AlignedVec<f32>),
+    /// The same of float16, which is widened panel by panel when it is needed.
+    Halves(Shared<u16>, AlignedVec<f32>),
 }
 
 impl Panels {
@@ -90,6 +92,7 @@ impl Panels {
                 let last = (panel == whole.len() / len).then_some(&**last);
                 whole.get(range).or(last.filter(|last| last.len() == len))
             }
+            Self::Halves(..) => None,
         }
     }
 }
@@ -104,6 +107,38 @@ pub fn pack_in_place(k: usize, weights: &mut [f32]) {
     for panel in weights.chunks_exact_mut(k * PANEL) {
         columns.copy_from_slice(panel);
         pack(k, &columns, panel);
+    }
+}
+
+/// The same of float16; `false` where an element is no number, and nothing was done.
+#[must_use]
+pub fn pack_halves_in_place(k: usize, weights: &mut [u16]) -> bool {
+    /// Where all of these bits are set, the element is an infinity or not a number.
+    const EXPONENT: u16 = 0x7c00;
+    if weights.iter().any(|half| half & EXPONENT == EXPONENT) {
+        return false;
+    }
+    let mut columns = vec![0; k * PANEL];
+    for panel in weights.chunks_exact_mut(k * PANEL) {
+        columns.copy_from_slice(panel);
+        for (at, row) in panel.chunks_exact_mut(PANEL).enumerate() {
+            for (column, half) in row.iter_mut().enumerate() {
+                *half = columns[column * k + at];
+            }
+        }
+    }
+    true
+}
+
+/// Float16 numbers as float32: the same bits in other places, whose exponent begins 112 lower.
+#[inline(never)]
+fn widen(halves: &[u16], out: &mut [f32]) {
+    /// 2^112, which also makes normal numbers of those that float16 has below its least exponent.
+    const SCALE: f32 = f32::from_bits((127 + 112) << 23);
+    for (out, &half) in out.iter_mut().zip(halves) {
+        let half = u32::from(half);
+        let size = f32::from_bits((half & 0x7fff) << 13) * SCALE;
+        *out = f32::from_bits(size.to_bits() | (half & 0x8000) << 16);
     }
 }
 
@@ -152,6 +187,23 @@ impl PackedWeights {
         Self::with_panels(columns, k, Panels::InPlace(weights, last), bias, range)
     }
 
+    /// The same of float16 that [`pack_halves_in_place`] has packed.
+    pub fn halves(
+        columns: usize,
+        k: usize,
+        weights: Shared<u16>,
+        bias: Option<&[f32]>,
+        range: (f32, f32),
+    ) -> Self {
+        assert_eq!(weights.len(), columns * k);
+        let halves = &weights[columns / PANEL * PANEL * k..];
+        let mut rest = vec![0.0; halves.len()];
+        widen(halves, &mut rest);
+        let mut last = AlignedVec::zeroed(if rest.is_empty() { 0 } else { k * PANEL });
+        pack(k, &rest, &mut last);
+        Self::with_panels(columns, k, Panels::Halves(weights, last), bias, range)
+    }
+
     fn with_panels(
         columns: usize,
         k: usize,
@@ -176,12 +228,23 @@ impl PackedWeights {
         let panels = match &self.panels {
             Panels::Own(panels) => panels.size_bytes(),
             Panels::InPlace(weights, last) => size_of_val(&**weights) + last.size_bytes(),
+            Panels::Halves(weights, last) => size_of_val(&**weights) + last.size_bytes(),
         };
         panels + self.bias.size_bytes()
     }
 
+    /// Elements of scratch that [`Self::multiply`] needs.
+    pub fn scratch_len(&self) -> usize {
+        match self.panels {
+            Panels::Halves(..) => self.k * PANEL,
+            _ => 0,
+        }
+    }
+
     /// `rows` rows times the weights, into `out[row * stride + column]`; the `k` elements of row `r`
-    /// of `a` are `runs` that begin at `r * a_stride`.
+    /// of `a` are `runs` that begin at `r * a_stride`. `scratch` has at least [`Self::scratch_len`]
+    /// elements.
+    #[allow(clippy::too_many_arguments, reason = "two matrices with their strides")]
     pub fn multiply<S: Simd>(
         &self,
         a: &[f32],
@@ -190,6 +253,7 @@ impl PackedWeights {
         rows: usize,
         out: &mut [f32],
         stride: usize,
+        scratch: &mut [f32],
     ) {
         if rows == 0 {
             return;
@@ -201,18 +265,55 @@ impl PackedWeights {
         let tile_rows = if S::HAS_BYTE_DOT { RELAXED_ROWS } else { ROWS };
         let full = rows / tile_rows * tile_rows;
         let panels = self.columns.div_ceil(PANEL);
+        if let Panels::Halves(halves, last) = &self.panels {
+            let wide = &mut scratch[..self.k * PANEL];
+            for panel in 0..panels {
+                let panel_len = self.k * PANEL;
+                let weights = match halves.get(panel * panel_len..(panel + 1) * panel_len) {
+                    Some(halves) => {
+                        widen(halves, wide);
+                        wide.as_ptr()
+                    }
+                    None => last.as_ptr(),
+                };
+                // SAFETY: `a` and `out` hold all rows, as asserted; the panel is whole.
+                unsafe {
+                    if full > 0 {
+                        let weights = (weights, &[][..]);
+                        if S::HAS_BYTE_DOT {
+                            self.panel::<S, RELAXED_ROWS>(
+                                a, a_stride, runs, panel, weights, full, out, stride,
+                            );
+                        } else {
+                            self.panel::<S, ROWS>(
+                                a, a_stride, runs, panel, weights, full, out, stride,
+                            );
+                        }
+                    }
+                    for row in full..rows {
+                        let (a, out) = (a.add(row * a_stride), out.add(row * stride));
+                        self.row::<S, 1>(a, runs, panel, [weights], out);
+                    }
+                }
+            }
+            return;
+        }
         for first in (0..panels).step_by(ROW_PANELS) {
             let end = panels.min(first + ROW_PANELS);
             // SAFETY: `a` and `out` hold all rows, as asserted.
             unsafe {
                 if full > 0 {
                     for panel in first..end {
+                        let next = self.panels.get(panel + 1, self.k * PANEL).unwrap_or_default();
+                        let weights = (self.weights(panel), next);
                         if S::HAS_BYTE_DOT {
                             self.panel::<S, RELAXED_ROWS>(
-                                a, a_stride, runs, panel, full, out, stride,
+                                a, a_stride, runs, panel, weights, full, out, stride,
                             );
                         } else {
-                            self.panel::<S, ROWS>(a, a_stride, runs, panel, full, out, stride);
+                            self.panel::<S, ROWS>(
+                                a, a_stride, runs, panel, weights, full, out, stride,
+                            );
                         }
                     }
                 }
@@ -220,10 +321,11 @@ impl PackedWeights {
                 for row in full..rows {
                     let (a, out) = (a.add(row * a_stride), out.add(row * stride));
                     if end - first == ROW_PANELS {
-                        self.row::<S, ROW_PANELS>(a, runs, first, out);
+                        let weights = core::array::from_fn(|p| self.weights(first + p));
+                        self.row::<S, ROW_PANELS>(a, runs, first, weights, out);
                     } else {
                         for panel in first..end {
-                            self.row::<S, 1>(a, runs, panel, out);
+                            self.row::<S, 1>(a, runs, panel, [self.weights(panel)], out);
                         }
                     }
                 }
@@ -231,10 +333,11 @@ impl PackedWeights {
         }
     }
 
-    /// `rows` rows, a multiple of a tile's, by one panel, clamped and stored.
+    /// `rows` rows, a multiple of a tile's, by one panel, clamped and stored; the panel's weights come
+    /// with those of the next.
     ///
     /// # Safety
-    /// `a` is readable for all rows, `out` writable for all columns of them.
+    /// `a` is readable for all rows, the weights for `k * 8`, `out` writable for all columns of them.
     // Not inlined: V8 allocates registers better in small functions.
     #[allow(clippy::too_many_arguments, reason = "pointers and strides of two matrices")]
     #[inline(never)]
@@ -244,14 +347,13 @@ impl PackedWeights {
         a_stride: usize,
         runs: Runs,
         panel: usize,
+        (weights, next): (*const f32, &[f32]),
         rows: usize,
         mut out: *mut f32,
         stride: usize,
     ) {
         let epilogue = self.epilogue::<S>(panel);
         let tiles = rows / R;
-        let weights = self.weights(panel);
-        let next = self.panels.get(panel + 1, self.k * PANEL).unwrap_or_default();
         // All of them in the first tile, one miss behind the other: MobileNet V1 21.4 -> 20.9 ms, V2
         // 11.6 -> 11.4, EfficientNet-Lite0 15.2 -> 14.8 (medians of interleaved runs, AMD EPYC of family
         // 26). A share in each tile, which the bytes have, was no faster there than none.
@@ -281,11 +383,11 @@ impl PackedWeights {
         mut a: *const f32,
         runs: Runs,
         panel: usize,
+        mut b: [*const f32; P],
         out: *mut f32,
     ) {
         let epilogues: [_; P] = core::array::from_fn(|p| self.epilogue::<S>(panel + p));
         let mut sums = epilogues.each_ref().map(|epilogue| epilogue.bias);
-        let mut b: [_; P] = core::array::from_fn(|p| self.weights(panel + p));
         // SAFETY: the row has its runs, each panel `k * 8` weights; `out` is the caller's.
         unsafe {
             for _ in 0..runs.count {

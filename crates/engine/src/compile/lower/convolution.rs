@@ -18,6 +18,7 @@ use achado_model::{DataType, Operator, Result};
 
 use super::weights::{
     Arithmetic, FloatParts, Grids, QuantizedParts, arithmetic, constant_weights, dynamic_range,
+    packed_weights,
 };
 use super::{Builder, hybrid, int16, matrix, with_quantized};
 use crate::compile::infer::{WindowAttributes, fully_connected_sizes, window};
@@ -101,10 +102,12 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
             if hybrid::is_exact(node)? {
                 return hybrid::conv2d(builder, node, shape, activation);
             }
-            let parts = FloatParts::new(node, out_c, activation)?;
-            let kernel = match parts.packed(builder, node, out_c)? {
+            let kernel = match packed_weights(builder, node, out_c, activation)? {
                 Some(packed) => Conv2dFloat::with_packed(shape, packed),
-                None => Conv2dFloat::new(shape, &parts.weights()),
+                None => {
+                    let parts = FloatParts::new(node, out_c, activation)?;
+                    Conv2dFloat::new(shape, &parts.weights())
+                }
             };
             let inputs = [dynamic_range(builder, node, hybrid::grids(builder, node, &shape)?)?];
             builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
@@ -360,10 +363,12 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
             if hybrid::is_exact(node)? {
                 return hybrid::fully_connected(builder, node, sizes, activation);
             }
-            let parts = FloatParts::new(node, out_c, activation)?;
-            let kernel = match parts.packed(builder, node, out_c)? {
+            let kernel = match packed_weights(builder, node, out_c, activation)? {
                 Some(packed) => FullyConnectedFloat::with_packed(sizes, packed),
-                None => FullyConnectedFloat::new(sizes, &parts.weights()),
+                None => {
+                    let parts = FloatParts::new(node, out_c, activation)?;
+                    FullyConnectedFloat::new(sizes, &parts.weights())
+                }
             };
             let inputs = [dynamic_range(builder, node, hybrid::row_grids(node, in_c)?)?];
             let packed = Packed::<_, f32>::new(kernel);
@@ -414,9 +419,13 @@ impl Step for Rows<FullyConnectedFloat, f32> {
     fn run(&self, operands: &mut Operands) {
         let input = bytemuck::cast_slice(operands.inputs[0]);
         let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
-        operands.pool.split(out, self.out_c, TILE_ROWS, operands.scratch, |rows, out, _| {
-            compiled::fully_connected_f32(&self.packed.kernel, input, rows, out);
+        operands.pool.split(out, self.out_c, TILE_ROWS, operands.scratch, |rows, out, scratch| {
+            compiled::fully_connected_f32(&self.packed.kernel, input, rows, out, scratch);
         });
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.packed.kernel.scratch_bytes()
     }
 
     fn size_bytes(&self) -> usize {

@@ -194,27 +194,36 @@ impl<'a> FloatParts<'a> {
         FloatParts { values: Cow::Owned(values.into_owned()), bias, activation }
     }
 
-    /// The same as a matrix of `columns`, where it is packed in place.
-    pub fn packed(
-        &self,
-        builder: &Builder,
-        node: &NodeRef,
-        columns: usize,
-    ) -> Result<Option<PackedWeights>> {
-        let id = node.input_id(1)?;
-        let is_packed = builder.packed.get(id.0).is_some_and(|&is_packed| is_packed);
-        let Some(data) = node.input(1)?.data.clone().filter(|_| is_packed) else { return Ok(None) };
-        let (file, range) = data.into_parts();
-        let weights = Shared::new(file, range).expect("it was floats when it was packed");
-        let (k, [low, high]) = (weights.len() / columns, self.activation);
-        let bias = self.bias.as_deref();
-        Ok(Some(PackedWeights::in_place(columns, k, weights, bias, (low, high))))
-    }
-
     pub fn weights(&self) -> FloatWeights<'_> {
         let Self { values, bias, activation } = self;
         FloatWeights { values, bias: bias.as_deref(), activation: *activation }
     }
+}
+
+/// Float weights as a matrix of `columns`, with the bias, where they are packed in place.
+pub(super) fn packed_weights(
+    builder: &Builder,
+    node: &NodeRef,
+    columns: usize,
+    activation: Activation,
+) -> Result<Option<PackedWeights>> {
+    let (id, weights) = (node.input_id(1)?, node.input(1)?);
+    let is_packed = builder.packed.get(id.0).is_some_and(|&is_packed| is_packed);
+    let Some(data) = weights.data.clone().filter(|_| is_packed) else { return Ok(None) };
+    let bias = float_bias(node, columns)?;
+    let (file, range) = data.into_parts();
+    let (k, bias, bounds) = (weights.elements() / columns, bias.as_deref(), activation.range());
+    const PACKED: &str = "it was floats when it was packed";
+    Ok(Some(match weights.dtype {
+        DataType::Float16 => {
+            let halves = Shared::new(file, range).expect(PACKED);
+            PackedWeights::halves(columns, k, halves, bias, bounds)
+        }
+        _ => {
+            let floats = Shared::new(file, range).expect(PACKED);
+            PackedWeights::in_place(columns, k, floats, bias, bounds)
+        }
+    }))
 }
 
 /// The bytes of constant weights, as elements.
