@@ -180,8 +180,9 @@ pub(crate) fn all(ceilings: &BTreeMap<&'static str, f64>) -> Vec<Value> {
         let activation = [f32::NEG_INFINITY, f32::INFINITY];
         let weights = FloatWeights { values: &values, bias: None, activation };
         let packed = FullyConnectedFloat::new([in_c, out_c], &weights);
+        let mut scratch = AlignedVec::<u8>::zeroed(packed.scratch_bytes());
         let mut out = vec![0.0; out_c];
-        let ms = best_ms(|| packed.run::<Native>(black_box(&input), 0..1, &mut out));
+        let ms = best_ms(|| packed.run::<Native>(black_box(&input), 0..1, &mut out, &mut scratch));
         report.add("fully_connected f32", &name, "f32 madd", in_c * out_c, ms);
     }
     report.rows

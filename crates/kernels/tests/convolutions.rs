@@ -323,17 +323,18 @@ fn fully_connected_of_float_is_near_the_reference() {
             fully_connected_f32([in_c, out_c], &input, &weights, &mut expected);
 
             let fast = FullyConnectedFloat::new([in_c, out_c], &weights);
+            let mut space = scratch(fast.scratch_bytes());
             let mut found = vec![0.0; expected.len()];
             for rows in split(&mut random, batch) {
                 let out = &mut found[rows.start * out_c..rows.end * out_c];
-                fast.run::<S>(&input, rows, out, &mut []);
+                fast.run::<S>(&input, rows, out, &mut space);
             }
             assert_near(&expected, &found, &(S::NAME, seed, batch, in_c, out_c));
 
             let packed = packed_in_place(out_c, in_c, &weights);
             let packed = FullyConnectedFloat::with_packed([in_c, out_c], packed);
             found.fill(0.0);
-            packed.run::<S>(&input, 0..batch, &mut found, &mut []);
+            packed.run::<S>(&input, 0..batch, &mut found, &mut space);
             assert_near(&expected, &found, &(S::NAME, seed, batch, in_c, out_c));
         }
     }
