@@ -109,6 +109,14 @@ impl Error {
         Self::new(ErrorCode::InvalidOption, message)
     }
 
+    /// The same as the fault of the caller's option `name`.
+    #[must_use]
+    pub fn in_option(mut self, name: &'static str) -> Self {
+        self.code = ErrorCode::InvalidOption;
+        self.message = format!("{name}: {}", self.message).into();
+        self.with("option", name)
+    }
+
     /// An input that cannot be used.
     pub fn invalid_input(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::InvalidInput, message)

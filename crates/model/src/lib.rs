@@ -25,7 +25,7 @@ mod validate;
 pub use bytes::Bytes;
 pub use dtype::DataType;
 pub use error::{Detail, Error, ErrorCode, Result};
-pub use metadata::{Labels, Metadata, Normalization, TensorMetadata};
+pub use metadata::{LabelFile, Labels, Metadata, Normalization, TensorMetadata, Trainer};
 pub use model::{Model, Node, Signature, SourceOrder};
 pub use operator::{Activation, DetectionPostProcess, Operator, Padding};
 pub use prune::prune;

@@ -3,12 +3,15 @@
 mod archive;
 mod archive_writer;
 mod labels;
+mod literal;
 mod reader;
 mod schema;
+mod tables;
 mod writer;
 
 pub(crate) use archive_writer::Files;
-pub(crate) use reader::read;
+pub use labels::{LabelFile, fit_labels, is_background};
+pub(crate) use reader::{read, read_beside};
 pub(crate) use writer::write;
 
 /// What a model says about itself, beyond its graph.
@@ -30,6 +33,8 @@ pub struct Metadata {
     pub outputs: Vec<TensorMetadata>,
     /// What programs keep beside the schema's own fields, by name: texts only.
     pub custom: Vec<(String, String)>,
+    /// The program that trained it, if the file shows that: it decides how pictures are fitted.
+    pub trainer: Option<Trainer>,
 }
 
 impl Metadata {
@@ -37,6 +42,14 @@ impl Metadata {
     pub fn custom(&self, name: &str) -> Option<&str> {
         self.custom.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
+}
+
+/// A program whose files say how pictures were prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trainer {
+    /// Ultralytics' classifiers (`task: classify`): pixels are 0..1, the short side is resized to the
+    /// input's, the centre is cut out.
+    Ultralytics,
 }
 
 /// What a model says about one input or output.

@@ -4,11 +4,12 @@
 use std::ops::Range;
 
 use super::archive::Archive;
+use super::labels::{self, LabelFile};
 use super::schema::{
     IDENTIFIER, associated_file, custom_metadata, model_metadata, process_unit, subgraph_metadata,
     tensor_metadata,
 };
-use super::{Labels, Metadata, Normalization, TensorMetadata, labels};
+use super::{Labels, Metadata, Normalization, TensorMetadata, Trainer};
 use crate::flatbuffer::{Buffer, Table};
 use crate::limits::Budget;
 use crate::{Bytes, Error, Result};
@@ -25,7 +26,31 @@ struct Reader<'a> {
     file: &'a [u8],
     archive: Option<Archive<'a>>,
     files: usize,
+    trainer: Option<Trainer>,
     budget: &'a mut Budget,
+}
+
+/// What Ultralytics' exporter writes into the zip at the end of a model.
+pub(super) const BESIDE: &str = "metadata.json";
+
+/// What a file without metadata of its own carries all the same: Ultralytics' newer exports have a
+/// zip with [`BESIDE`] behind them.
+pub(crate) fn read_beside(file: &Bytes, ends: [usize; 2], budget: &mut Budget) -> Option<Metadata> {
+    let LabelFile { names, trainer } = beside(Archive::open(file).ok()??, budget)?;
+    let [inputs, outputs] = ends;
+    let mut metadata = Metadata {
+        inputs: vec![TensorMetadata::default(); inputs],
+        outputs: vec![TensorMetadata::default(); outputs],
+        trainer: Some(trainer?),
+        ..Metadata::default()
+    };
+    let file_name = BESIDE.to_owned();
+    metadata.outputs.first_mut()?.labels = vec![Labels { file_name, locale: String::new(), names }];
+    Some(metadata)
+}
+
+fn beside(archive: Archive<'_>, budget: &mut Budget) -> Option<LabelFile> {
+    labels::parse_beside(&archive.extract(BESIDE, budget).ok()??, budget)
 }
 
 /// Reads the metadata at `range` of `file`, and the label lists out of the zip at the file's end.
@@ -47,7 +72,7 @@ pub(crate) fn read(
         .with("offset", start));
     }
     let root = buffer.root("the metadata")?;
-    let mut reader = Reader { file, archive: None, files: 0, budget };
+    let mut reader = Reader { file, archive: None, files: 0, trainer: None, budget };
     let mut metadata = Metadata {
         name: reader.string(root, model_metadata::NAME)?,
         description: reader.string(root, model_metadata::DESCRIPTION)?,
@@ -67,6 +92,9 @@ pub(crate) fn read(
     if let Some(graph) = graph {
         metadata.custom = reader.custom(graph)?;
     }
+    let Reader { archive, trainer, budget, .. } = reader;
+    let told = || beside(archive?, budget)?.trainer;
+    metadata.trainer = trainer.or_else(told);
     Ok(metadata)
 }
 
@@ -224,7 +252,9 @@ impl<'a> Reader<'a> {
                  does not hold"
             ))
         })?;
-        let names = labels::parse(&text, &file_name, self.budget)?;
+        let label = format!("the label file {file_name:?}");
+        let LabelFile { names, trainer } = labels::parse(&text, &label, self.budget)?;
+        self.trainer = self.trainer.or(trainer);
         Ok(Labels { file_name, locale, names })
     }
 }

@@ -2,8 +2,9 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::archive_writer::Files;
-use super::{Labels, Metadata, TensorMetadata, schema};
+use super::{Labels, Metadata, TensorMetadata, Trainer, schema};
 use crate::flatbuffer_writer::{Table, write as write_flatbuffer};
+use crate::limits::Budget;
 use crate::{Error, Result};
 
 /// The metadata's bytes; its label files are added to `files`.
@@ -36,6 +37,13 @@ pub(crate) fn write(metadata: &Metadata, files: &mut Files) -> Result<Vec<u8>> {
         if !text.is_empty() {
             root = root.text(field, text.clone());
         }
+    }
+    match metadata.trainer {
+        Some(Trainer::Ultralytics) => {
+            let said = br#"{"task": "classify", "names": {}}"#;
+            files.add(super::reader::BESIDE, said.to_vec())?;
+        }
+        None => {}
     }
     // All but custom metadata is as old as the schema.
     let oldest = if metadata.custom.is_empty() { "1.0.0" } else { "1.5.0" };
@@ -70,6 +78,15 @@ fn process_unit(kind: u8, options: Table<'static>) -> Table<'static> {
         .table(schema::process_unit::OPTIONS, options)
 }
 
+/// Names as a JSON array.
+fn json(names: &[String]) -> String {
+    let quoted = names.iter().map(|name| {
+        let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+        format!("\"{escaped}\"")
+    });
+    format!("[{}]\n", quoted.collect::<Vec<_>>().join(", "))
+}
+
 fn associated_file(labels: &Labels, files: &mut Files) -> Result<Table<'static>> {
     let Labels { file_name, locale, names } = labels;
     if let Some(bad) = names.iter().find(|name| name.contains(['\n', '\r'])) {
@@ -82,6 +99,12 @@ fn associated_file(labels: &Labels, files: &mut Files) -> Result<Table<'static>>
     for name in names {
         content.push_str(name);
         content.push('\n');
+    }
+    let budget = &mut Budget::for_file(content.len());
+    let read = super::labels::parse(content.as_bytes(), file_name, budget);
+    // Lines that a reader would take for another format.
+    if read.map(|file| file.names).as_ref() != Ok(names) {
+        content = json(names);
     }
     files.add(file_name, content.into_bytes())?;
     let table = Table::default()

@@ -285,9 +285,11 @@ impl<'a> Reader<'a> {
     }
 
     fn metadata(&mut self, model: &Model) -> Result<Option<Metadata>> {
-        let Some(range) = self.metadata_entry(schema::METADATA_NAME)? else { return Ok(None) };
         let ends = [model.inputs.len(), model.outputs.len()];
-        metadata::read(self.file, range, ends, &mut self.budget).map(Some)
+        match self.metadata_entry(schema::METADATA_NAME)? {
+            Some(range) => metadata::read(self.file, range, ends, &mut self.budget).map(Some),
+            None => Ok(metadata::read_beside(self.file, ends, &mut self.budget)),
+        }
     }
 
     fn source_order(&mut self, model: &Model) -> Result<Option<SourceOrder>> {
