@@ -125,7 +125,7 @@ impl<R: Runner> Classifier<R> {
         let prepared = clock();
         model.run()?;
         let inferred = clock();
-        let bytes = |output| model.session().output_bytes(output);
+        let bytes = |output| model.score_bytes(output);
         let classifications = postprocessor.run(&bytes, smoothing)?;
         let timings = Timings {
             preprocess: prepared - start,
@@ -232,7 +232,7 @@ fn postprocessor<R: Runner>(
     model: &ImageModel<R>,
     options: &ClassifierOptions,
 ) -> Result<Postprocessor> {
-    Postprocessor::new(model.outputs(), model.ends(), model.file(), options)
+    Postprocessor::new(&model.score_tensors(), model.ends(), model.file(), options)
 }
 
 fn describe<R: Runner>(model: &mut ImageModel<R>, postprocessor: &Postprocessor) {

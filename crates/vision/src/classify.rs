@@ -101,6 +101,9 @@ impl Postprocessor {
             scores.clear();
             head.scores.read(bytes(head.output)?, scores);
             head.activation.apply(scores);
+            if let (true, &[score]) = (head.is_binary, &scores[..]) {
+                scores.insert(0, 1.0 - score);
+            }
             ranking.clear();
             let mut smooth = smoothed.head(place, smoothing);
             for (index, &score) in scores.iter().enumerate() {
@@ -404,7 +407,7 @@ mod tests {
         assert_eq!(sigmoid[2], (2, 0.0));
 
         let output = [tensor(DataType::Float32, &[1, 2], None)];
-        let end = OutputEnd { activation: ScoreActivation::Sigmoid, features: None };
+        let end = OutputEnd { activation: ScoreActivation::Sigmoid, features: None, scores: None };
         let options =
             ClassifierOptions { activation: ScoreActivation::Softmax, ..Default::default() };
         let error = Postprocessor::new(&output, &[end], None, &options).unwrap_err();

@@ -13,6 +13,9 @@ pub struct OutputEnd {
     /// What the last FULLY_CONNECTED or 1x1 CONV_2D reads: the picture as a vector, before it is
     /// told apart into classes.
     pub features: Option<TensorId>,
+    /// What the graph chooses the best of, where the output is that choice alone: the scores that a
+    /// classifier gives in its place.
+    pub scores: Option<TensorId>,
 }
 
 /// The ends of all outputs of a model, in order.
@@ -27,7 +30,7 @@ pub fn output_ends(model: &Model) -> Vec<OutputEnd> {
 }
 
 fn end(model: &Model, writer: &[Option<usize>], output: TensorId) -> OutputEnd {
-    let mut found = OutputEnd { activation: ScoreActivation::None, features: None };
+    let mut found = OutputEnd { activation: ScoreActivation::None, features: None, scores: None };
     let mut tensor = output;
     // Nodes stand in order of execution, so this goes backwards and ends.
     while let Some(node) = writer[tensor.0].map(|index| &model.nodes[index]) {
@@ -36,6 +39,9 @@ fn end(model: &Model, writer: &[Option<usize>], output: TensorId) -> OutputEnd {
         match node.operator {
             Operator::Softmax { .. } if logits => found.activation = ScoreActivation::Softmax,
             Operator::Logistic if logits => found.activation = ScoreActivation::Sigmoid,
+            Operator::ArgMax if logits && is_choice(model, *input, tensor) => {
+                found.scores = Some(*input);
+            }
             Operator::FullyConnected { .. } => {
                 found.features = Some(*input);
                 break;
@@ -47,6 +53,7 @@ fn end(model: &Model, writer: &[Option<usize>], output: TensorId) -> OutputEnd {
                 break;
             }
             Operator::Reshape { .. }
+            | Operator::Cast
             | Operator::Squeeze { .. }
             | Operator::ExpandDims
             | Operator::Quantize
@@ -58,6 +65,12 @@ fn end(model: &Model, writer: &[Option<usize>], output: TensorId) -> OutputEnd {
         tensor = *input;
     }
     found
+}
+
+/// Whether one of several classes is chosen for each picture.
+fn is_choice(model: &Model, scores: TensorId, choice: TensorId) -> bool {
+    let [scores, choice] = [scores, choice].map(|id| model.tensor(id));
+    matches!(scores.shape[..], [pictures, classes] if classes > 1 && choice.elements() == pictures)
 }
 
 fn has_constant(model: &Model, inputs: &[Option<TensorId>]) -> bool {

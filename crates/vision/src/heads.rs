@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use achado_model::metadata::TensorMetadata;
+use achado_model::metadata::{TensorMetadata, fit_labels};
 use achado_model::{DataType, Error, Metadata, Result, Tensor};
 
 use crate::ends::OutputEnd;
@@ -26,6 +26,8 @@ pub(crate) struct Head {
     pub own_activation: ScoreActivation,
     /// What is applied here.
     pub activation: ScoreActivation,
+    /// The output is one sigmoid score `p`, and the two classes have `1 - p` and `p`.
+    pub is_binary: bool,
 }
 
 impl Head {
@@ -138,7 +140,20 @@ pub(crate) fn heads(
     let mut heads = Vec::with_capacity(chosen.len());
     for output in chosen {
         let (tensor, described) = (&outputs[output], described(output));
-        let classes = classes(output, tensor)?;
+        let own_activation = ends.get(output).map_or(ScoreActivation::None, |end| end.activation);
+        let scores = classes(output, tensor)?;
+        if scores == 1 {
+            refuse_softmax(tensor, own_activation, options.activation)?;
+        }
+        let listed = described.and_then(|described| described.labels.first());
+        let listed = options.labels.as_deref().or(listed.map(|list| &list.names[..]));
+        let is_binary = match listed {
+            Some(names) if scores == 1 => {
+                is_binary(output, tensor, names, own_activation.or(options.activation))?
+            }
+            _ => false,
+        };
+        let classes = if is_binary { 2 } else { scores };
         let names = match (&options.labels, described) {
             (Some(labels), _) => Names::from_caller(labels, classes)?,
             (None, Some(described)) => {
@@ -147,7 +162,6 @@ pub(crate) fn heads(
             }
             (None, None) => Names::default(),
         };
-        let own_activation = ends.get(output).map_or(ScoreActivation::None, |end| end.activation);
         heads.push(Head {
             output,
             name: Arc::from(tensor_name(tensor, described)),
@@ -163,6 +177,7 @@ pub(crate) fn heads(
                 ScoreActivation::None => options.activation,
                 _ => ScoreActivation::None,
             },
+            is_binary,
         });
     }
     let asked = options.activation;
@@ -180,6 +195,52 @@ pub(crate) fn heads(
         restrict(&mut heads, "categoryDenylist", &options.category_denylist, false)?;
     }
     Ok(heads)
+}
+
+/// Whether two names are there for the one score of an output, which is then one of a sigmoid.
+fn is_binary(
+    output: usize,
+    tensor: &Tensor,
+    names: &[String],
+    activation: ScoreActivation,
+) -> Result<bool> {
+    let two = fit_labels(names, 2);
+    if two.is_none_or(|two| two.iter().any(|name| name.trim().is_empty())) {
+        return Ok(false);
+    }
+    if activation == ScoreActivation::Sigmoid || fit_labels(names, 1).is_some() {
+        return Ok(activation == ScoreActivation::Sigmoid);
+    }
+    Err(invalid(
+        "labels",
+        &format!(
+            "2 names are for one score of a sigmoid, and output {output} {:?} ends in none; if its \
+             score is a logit, give activation: \"sigmoid\"",
+            tensor.name
+        ),
+    ))
+}
+
+/// Refuses what would be 1 for every picture.
+fn refuse_softmax(tensor: &Tensor, own: ScoreActivation, asked: ScoreActivation) -> Result<()> {
+    let name = &tensor.name;
+    if own == ScoreActivation::Softmax {
+        return Err(Error::unsupported_type(format!(
+            "output {name:?} is a softmax over one class, which is 1 for every picture: a model \
+             with one score ends in a sigmoid"
+        ))
+        .with("tensor", name.as_str()));
+    }
+    if own == ScoreActivation::None && asked == ScoreActivation::Softmax {
+        return Err(invalid(
+            "activation",
+            &format!(
+                "a softmax over the one class of output {name:?} is 1 for every picture; for a \
+                 logit give \"sigmoid\""
+            ),
+        ));
+    }
+    Ok(())
 }
 
 fn named<'a>(
@@ -220,9 +281,14 @@ fn guess<'a>(
         }
     }
     if let (Some(labels), [_, _, ..]) = (&options.labels, &fitting[..]) {
-        let as_many = |&&index: &&usize| classes(index, &outputs[index]) == Ok(labels.len());
-        if let [only] = fitting.iter().filter(as_many).collect::<Vec<_>>()[..] {
-            return Ok(vec![*only]);
+        let classes = |index: usize| classes(index, &outputs[index]).unwrap_or_default();
+        let only = |fits: &dyn Fn(usize) -> bool| {
+            let mut found = fitting.iter().copied().filter(|&index| fits(classes(index)));
+            found.next().filter(|_| found.next().is_none())
+        };
+        let exact = only(&|classes| classes == labels.len());
+        if let Some(index) = exact.or_else(|| only(&|n| fit_labels(labels, n).is_some())) {
+            return Ok(vec![index]);
         }
     }
     let is_described = |&&index: &&usize| {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use achado_engine::{OperatorProfile, Session, SessionOptions};
 use achado_model::{
-    Bytes, Error, ErrorCode, Metadata, Model, Operator, Result, SourceOrder, Tensor, TensorId,
-    tflite,
+    Bytes, Error, ErrorCode, Metadata, Model, Normalization, Operator, Result, SourceOrder, Tensor,
+    TensorId, Trainer, tflite,
 };
 
 use crate::embed::{EmbedOptions, Embedding, embedding, none};
@@ -15,7 +15,7 @@ use crate::frame::FrameOptions;
 use crate::metadata::{ModelMetadata, tensor_name};
 use crate::options::{ImageModelOptions, ScoreActivation, invalid};
 use crate::picture::Picture;
-use crate::preprocess::{Preprocess, Preprocessor};
+use crate::preprocess::{Fit, Preprocess, Preprocessor};
 use crate::runner::Runner;
 
 /// The most pictures of a batch: beyond it nothing is won.
@@ -32,6 +32,12 @@ pub struct ImageModel<R = Session> {
     ends: Vec<OutputEnd>,
     /// By output: where the features before its last layer are among the session's outputs.
     features: Vec<Option<usize>>,
+    /// The same for the scores of an output that is only a choice among them.
+    chosen_from: Vec<Option<usize>>,
+    /// Shapes of inputs that are rows of numbers in the file, as the caller declares them.
+    declared: BTreeMap<usize, Vec<usize>>,
+    /// How many pictures the network itself takes at once; unused places repeat the first.
+    places: usize,
     /// Which input takes the picture, and how; or why none does.
     picture: Result<(usize, Preprocessor)>,
     metadata: ModelMetadata,
@@ -74,9 +80,10 @@ impl ImageModel {
         let file = model.metadata.take();
         let description = std::mem::take(&mut model.description);
         let order = model.source_order.take();
-        let shapes = input_shapes(&model, file.as_ref(), &options.input_shapes)?;
+        let (shapes, declared) = input_shapes(&model, file.as_ref(), &options.input_shapes)?;
         let ends = output_ends(&model);
-        let features = add_features(&mut model, &ends);
+        let features = add_outputs(&mut model, ends.iter().map(|end| end.features));
+        let chosen_from = add_outputs(&mut model, ends.iter().map(|end| end.scores));
 
         let session_options =
             SessionOptions { threads: options.threads, ..SessionOptions::default() };
@@ -87,16 +94,24 @@ impl ImageModel {
         let (batch, batch_refusal) = if size == 1 {
             (None, None)
         } else {
-            match batched(read(false)?, &session, size, &resized) {
+            let mut model = read(false)?;
+            if chosen_from.iter().any(Option::is_some) {
+                // In the same places as there.
+                let ends = output_ends(&model);
+                add_outputs(&mut model, ends.iter().map(|end| end.features));
+                add_outputs(&mut model, ends.iter().map(|end| end.scores));
+            }
+            match batched(model, &session, size, &resized) {
                 Ok(batch) => (Some((batch, size)), None),
                 Err(error) => (None, Some(error)),
             }
         };
-        let mut made = Self::over(session, ends, file, &description, options)?;
+        let mut made = Self::over(session, ends, file, &description, options, declared)?;
         if let Some(order) = order {
             made.keep_order(&order);
         }
         made.features = features;
+        made.chosen_from = chosen_from;
         made.batch = batch;
         made.batch_refusal = batch_refusal;
         Ok(made)
@@ -116,7 +131,7 @@ impl<R: Runner> ImageModel<R> {
         options: &ImageModelOptions,
     ) -> Result<Self> {
         let size = batch_size(options)?;
-        let mut made = Self::over(runner, ends, None, description, options)?;
+        let mut made = Self::over(runner, ends, None, description, options, BTreeMap::new())?;
         let refusal = || Error::unsupported_type("this network runs one picture at a time");
         made.batch_refusal = (size > 1).then(refusal);
         Ok(made)
@@ -128,21 +143,37 @@ impl<R: Runner> ImageModel<R> {
         file: Option<Metadata>,
         description: &str,
         options: &ImageModelOptions,
+        declared: BTreeMap<usize, Vec<usize>>,
     ) -> Result<Self> {
         let outputs = &session.outputs()[..ends.len()];
         let mut metadata =
             ModelMetadata::new(session.inputs(), outputs, file.as_ref(), description);
-        let picture = prepare(&session, file.as_ref(), &options.preprocess);
+        let picture = prepare(&session, file.as_ref(), &options.preprocess, &declared);
         if let Err(error) = &picture
             && error.code == ErrorCode::InvalidOption
         {
             return Err(error.clone());
         }
         metadata.picture_input = picture.as_ref().ok().map(|(input, _)| *input);
-        let features = vec![None; ends.len()];
-        let (batch, batch_refusal) = (None, None);
-        let order = FileOrder::default();
-        Ok(Self { session, batch, batch_refusal, file, ends, features, picture, metadata, order })
+        let places = match &picture {
+            Ok((input, _)) => places(session.picture(*input), &session.outputs()[..ends.len()]),
+            Err(_) => 1,
+        };
+        let (features, chosen_from) = (vec![None; ends.len()], vec![None; ends.len()]);
+        Ok(Self {
+            session,
+            batch: None,
+            batch_refusal: None,
+            file,
+            ends,
+            features,
+            chosen_from,
+            declared,
+            places,
+            picture,
+            metadata,
+            order: FileOrder::default(),
+        })
     }
 
     /// Gives and takes tensors in the order of the file that the model was converted from.
@@ -165,7 +196,7 @@ impl<R: Runner> ImageModel<R> {
     /// # Errors
     /// Those of [`Preprocessor::new`]; then the old way stays.
     pub fn set_preprocess(&mut self, preprocess: &Preprocess) -> Result<()> {
-        let picture = prepare(&self.session, self.file.as_ref(), preprocess);
+        let picture = prepare(&self.session, self.file.as_ref(), preprocess, &self.declared);
         if let (Err(error), Ok(_)) = (&picture, &self.picture) {
             return Err(error.clone());
         }
@@ -188,7 +219,11 @@ impl<R: Runner> ImageModel<R> {
     /// Those of [`ImageModel::check_picture`] and of [`Preprocessor::run`].
     pub fn put_picture(&mut self, picture: &Picture<'_>, frame: &FrameOptions) -> Result<()> {
         let (input, preprocessor) = self.picture.as_mut().map_err(|error| error.clone())?;
-        preprocessor.run(picture, frame, self.session.picture_bytes_mut(*input)?)?;
+        let pictures = picture_count(self.session.picture(*input));
+        let one = self.session.picture_bytes_mut(*input)?.len() / pictures;
+        let (first, others) = self.session.picture_bytes_mut(*input)?.split_at_mut(one);
+        preprocessor.run(picture, frame, first)?;
+        others.chunks_exact_mut(one).for_each(|other| other.copy_from_slice(first));
         self.session.take_picture(*input);
         self.order.forget(*input);
         Ok(())
@@ -243,7 +278,13 @@ impl<R: Runner> ImageModel<R> {
 
     /// How many pictures run at once where there are as many: 1 if the model takes one at a time.
     pub fn batch_size(&self) -> usize {
-        self.batch.as_ref().map_or(1, |(_, size)| *size)
+        self.batch.as_ref().map_or(self.places, |(_, size)| *size)
+    }
+
+    /// Whether the network takes that many in any case, so that a batch that is not full takes as
+    /// long as one that is.
+    pub fn is_batch_fixed(&self) -> bool {
+        self.places > 1
     }
 
     /// Why the model does not take as many pictures at once as the options ask for.
@@ -261,20 +302,25 @@ impl<R: Runner> ImageModel<R> {
         picture: &Picture<'_>,
         frame: &FrameOptions,
     ) -> Result<()> {
-        let Some((batch, size)) = &mut self.batch else {
-            return if slot == 0 {
-                self.put_picture(picture, frame)
-            } else {
-                Err(no_slot(slot, 1))
-            };
-        };
+        if slot == 0 && self.batch.is_none() {
+            return self.put_picture(picture, frame);
+        }
+        let size = self.batch_size();
         let (input, preprocessor) = self.picture.as_mut().map_err(|error| error.clone())?;
-        let all = batch.input_bytes_mut(*input)?;
-        let one = all.len() / *size;
-        let Some(out) = all.chunks_exact_mut(one).nth(slot) else {
-            return Err(no_slot(slot, *size));
+        let all = match &mut self.batch {
+            Some((batch, _)) => batch.input_bytes_mut(*input)?,
+            None => self.session.picture_bytes_mut(*input)?,
         };
-        preprocessor.run(picture, frame, out)
+        let one = all.len() / size;
+        let Some(out) = all.chunks_exact_mut(one).nth(slot) else {
+            return Err(no_slot(slot, size));
+        };
+        preprocessor.run(picture, frame, out)?;
+        if self.batch.is_none() {
+            self.session.take_picture(*input);
+            self.order.forget(*input);
+        }
+        Ok(())
     }
 
     /// Computes the outputs of a whole batch.
@@ -293,11 +339,37 @@ impl<R: Runner> ImageModel<R> {
     /// # Errors
     /// `INVALID_INPUT` where there is none.
     pub fn batch_output_bytes(&self, index: usize, slot: usize) -> Result<&[u8]> {
+        let index = self.scores_of(index);
         let (all, size) = match &self.batch {
             Some((batch, size)) => (batch.output_bytes(index)?, *size),
-            None => (self.session.output_bytes(index)?, 1),
+            None => (self.session.output_bytes(index)?, self.places),
         };
         all.chunks_exact((all.len() / size).max(1)).nth(slot).ok_or_else(|| no_slot(slot, size))
+    }
+
+    /// The bytes of output `index` for the last picture, as [`ImageModel::score_tensors`] has it.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is none.
+    pub(crate) fn score_bytes(&self, index: usize) -> Result<&[u8]> {
+        let all = self.session.output_bytes(self.scores_of(index))?;
+        Ok(&all[..all.len() / self.places])
+    }
+
+    /// The outputs as one picture has them; those that are only a choice are the scores that it is
+    /// made among.
+    pub(crate) fn score_tensors(&self) -> Vec<Tensor> {
+        let tensor = |index: usize| {
+            let name = self.session.outputs()[index].name.clone();
+            let scores = &self.session.outputs()[self.scores_of(index)];
+            Tensor { name, ..one_picture(scores, self.places) }
+        };
+        (0..self.ends.len()).map(tensor).collect()
+    }
+
+    /// Which output of the session holds the scores of output `index`.
+    fn scores_of(&self, index: usize) -> usize {
+        self.chosen_from.get(index).copied().flatten().unwrap_or(index)
     }
 
     /// The picture as a vector: what the last dense layer reads where the model tells classes
@@ -314,18 +386,19 @@ impl<R: Runner> ImageModel<R> {
         let output = self.embedding_output()?;
         self.put_picture(picture, frame)?;
         self.session.run()?;
-        let tensor = &self.session.outputs()[output];
-        embedding(output, tensor, self.session.output_bytes(output)?, options)
+        let tensor = one_picture(&self.session.outputs()[output], self.places);
+        let all = self.session.output_bytes(output)?;
+        embedding(output, &tensor, &all[..all.len() / self.places], options)
     }
 
     /// Scores are no embedding, and an embedding beside scores is one.
     fn embedding_output(&self) -> Result<usize> {
         let outputs = self.session.outputs();
         let is_vector = |output: &usize| {
-            let shape = &outputs[*output].shape;
-            shape.first() == Some(&1)
-                && shape.len() >= 2
-                && shape.last() == Some(&outputs[*output].elements())
+            let one = one_picture(&outputs[*output], self.places);
+            one.shape.first() == Some(&1)
+                && one.shape.len() >= 2
+                && one.shape.last() == Some(&one.elements())
         };
         let is_scores = |output: &usize| {
             let labels = |file: &Metadata| file.outputs.get(*output).map(|o| !o.labels.is_empty());
@@ -338,8 +411,8 @@ impl<R: Runner> ImageModel<R> {
         let vectors: Vec<usize> = (0..self.ends.len()).filter(is_vector).collect();
         let other = vectors.iter().find(|output| !is_scores(output)).copied();
         let features = vectors.iter().find_map(|&output| self.features[output]);
-        let features =
-            features.filter(|&index| outputs[index].shape.first().is_none_or(|&n| n == 1));
+        let features = features
+            .filter(|&index| outputs[index].shape.first().is_none_or(|&n| n == self.places));
         other.or(features).ok_or_else(|| none(self.ends.len()))
     }
 
@@ -402,12 +475,17 @@ fn refused(mut error: Error) -> Error {
     error.with("option", "inputShapes")
 }
 
-/// Shapes by index, from shapes by name: the metadata's, the tensor's or a signature's.
+/// Shapes by index.
+type Shapes = BTreeMap<usize, Vec<usize>>;
+
+/// Shapes by index, from shapes by name: the metadata's, the tensor's or a signature's. Those that
+/// declare a row of numbers as a picture come second: the graph keeps the row.
 fn input_shapes(
     model: &Model,
     file: Option<&Metadata>,
     shapes: &[(String, Vec<usize>)],
-) -> Result<BTreeMap<usize, Vec<usize>>> {
+) -> Result<(Shapes, Shapes)> {
+    let mut declared = Shapes::new();
     let mut by_index = BTreeMap::new();
     for (name, shape) in shapes {
         let is_named = |&index: &usize| {
@@ -432,25 +510,66 @@ fn input_shapes(
                 &format!("the model has no input {name:?}; it has {known}"),
             ));
         };
-        by_index.insert(index, shape.clone());
+        let tensor = model.tensor(model.inputs[index]);
+        let is_row = matches!(tensor.shape[..], [_] | [1, _]) && shape.len() > tensor.shape.len();
+        let as_many = shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
+        if is_row && as_many == Some(tensor.elements()) {
+            // One channel is before height and width as it is behind them.
+            let shape = match shape[..] {
+                [1, 1, height, width] => vec![1, height, width, 1],
+                _ => shape.clone(),
+            };
+            declared.insert(index, shape);
+        } else {
+            by_index.insert(index, shape.clone());
+        }
     }
-    Ok(by_index)
+    Ok((by_index, declared))
 }
 
-/// Makes outputs of the features before last layers, and says which, by output.
-fn add_features(model: &mut Model, ends: &[OutputEnd]) -> Vec<Option<usize>> {
-    let mut place = |end: &OutputEnd| {
-        let features = end.features?;
-        let is_computed = model.nodes.iter().any(|node| node.outputs.contains(&features));
+/// Makes outputs of tensors within the graph, and says which, one by one.
+fn add_outputs(
+    model: &mut Model,
+    tensors: impl Iterator<Item = Option<TensorId>>,
+) -> Vec<Option<usize>> {
+    let mut place = |tensor: Option<TensorId>| {
+        let tensor = tensor?;
+        let is_computed = model.nodes.iter().any(|node| node.outputs.contains(&tensor));
         if !is_computed {
             return None;
         }
-        Some(model.outputs.iter().position(|&output| output == features).unwrap_or_else(|| {
-            model.outputs.push(features);
+        Some(model.outputs.iter().position(|&output| output == tensor).unwrap_or_else(|| {
+            model.outputs.push(tensor);
             model.outputs.len() - 1
         }))
     };
-    ends.iter().map(&mut place).collect()
+    tensors.map(&mut place).collect()
+}
+
+/// The pictures of an input `[n, height, width, channels]`; 1 for other shapes.
+fn picture_count(input: &Tensor) -> usize {
+    match input.shape[..] {
+        [n, _, _, _] => n.max(1),
+        _ => 1,
+    }
+}
+
+/// How many pictures a network takes at once that gives as many answers.
+fn places(input: &Tensor, outputs: &[Tensor]) -> usize {
+    let pictures = picture_count(input);
+    let answers = |output: &Tensor| output.shape.first() == Some(&pictures);
+    if outputs.iter().all(answers) { pictures } else { 1 }
+}
+
+/// A tensor as it is for one of `places` pictures.
+fn one_picture(tensor: &Tensor, places: usize) -> Tensor {
+    let mut one = tensor.clone();
+    if let Some(first) = one.shape.first_mut()
+        && *first == places
+    {
+        *first = 1;
+    }
+    one
 }
 
 /// The model for `size` pictures at once.
@@ -528,18 +647,46 @@ fn free_batch(model: &mut Model, size: usize) {
     }
 }
 
+/// What the caller leaves open, as the program that trained the model does it, and its
+/// normalization.
+fn trained(trainer: Trainer, preprocess: &Preprocess) -> (Preprocess, Normalization) {
+    match trainer {
+        Trainer::Ultralytics => {
+            let fit = preprocess.fit.or(Some(Fit::CenterCrop));
+            let unit = Normalization { mean: vec![0.0], std: vec![255.0] };
+            (Preprocess { fit, ..preprocess.clone() }, unit)
+        }
+    }
+}
+
 /// Finds the input that takes pictures.
 fn prepare<R: Runner>(
     session: &R,
     file: Option<&Metadata>,
     preprocess: &Preprocess,
+    declared: &Shapes,
 ) -> Result<(usize, Preprocessor)> {
     let preprocess = &preprocess.or_stored(file)?;
     let mut why = None;
-    for index in 0..session.inputs().len() {
+    let trainer = file.and_then(|file| file.trainer);
+    let trained = trainer.map(|trainer| trained(trainer, preprocess));
+    let input = |index: usize| {
         let input = session.picture(index);
+        match declared.get(&index) {
+            Some(shape) => Tensor { shape: shape.clone(), dynamic: Vec::new(), ..input.clone() },
+            None => one_picture(input, picture_count(input)),
+        }
+    };
+    // Pictures with channels before those that are two dimensions of numbers.
+    let mut indices: Vec<usize> = (0..session.inputs().len()).collect();
+    indices.sort_by_key(|&index| input(index).shape.len() != 4);
+    for index in indices {
+        let input = &input(index);
         let described = file.and_then(|file| file.inputs.get(index));
-        let normalization = described.and_then(|input| input.normalization.as_ref());
+        let normalization = described
+            .and_then(|input| input.normalization.as_ref())
+            .or(trained.as_ref().map(|(_, normalization)| normalization));
+        let preprocess = trained.as_ref().map_or(preprocess, |(preprocess, _)| preprocess);
         match Preprocessor::new(input, normalization, preprocess) {
             Ok(preprocessor) => return Ok((index, preprocessor)),
             Err(error) => why = why.or(Some(error)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use achado_model::metadata::{Labels, TensorMetadata};
+use achado_model::metadata::{Labels, TensorMetadata, fit_labels, is_background};
 use achado_model::{Error, Result};
 
 use crate::options::invalid;
@@ -19,23 +19,25 @@ pub struct Names {
 impl Names {
     /// The caller's list.
     pub(crate) fn from_caller(labels: &[String], classes: usize) -> Result<Self> {
-        if labels.len() != classes {
-            let found = labels.len();
-            let hint = if labels.first().is_some_and(|first| is_background(first)) {
-                if found == classes + 1 { "; leave out its first name, \"background\"" } else { "" }
-            } else if found + 1 == classes {
-                "; models with one more class usually have \"background\" as index 0: put that name first"
-            } else {
-                ""
-            };
-            return Err(invalid(
-                "labels",
-                &format!("the model has {classes} classes, the list has {found} names{hint}"),
-            )
-            .with("needed", classes)
-            .with("found", found));
+        match fit_labels(labels, classes) {
+            Some(names) => Ok(Self { category: shared(&names), display: Vec::new() }),
+            None => {
+                let found = labels.len();
+                let hint = if found + 1 == classes
+                    && !labels.first().is_some_and(|l| is_background(l))
+                {
+                    "; models with one more class usually have \"background\" as index 0: put that name first"
+                } else {
+                    ""
+                };
+                Err(invalid(
+                    "labels",
+                    &format!("the model has {classes} classes, the list has {found} names{hint}"),
+                )
+                .with("needed", classes)
+                .with("found", found))
+            }
         }
-        Ok(Self { category: shared(labels), display: Vec::new() })
     }
 
     /// The metadata's lists: the one without a locale, and the one of `locale`.
@@ -44,29 +46,24 @@ impl Names {
         classes: usize,
         locale: Option<&str>,
     ) -> Result<Self> {
-        let pick = |labels: Option<&Labels>| match labels {
-            None => Ok(Vec::new()),
-            Some(labels) if labels.names.len() == classes => Ok(shared(&labels.names)),
-            Some(labels) => {
-                let found = labels.names.len();
-                Err(Error::format(format!(
-                    "label file {:?} has {found} names, output {:?} has {classes} classes; \
+        let pick = |labels: Option<&Labels>| {
+            let Some(Labels { file_name, names, .. }) = labels else { return Ok(Vec::new()) };
+            fit_labels(names, classes).map(|names| shared(&names)).ok_or_else(|| {
+                let found = names.len();
+                Error::format(format!(
+                    "label file {file_name:?} has {found} names, output {:?} has {classes} classes; \
                      give the right list as labels",
-                    labels.file_name, tensor.name
+                    tensor.name
                 ))
                 .with("needed", classes)
-                .with("found", found))
-            }
+                .with("found", found)
+            })
         };
         Ok(Self {
             category: pick(tensor.labels.iter().find(|labels| labels.locale.is_empty()))?,
             display: pick(locale.and_then(|locale| lookup(&tensor.labels, locale)))?,
         })
     }
-}
-
-fn is_background(name: &str) -> bool {
-    ["background", "???"].contains(&name.trim().to_ascii_lowercase().as_str())
 }
 
 fn shared(names: &[String]) -> Vec<Arc<str>> {
@@ -112,10 +109,11 @@ mod tests {
              with one more class usually have \"background\" as index 0: put that name first"
         );
         assert_eq!(
-            message(&names(1001, "background"), 1000),
-            "INVALID_OPTION: labels: the model has 1000 classes, the list has 1001 names; leave \
-             out its first name, \"background\""
+            message(&names(1001, "tench"), 1000),
+            "INVALID_OPTION: labels: the model has 1000 classes, the list has 1001 names"
         );
+        let without = Names::from_caller(&names(1001, "background"), 1000).unwrap();
+        assert_eq!((without.category.len(), &*without.category[0]), (1000, "class 1"));
         assert_eq!(
             message(&[], 5),
             "INVALID_OPTION: labels: the model has 5 classes, the list has 0 names"

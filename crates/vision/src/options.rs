@@ -26,6 +26,11 @@ impl ScoreActivation {
         }
     }
 
+    /// This one, or `other` where this is none.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self == Self::None { other } else { self }
+    }
+
     /// Applies it to all scores of a head.
     pub(crate) fn apply(self, scores: &mut [f32]) {
         match self {

@@ -192,11 +192,29 @@ fn inputs_take_other_shapes_where_the_graph_allows_it() {
     assert!(message.starts_with("inputShapes: the model does not allow them: "), "{message}");
     assert!(message.contains("RESHAPE"), "{message}");
     assert!(refused(None, "image", &[1, 5, 3]).contains("cannot have shape [1, 5, 3]"));
-    // Raw tensors of four pictures are fine; a picture has no place there.
-    let four = with(brightness(true, None), "image", &[4, 2, 2, 3]).unwrap();
+    // Four pictures at once: one fills all places, and a batch has four.
+    let mut four = with(brightness(true, None), "image", &[4, 2, 2, 3]).unwrap();
     assert_eq!(four.metadata().outputs[0].shape, [4, 2]);
-    assert_eq!((four.metadata().picture_input, model.metadata().picture_input), (None, Some(0)));
-    assert_eq!(four.check_picture().unwrap_err().code, ErrorCode::UnsupportedType);
+    assert_eq!((four.metadata().picture_input, model.metadata().picture_input), (Some(0), Some(0)));
+    assert_eq!((four.batch_size(), four.is_batch_fixed()), (4, true));
+    assert_eq!((model.batch_size(), model.is_batch_fixed()), (1, false));
+    let grays = [10u8, 20, 30, 40].map(|gray| [gray; 12]);
+    let picture = |pixels| Picture { pixels, width: 2, height: 2, format: PixelFormat::Rgb8 };
+    let frame = FrameOptions::default();
+    four.put_picture(&picture(&grays[1]), &frame).unwrap();
+    four.run().unwrap();
+    let all = four.output_bytes(0).unwrap().to_vec();
+    assert!(all.chunks(all.len() / 4).all(|one| one == &all[..all.len() / 4]));
+    for (slot, gray) in grays.iter().enumerate() {
+        four.put_picture_in_batch(slot, &picture(gray), &frame).unwrap();
+    }
+    assert_eq!(
+        four.put_picture_in_batch(4, &picture(&grays[0]), &frame).unwrap_err().code,
+        ErrorCode::InvalidInput
+    );
+    four.run_batch().unwrap();
+    assert_eq!(four.batch_output_bytes(0, 1).unwrap(), &all[..all.len() / 4]);
+    assert_ne!(four.batch_output_bytes(0, 0), four.batch_output_bytes(0, 3));
 
     let mut open = brightness(true, None);
     open.tensors[0].shape = vec![1, 1, 1, 3];

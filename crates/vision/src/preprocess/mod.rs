@@ -378,6 +378,28 @@ fn picture_shape(tensor: &Tensor) -> Result<(usize, usize, usize)> {
             Ok((height, width, depth))
         }
         [_, 1 | 3, _, _] => Err(refuse(", which looks like channels before height and width")),
+        // Without a dimension for channels, or for the number of pictures, or for both.
+        [height, width, depth @ (1 | 3)] if height.min(width) > 3 => Ok((height, width, depth)),
+        [1, height, width] | [height, width] if height.min(width) > 3 => Ok((height, width, 1)),
+        [1, count] | [count] => Err(refuse(&row(tensor, count))),
         _ => Err(refuse("")),
     }
+}
+
+/// What to say about a row of numbers, which may be a picture.
+fn row(tensor: &Tensor, count: usize) -> String {
+    let side = |channels: usize| {
+        let side = (count / channels).isqrt();
+        (side > 1 && side * side * channels == count).then_some(side)
+    };
+    let example = match (side(1), side(3)) {
+        (Some(side), _) => format!("[1, {side}, {side}]"),
+        (None, Some(side)) => format!("[1, {side}, {side}, 3]"),
+        (None, None) => "[1, height, width]".to_owned(),
+    };
+    let name = &tensor.name;
+    format!(
+        ", a row of {count} numbers: if they are the pixels of a picture, declare its shape, such \
+         as inputShapes: {{ {name:?}: {example} }}"
+    )
 }
