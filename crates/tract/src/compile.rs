@@ -1,7 +1,7 @@
 //! From the bytes of a file to tract's plan, with a look at the sizes between its steps.
 
 use achado_model::{Bytes, DataType, Error, ErrorCode, Result, Tensor};
-use achado_onnx::{InputOutline, Outline};
+use achado_onnx::{InputOutline, Outline, elsewhere};
 use tract_onnx::prelude::*;
 
 use crate::plan::{Input, Plan};
@@ -12,13 +12,6 @@ use crate::refusal::OrRefuse;
 const MAX_VALUE_BYTES: u64 = 1 << 28;
 /// Of the graph: its analysis takes more time than in proportion.
 const MAX_NODES: usize = 1 << 14;
-/// Operators that need randomness, of which there is none here: tract would panic.
-const RANDOM: &[&str] =
-    &["Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
-
-/// Those that tract knows; it looks for an operator by its name alone.
-const DOMAINS: &[&str] = &["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
-
 /// Compiles a model whose outline was taken.
 ///
 /// # Errors
@@ -36,16 +29,7 @@ pub(crate) fn compile(file: &Bytes, outline: &Outline) -> Result<Plan> {
         return Err(Error::unsupported_operator(message).with("found", found));
     }
     for node in nodes {
-        let operator = node.op_type.as_str();
-        let known = framework.op_register.0.contains_key(operator);
-        let why = if !known || !DOMAINS.contains(&node.domain.as_str()) {
-            format!("tract has no operator {operator:?} of domain {:?}", node.domain)
-        } else if RANDOM.contains(&operator) {
-            format!("{operator} needs randomness, of which there is none here")
-        } else {
-            continue;
-        };
-        return Err(Error::unsupported_operator(why).with("operator", operator));
+        elsewhere::check_operator(&node.domain, &node.op_type)?;
     }
     let mut model = framework.model_for_proto_model(&proto).or_refuse()?;
     drop(proto);
@@ -110,15 +94,15 @@ fn input(outline: &InputOutline) -> Result<Input> {
 fn output_tensor(name: &str, fact: &TypedFact) -> Result<Tensor> {
     let Some(dtype) = data_type(fact.datum_type) else {
         return Err(Error::unsupported_type(format!(
-            "output {name:?} is {:?}, which is not supported",
-            fact.datum_type
+            "output {name:?} is {}, which is not supported",
+            format!("{:?}", fact.datum_type).to_lowercase()
         ))
         .with("tensor", name));
     };
     let Some(shape) = fact.shape.as_concrete() else {
         return Err(Error::unsupported_operator(format!(
-            "output {name:?} has a shape that is known only when the model runs: {:?}",
-            fact.shape
+            "output {name:?} has a shape that is known only when the model runs: [{}]",
+            fact.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         ))
         .with("tensor", name));
     };
@@ -158,4 +142,17 @@ fn data_type(datum_type: DatumType) -> Option<DataType> {
         DatumType::Bool => DataType::Bool,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracts_operators_are_those_that_are_offered() {
+        let mut registered: Vec<&str> =
+            onnx().op_register.0.keys().map(|name| name.as_ref()).collect();
+        registered.sort_unstable();
+        assert_eq!(registered, elsewhere::TRACT);
+    }
 }

@@ -37,6 +37,7 @@ pub fn model(file: Vec<u8>, options: &ImageModelOptions) -> Result<ImageModel<Pl
             _ => ScoreActivation::None,
         },
         features: None,
+        scores: None,
     });
     let description = match outline.producer.as_str() {
         "" => "ONNX".to_owned(),

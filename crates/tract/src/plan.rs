@@ -156,8 +156,12 @@ impl Runner for Plan {
             self.feeds.get_mut(index)
             && let [.., channels] = tensor.shape[..]
         {
-            // One picture: no model takes more at once here.
-            to_channels_first(bytes, channels, tensor.dtype.size_bytes(), elements.as_bytes_mut());
+            let pictures = tensor.shape.first().copied().unwrap_or(1).max(1);
+            let (one, width) = (bytes.len() / pictures, tensor.dtype.size_bytes());
+            let planes = elements.as_bytes_mut().chunks_exact_mut(one.max(1));
+            for (picture, planes) in bytes.chunks_exact(one.max(1)).zip(planes) {
+                to_channels_first(picture, channels, width, planes);
+            }
         }
     }
 }
