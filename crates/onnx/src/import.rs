@@ -10,11 +10,12 @@ use achado_model::{
 
 use crate::constant::Constant;
 use crate::lower::dynamic::Dynamic;
+use crate::metadata::Said;
 use crate::patterns::{self, Pattern};
 use crate::proto::{Graph, ModelProto};
 use crate::site::Site;
 use crate::view::View;
-use crate::{ImportOptions, builder::Builder, fold, limits::Budget, lower};
+use crate::{ImportOptions, builder::Builder, endings, fold, limits::Budget, lower};
 
 /// What a name of the graph stands for.
 #[derive(Clone, Debug)]
@@ -63,13 +64,18 @@ pub(crate) struct Importer<'a> {
     pub order: SourceOrder,
 }
 
-/// Imports a model.
-pub(crate) fn import(file: &Bytes, options: &ImportOptions) -> Result<Model> {
+/// Imports a model, with what the file says about its classes.
+pub(crate) fn import(file: &Bytes, options: &ImportOptions) -> Result<(Model, Said)> {
     let mut budget = Budget::for_file(file.len());
-    let proto = ModelProto::read(file, &mut budget).map_err(|mut error| {
+    let mut proto = ModelProto::read(file, &mut budget).map_err(|mut error| {
         error.message = format!("this ONNX model cannot be read: {}", error.message).into();
         error
     })?;
+    let tails = match &mut proto.graph {
+        Some(graph) => endings::take_off(graph, &mut budget)?,
+        None => Vec::new(),
+    };
+    let said = Said::new(tails, &proto.properties);
     let graph = proto.graph.as_ref().ok_or_else(|| {
         Error::format(
             "this is not an ONNX model: there is no graph in it, or the file is truncated",
@@ -94,7 +100,7 @@ pub(crate) fn import(file: &Bytes, options: &ImportOptions) -> Result<Model> {
     let mut model = achado_model::prune(importer.builder.model);
     model.description = describe(&proto);
     model.validate()?;
-    Ok(model)
+    Ok((model, said))
 }
 
 /// The versions of operators, with that of ONNX's own: files of the first versions do not say it.
@@ -178,7 +184,7 @@ impl<'a> Importer<'a> {
 
     fn read_initializers(&mut self) -> Result<()> {
         for proto in &self.graph.initializers {
-            if !self.consumers.contains_key(proto.name) && !self.outputs.contains(proto.name) {
+            if !self.is_read(proto.name) {
                 continue;
             }
             let constant = Constant::read(proto, self.file, &mut self.builder.budget)?;

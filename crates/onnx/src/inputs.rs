@@ -8,7 +8,7 @@ use achado_model::{DataType, Error, Result, Signature};
 use crate::ImportOptions;
 use crate::constant::{elements, type_name};
 use crate::import::{Importer, TensorValue, Value};
-use crate::proto::{Dim, ValueInfo};
+use crate::proto::{Dim, ValueInfo, shape_text};
 use crate::view::View;
 
 impl<'a> Importer<'a> {
@@ -27,7 +27,11 @@ impl<'a> Importer<'a> {
             if self.initializers.contains(info.name) {
                 continue;
             }
-            let dims = input_dims(info, options)?;
+            let flat = flat_picture(info, options);
+            let dims = match &flat {
+                Some((picture, _)) => picture.clone(),
+                None => input_dims(info, options)?,
+            };
             let dtype = match info.data_type {
                 1 | 10 | 11 | 16 => DataType::Float32,
                 2 => DataType::UInt8,
@@ -46,16 +50,24 @@ impl<'a> Importer<'a> {
                     .with("type", kind));
                 }
             };
-            let order: Vec<usize> = match dims.len() {
-                4 if self.is_channels_first(info.name, &dims) => vec![0, 2, 3, 1],
-                rank => (0..rank).collect(),
+            let channels_first = match (&flat, &dims[..]) {
+                (None, [_, _, _, _]) => self.is_channels_first(info.name, &dims),
+                (Some(_), [_, 1 | 3, _, w]) => !matches!(w, 1 | 3),
+                _ => false,
             };
+            let order: Vec<usize> =
+                if channels_first { vec![0, 2, 3, 1] } else { (0..dims.len()).collect() };
             let shape: Vec<usize> =
                 order.iter().map(|&axis| dims.get(axis).copied().unwrap_or(1)).collect();
             let tensor = self.builder.add_tensor(info.name, dtype, &shape, None)?;
             self.builder.model.inputs.push(tensor);
             signature.push((info.name.to_owned(), tensor));
             let view = View::new(tensor, &shape, &order);
+            let view = match &flat {
+                // Its dimensions divide the row, so that the view is never refused.
+                Some((_, row)) => view.reshape(row).unwrap_or(view),
+                None => view,
+            };
             self.values.insert(info.name, Value::Tensor(TensorValue { view, dtype }));
             self.order.inputs.push(order);
         }
@@ -135,6 +147,21 @@ pub(crate) fn check_names<'a>(
     }
 }
 
+/// For a row of numbers, `[n]` or `[1, n]`, that the caller declares as a picture: the picture's
+/// dimensions and the row's. Its elements are in the order of the caller's shape.
+fn flat_picture(info: &ValueInfo<'_>, options: &ImportOptions) -> Option<(Vec<usize>, Vec<usize>)> {
+    let (_, picture) = options.input_shapes.iter().find(|(known, _)| known == info.name)?;
+    let row = match info.dims.as_deref()? {
+        [Dim::Known(n)] => vec![usize::try_from(*n).ok()?],
+        [Dim::Known(1) | Dim::Open(_), Dim::Known(n)] => vec![1, usize::try_from(*n).ok()?],
+        _ => return None,
+    };
+    let fits = picture.len() > row.len()
+        && elements(picture).ok()? == row.iter().product::<usize>()
+        && picture.iter().all(|&side| side > 0);
+    fits.then(|| (picture.clone(), row))
+}
+
 /// The dimensions of an input: an open first one is a batch of 1, others the caller must know.
 pub(crate) fn input_dims(info: &ValueInfo<'_>, options: &ImportOptions) -> Result<Vec<usize>> {
     let name = info.name;
@@ -157,7 +184,8 @@ pub(crate) fn input_dims(info: &ValueInfo<'_>, options: &ImportOptions) -> Resul
             });
         if !fits {
             return Err(Error::invalid_option(format!(
-                "inputShapes: {shape:?} does not fit input {name:?}, which is {declared:?}"
+                "inputShapes: {shape:?} does not fit input {name:?}, which is {}",
+                shape_text(declared)
             ))
             .with("tensor", name));
         }
@@ -170,9 +198,10 @@ pub(crate) fn input_dims(info: &ValueInfo<'_>, options: &ImportOptions) -> Resul
                 .ok()
                 .ok_or_else(|| error(format!("has a dimension of {size}")))?,
             Dim::Open(_) if at == 0 => 1,
-            Dim::Open(open) => {
+            Dim::Open(_) => {
+                let shape = shape_text(declared);
                 return Err(Error::invalid_option(format!(
-                    "input {name:?} leaves dimension {at} ({open:?}) open; give its shape by \
+                    "input {name:?} leaves dimension {at} of {shape} open; give its shape by \
                      inputShapes"
                 ))
                 .with("tensor", name)

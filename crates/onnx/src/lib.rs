@@ -8,6 +8,8 @@
 
 mod builder;
 mod constant;
+pub mod elsewhere;
+mod endings;
 mod fold;
 mod import;
 mod inputs;
@@ -37,7 +39,8 @@ pub struct ImportOptions {
     pub input_shapes: Vec<(String, Vec<usize>)>,
     /// What pixels become before they are the first input: goes into the model's metadata.
     pub preprocessing: Option<Preprocessing>,
-    /// Names of the classes of the first output, by index: go into the model's metadata.
+    /// Names of the classes of the first output, by index: go into the model's metadata, in place of
+    /// those that the file has.
     pub labels: Option<Vec<String>>,
     /// Note in the model how its inputs and outputs lie in the ONNX file, so that achado gives and
     /// takes them in that order. Other runtimes read no such note.
@@ -59,8 +62,8 @@ pub struct ImportOptions {
 /// - `INVALID_OPTION`: an open dimension, an input shape or a label list that does not fit.
 /// - `OUT_OF_MEMORY`: the file asks for more than the budget.
 pub fn import(bytes: Bytes, options: &ImportOptions) -> Result<Model> {
-    let mut model = import::import(&bytes, options)?;
-    metadata::describe(&mut model, options)?;
+    let (mut model, said) = import::import(&bytes, options)?;
+    metadata::describe(&mut model, options, said)?;
     Ok(model)
 }
 

@@ -1,9 +1,10 @@
 //! What ONNX files do not say: how pixels are prepared, what classes are called.
 #![deny(clippy::arithmetic_side_effects)]
 
+use achado_model::metadata::fit_labels;
 use achado_model::{
-    Bytes, Error, Labels, Metadata, Model, Node, Normalization, Operator, Result, Tensor, TensorId,
-    TensorMetadata,
+    Bytes, Error, LabelFile, Labels, Metadata, Model, Node, Normalization, Operator, Result,
+    Tensor, TensorId, TensorMetadata, Trainer,
 };
 
 /// The order of a pixel's channels in the model's input.
@@ -28,37 +29,124 @@ pub struct Preprocessing {
     pub channels: Channels,
 }
 
-/// Adds what the caller says to the model.
-pub(crate) fn describe(model: &mut Model, options: &crate::ImportOptions) -> Result<()> {
-    if options.preprocessing.is_none() && options.labels.is_none() {
-        return Ok(());
+/// What a file says about its classes and its pictures.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    /// The names of classes that its last operators held, by output.
+    tails: Vec<(usize, Vec<String>)>,
+    /// Those of `metadata_props`.
+    file: LabelFile,
+    /// The property that they come from.
+    property: &'static str,
+}
+
+/// Properties that hold names, the most telling first.
+const PROPERTIES: [&str; 6] =
+    ["names", "id2label", "class_names", "classes", "labels", "label_names"];
+
+impl Said {
+    /// Takes together what the last operators and the properties hold. Properties of other kinds
+    /// under these names are none.
+    pub fn new(tails: Vec<(usize, Vec<String>)>, properties: &[(&str, &str)]) -> Self {
+        let value = |wanted: &str| {
+            properties.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value)
+        };
+        let mut said = Self { tails, ..Self::default() };
+        let read = |key| LabelFile::read(value(key)?.as_bytes()).ok().map(|file| (key, file));
+        if let Some((key, file)) = PROPERTIES.into_iter().find_map(read) {
+            (said.property, said.file) = (key, file);
+            // A line of names with commas between.
+            let is_literal =
+                value(key).is_some_and(|text| text.trim_start().starts_with(['{', '[']));
+            if let ([line], false) = (&said.file.names[..], is_literal) {
+                let parts: Vec<String> =
+                    line.split(',').map(|name| name.trim().to_owned()).collect();
+                said.file.names = parts;
+            }
+            if value("task") == Some("classify") && key == "names" {
+                said.file.trainer = Some(Trainer::Ultralytics);
+            }
+        }
+        said
     }
+}
+
+/// Adds what the caller and the file say to the model.
+pub(crate) fn describe(
+    model: &mut Model,
+    options: &crate::ImportOptions,
+    said: Said,
+) -> Result<()> {
     let mut inputs = vec![TensorMetadata::default(); model.inputs.len()];
     let mut outputs = vec![TensorMetadata::default(); model.outputs.len()];
-    if let (Some(preprocessing), Some(input)) = (&options.preprocessing, inputs.first_mut()) {
-        input.normalization = Some(normalization(model, preprocessing)?);
-        if preprocessing.channels == Channels::Bgr {
+    let trainer = said.file.trainer;
+    if let Some(input) = inputs.first_mut() {
+        input.normalization = match (&options.preprocessing, trainer) {
+            (Some(preprocessing), _) => Some(normalization(model, preprocessing)?),
+            (None, Some(Trainer::Ultralytics)) => {
+                Some(Normalization { mean: vec![0.0], std: vec![255.0] })
+            }
+            (None, None) => None,
+        };
+        if options.preprocessing.as_ref().is_some_and(|given| given.channels == Channels::Bgr) {
             swap_channels(model)?;
         }
     }
-    if let (Some(names), Some(output)) = (&options.labels, outputs.first_mut()) {
-        let scores = model.outputs.first().map_or(0, |&id| model.tensor(id).elements());
-        if scores != names.len() {
-            return Err(Error::invalid_option(format!(
+    let list = |file_name: &str, names: &[String]| Labels {
+        file_name: file_name.to_owned(),
+        locale: String::new(),
+        // A label file has a name a line.
+        names: names.iter().map(|name| name.replace(['\n', '\r'], " ")).collect(),
+    };
+    let shape = |at: usize| model.outputs.get(at).map(|&id| &model.tensor(id).shape[..]);
+    if let Some(names) = &options.labels {
+        let scores = shape(0).map_or(0, |shape| shape.iter().product());
+        // Two names are for one score of a sigmoid.
+        let fitted =
+            fit_labels(names, scores).or_else(|| fit_labels(names, 2).filter(|_| scores == 1));
+        let names = fitted.ok_or_else(|| {
+            Error::invalid_option(format!(
                 "labels: {} names for an output of {scores} scores",
                 names.len()
             ))
             .with("option", "labels")
             .with("found", names.len())
-            .with("needed", scores));
+            .with("needed", scores)
+        })?;
+        if let Some(output) = outputs.first_mut() {
+            output.labels = vec![Labels { names: names.into_owned(), ..list("labels.txt", &[]) }];
         }
-        output.labels = vec![Labels {
-            file_name: "labels.txt".to_owned(),
-            locale: String::new(),
-            names: names.clone(),
-        }];
+    } else if !said.tails.is_empty() {
+        for (at, names) in &said.tails {
+            if let Some(output) = outputs.get_mut(*at) {
+                output.labels = vec![list(&format!("labels{at}.txt"), names)];
+            }
+        }
+    } else if !said.file.names.is_empty() {
+        let names = &said.file.names;
+        let fits = |at: &usize| {
+            shape(*at).is_some_and(|shape| {
+                let scores: usize = shape.iter().skip(1).product();
+                shape.len() > 1 && shape.contains(&scores) && fit_labels(names, scores).is_some()
+            })
+        };
+        // One that fits, or else one that is a row: a classifier says that it does not fit.
+        let is_row = |at: &usize| shape(*at).is_some_and(|shape| matches!(shape, [_, _]));
+        let place = (0..outputs.len()).find(fits).or_else(|| (0..outputs.len()).find(is_row));
+        if let Some(output) = place.and_then(|at| outputs.get_mut(at)) {
+            output.labels = vec![list(&format!("{}.txt", said.property), names)];
+        }
     }
-    model.metadata = Some(Metadata { inputs, outputs, ..Metadata::default() });
+    let metadata = Metadata { inputs, outputs, trainer, ..Metadata::default() };
+    let says_nothing = Metadata {
+        inputs: vec![TensorMetadata::default(); metadata.inputs.len()],
+        outputs: vec![TensorMetadata::default(); metadata.outputs.len()],
+        ..Metadata::default()
+    };
+    if metadata == says_nothing {
+        return Ok(());
+    }
+    model.metadata = Some(metadata);
     model.validate()
 }
 

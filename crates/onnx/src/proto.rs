@@ -59,6 +59,7 @@ pub(crate) enum AttributeValue<'a> {
     Tensor(TensorProto<'a>),
     Floats(Vec<f32>),
     Ints(Vec<i64>),
+    Texts(Vec<&'a [u8]>),
     /// A graph, or a kind that no supported operator has.
     Other,
 }
@@ -76,8 +77,20 @@ pub(crate) struct TensorProto<'a> {
     /// `int32_data`, `int64_data` or `uint64_data`.
     pub integers: Vec<u64>,
     pub doubles: Vec<Span<'a>>,
+    /// `string_data`.
+    pub texts: Vec<&'a [u8]>,
     /// The elements lie in another file.
     pub external: Option<&'a str>,
+}
+
+/// Dimensions as messages write them: `[1, "height", ?]`.
+pub(crate) fn shape_text(dims: &[Dim<'_>]) -> String {
+    let texts = dims.iter().map(|dim| match dim {
+        Dim::Known(size) => size.to_string(),
+        Dim::Open("") => "?".to_owned(),
+        Dim::Open(name) => format!("\"{name}\""),
+    });
+    format!("[{}]", texts.collect::<Vec<_>>().join(", "))
 }
 
 /// `ValueInfoProto` of a tensor.
@@ -238,7 +251,7 @@ impl<'a> Attribute<'a> {
         let mut name = "";
         let mut kind = None;
         let (mut float, mut int, mut text, mut tensor) = (None, None, None, None);
-        let (mut floats, mut ints) = (Vec::new(), Vec::new());
+        let (mut floats, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         for field in span.fields() {
             match field? {
                 (1, Wire::Span(value)) => name = value.text()?,
@@ -265,6 +278,10 @@ impl<'a> Attribute<'a> {
                         ints.push(signed(value?));
                     }
                 }
+                (9, Wire::Span(value)) => {
+                    budget.take(2, size_of::<&[u8]>())?;
+                    texts.push(value.bytes);
+                }
                 (20, Wire::Varint(value)) => kind = Some(value),
                 _ => {}
             }
@@ -276,6 +293,7 @@ impl<'a> Attribute<'a> {
             Some(3) => AttributeValue::Text(text.unwrap_or_default()),
             Some(6) => AttributeValue::Floats(floats),
             Some(7) => AttributeValue::Ints(ints),
+            Some(8) => AttributeValue::Texts(texts),
             _ => match (float, int, text, tensor) {
                 (Some(value), ..) => AttributeValue::Float(value),
                 (_, Some(value), ..) => AttributeValue::Int(value),
@@ -283,6 +301,7 @@ impl<'a> Attribute<'a> {
                 (_, _, _, Some(value)) => AttributeValue::Tensor(value),
                 _ if !floats.is_empty() => AttributeValue::Floats(floats),
                 _ if !ints.is_empty() => AttributeValue::Ints(ints),
+                _ if !texts.is_empty() => AttributeValue::Texts(texts),
                 _ => AttributeValue::Other,
             },
         };
@@ -325,6 +344,10 @@ impl<'a> TensorProto<'a> {
                     for value in packed.varints() {
                         tensor.integers.push(value?);
                     }
+                }
+                (6, Wire::Span(text)) => {
+                    budget.take(2, size_of::<&[u8]>())?;
+                    tensor.texts.push(text.bytes);
                 }
                 (8, Wire::Span(text)) => tensor.name = text.text()?,
                 (9, Wire::Span(raw)) => tensor.raw = Some(raw),

@@ -7,10 +7,10 @@ mod error;
 #[path = "../../../src/object.rs"]
 mod object;
 
-use achado_model::{Bytes, Error};
+use achado_model::{Bytes, Error, LabelFile};
 use wasm_bindgen::prelude::*;
 
-use crate::{Channels, ImportOptions, Preprocessing, convert};
+use crate::{Channels, ImportOptions, Preprocessing, convert, elsewhere};
 
 /// Sends panics to the caller.
 #[wasm_bindgen(start)]
@@ -52,9 +52,21 @@ impl Conversion {
     }
 
     /// The names of the classes, by index.
+    ///
+    /// # Errors
+    /// Throws `{ code, message, detail }`.
     #[wasm_bindgen(js_name = setLabels)]
-    pub fn set_labels(&mut self, labels: Vec<String>) {
-        self.options.labels = Some(labels);
+    pub fn set_labels(&mut self, labels: Vec<String>) -> Result<(), JsValue> {
+        self.keep_labels(LabelFile::from_lines(&labels))
+    }
+
+    /// The same as the bytes of a label file.
+    ///
+    /// # Errors
+    /// Throws `{ code, message, detail }`.
+    #[wasm_bindgen(js_name = setLabelFile)]
+    pub fn set_label_file(&mut self, labels: &[u8]) -> Result<(), JsValue> {
+        self.keep_labels(LabelFile::read(labels))
     }
 
     /// Lets achado give and take tensors in the order of the ONNX file's dimensions.
@@ -68,6 +80,22 @@ impl Conversion {
     /// # Errors
     /// Throws `{ code, message, detail }`.
     pub fn convert(self, file: Vec<u8>) -> Result<Vec<u8>, JsValue> {
-        convert(Bytes::from(file), &self.options).map_err(error::thrown)
+        let file = Bytes::from(file);
+        convert(file.clone(), &self.options).map_err(|error| {
+            // Said for those who may ask tract.
+            let other = elsewhere::check_file(&file, &self.options);
+            error::thrown(match other {
+                Ok(()) => error.with("fallback", "tract"),
+                Err(_) => error,
+            })
+        })
+    }
+}
+
+impl Conversion {
+    fn keep_labels(&mut self, labels: achado_model::Result<LabelFile>) -> Result<(), JsValue> {
+        let labels = labels.map_err(|error| error::thrown(error.in_option("labels")))?;
+        self.options.labels = Some(labels.names);
+        Ok(())
     }
 }

@@ -311,9 +311,10 @@ impl<'a> Importer<'a> {
             }
             Some(found) if found.as_per_tensor() == Some((scale, zero_point)) => value.view.clone(),
             Some(found) => {
+                let (scales, zero_points) = (&found.scale, &found.zero_point);
                 return Err(site.unsupported(format!(
-                    "{name:?} was quantised with {found:?} and is dequantised with scale {scale} \
-                     and zero point {zero_point}"
+                    "{name:?} was quantised with scale {scales:?} and zero point {zero_points:?} and \
+                     is dequantised with scale {scale} and zero point {zero_point}"
                 )));
             }
         };
