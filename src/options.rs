@@ -1,11 +1,12 @@
 //! JavaScript's options as those of the rooms below, which check their values.
 
-use achado_model::Result;
+use achado_model::{LabelFile, Result};
 use achado_vision::{
     Channels, ClassifierOptions, EmbedOptions, Fit, FrameOptions, ImageModelOptions, Preprocess,
     Region, Resize, ScoreActivation, Smoothing, integer_option,
 };
-use wasm_bindgen::JsValue;
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsCast, JsValue};
 
 use super::object::Fields;
 
@@ -36,7 +37,7 @@ pub fn classifier_options(value: &JsValue) -> Result<ClassifierOptions> {
                 ],
             )?
             .unwrap_or_default(),
-        labels: fields.strings("labels")?,
+        labels: labels(&fields)?,
         max_results: integer(&fields, "maxResults")?,
         // Thresholds are f32 below: JavaScript's double is rounded to the nearest.
         score_threshold: fields.number("scoreThreshold")?.map(|threshold| threshold as f32),
@@ -44,6 +45,16 @@ pub fn classifier_options(value: &JsValue) -> Result<ClassifierOptions> {
         category_allowlist: fields.strings("categoryAllowlist")?.unwrap_or_default(),
         category_denylist: fields.strings("categoryDenylist")?.unwrap_or_default(),
     })
+}
+
+/// Names by index: a list, or the bytes of a label file.
+fn labels(options: &Fields<'_>) -> Result<Option<Vec<String>>> {
+    let Some(value) = options.get("labels") else { return Ok(None) };
+    let file = match value.dyn_ref::<Uint8Array>() {
+        Some(bytes) => LabelFile::read(&bytes.to_vec()),
+        None => LabelFile::from_lines(&options.strings("labels")?.unwrap_or_default()),
+    };
+    file.map(|file| Some(file.names)).map_err(|error| error.in_option("labels"))
 }
 
 /// Negative numbers count as 1, as 0 does.

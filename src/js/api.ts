@@ -15,7 +15,10 @@ import type {
 export interface Api {
   createClassifier(options?: ClassifierOptions): Promise<ImageClassifier>;
   createModel(options?: LoadOptions): Promise<ImageModel>;
-  convertOnnx(model: ModelSource, options?: ConvertOptions): Promise<Uint8Array<ArrayBuffer>>;
+  convertOnnx(
+    model: ModelSource | readonly File[],
+    options?: ConvertOptions,
+  ): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 export function apiOn(platform: Platform): Api {

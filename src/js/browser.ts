@@ -3,6 +3,7 @@ import type { OwnFiles } from "./assets.js";
 import { startWorker } from "./browser-worker.js";
 import { AchadoError } from "./errors.js";
 import { fetchOk } from "./fetching.js";
+import { besideUrl, type Parts } from "./files.js";
 import { Conversion, initSync as initConverter } from "./generated/onnx/achado.js";
 import { Core, initSync, simdLevel } from "./generated/simd128/achado.js";
 import { isPlace, isResponse, messageOf } from "./kind.js";
@@ -47,6 +48,12 @@ const GLUES: Glues = {
   onnx: async () => onnx,
 };
 
+const PARTS: Parts = {
+  bundle: () => fetched(import("./bundle.js")),
+  configs: () => fetched(import("./configs.js")),
+  externalData: () => fetched(import("./external-data.js")),
+};
+
 /** A picture by its address is fetched as a page's script would. */
 async function frameOf(image: ImageInput) {
   if (!isPlace(image) && !isResponse(image)) return toFrame(image);
@@ -60,9 +67,16 @@ async function frameOf(image: ImageInput) {
 /**
  * @param files The package's files that the entry point brings along.
  * @param glues Those that it brings along besides the usual ones.
+ * @param parts What it does not fetch when it is needed.
  */
-export function browserWith(files: OwnFiles, glues: Partial<Glues> = {}): Platform {
+export function browserWith(
+  files: OwnFiles,
+  glues: Partial<Glues> = {},
+  parts: Parts = PARTS,
+): Platform {
   return {
+    parts,
+    besideOf: besideUrl,
     files,
     glues: { ...GLUES, ...glues },
     fetch: (url, signal) => fetch(url, { signal }),

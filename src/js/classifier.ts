@@ -52,6 +52,10 @@ class Classifier extends LoadedModel implements ImageClassifier {
       results.push(...(await this.#classifyGroup(waiting, options)));
       waiting = [];
     }
+    if (waiting.length > 0 && this.batchIsFixed) {
+      results.push(...(await this.#classifyGroup(waiting, options)));
+      return results;
+    }
     // Fewer than a batch: one by one takes less than a batch that is not full.
     for (const image of waiting) results.push(await this.#classify(image, options));
     return results;

@@ -16,6 +16,7 @@ export type {
   ClassifierOptions,
   ClassifierResult,
   Color,
+  ConfigSource,
   ConvertOptions,
   EmbedOptions,
   Fallback,

@@ -1,5 +1,6 @@
 // What runs a model, in this thread or in a worker, and the messages between the two.
 import type { WireError } from "./errors.js";
+import type { Labels } from "./files.js";
 import type { Conversion } from "./onnx.js";
 import type { CorePreprocess } from "./presets.js";
 import type { Names } from "./results.js";
@@ -40,14 +41,15 @@ export type EmbedGeometry = FrameGeometry & Pick<EmbedOptions, "l2Normalize" | "
 /** What a model is opened for. */
 export type Task = "classifier" | "tensors";
 
-/** The options that the core knows: labels are a list by now. */
+/** The options that the core knows: labels are there by now. */
 export type CoreOptions = Omit<ModelOptions, "labels" | "preprocess"> & {
   /** Only when a model is opened, as the next three. */
   task?: Task;
   inputShapes?: LoadOptions["inputShapes"];
   batchSize?: number | undefined;
   preprocess?: CorePreprocess | undefined;
-  labels?: string[] | undefined;
+  /** A list, or the bytes of a label file. */
+  labels?: Labels | undefined;
   threads?: number;
 };
 

@@ -86,50 +86,72 @@ export async function readModel(
   signal: AbortSignal,
   onProgress: ((progress: Progress) => void) | undefined,
   remedy?: string,
+  what = MODEL,
+  report?: Report,
 ): Promise<{ bytes: Uint8Array<ArrayBuffer>; owned: boolean }> {
   const progress = (loaded: number, total?: number) =>
     onProgress?.(
       total === undefined ? { phase: "model", loaded } : { phase: "model", loaded, total },
     );
 
-  const { bytes, owned } = await open(source, fetch, signal, progress, remedy);
-  if (integrity !== undefined) await checkIntegrity(bytes, integrity);
-  return { bytes, owned };
+  const made = await readSource(source, what, fetch, signal, report ?? progress, remedy);
+  if (integrity !== undefined) await checkIntegrity(made.bytes, integrity, what);
+  return made;
 }
 
 type Report = (loaded: number, total?: number) => void;
 
-async function open(
+/** What is read: for messages, and the option that it comes from. */
+export interface What {
+  words: string;
+  option: string;
+}
+
+const MODEL: What = { words: "the model", option: "model" };
+
+/**
+ * The bytes of a source.
+ *
+ * @throws {AchadoError} MODEL_FETCH, INVALID_OPTION
+ */
+export async function readSource(
   source: ModelSource,
+  what: What,
   fetch: Fetch,
   signal: AbortSignal,
   progress: Report,
-  remedy: string | undefined,
+  remedy?: string,
 ): Promise<{ bytes: Uint8Array<ArrayBuffer>; owned: boolean }> {
   if (isPlace(source)) {
-    const response = await fetchOk(fetch, source, "the model", "MODEL_FETCH", signal, remedy);
-    return { bytes: await readResponse(response, source, signal, progress, remedy), owned: true };
+    const response = await fetchOk(fetch, source, what.words, "MODEL_FETCH", signal, remedy);
+    return {
+      bytes: await readResponse(response, source, what, signal, progress, remedy),
+      owned: true,
+    };
   }
   if (isResponse(source)) {
-    checkStatus(source, "the model", "MODEL_FETCH");
-    if (source.bodyUsed) throw usedUp("Response");
-    return { bytes: await readResponse(source, source.url, signal, progress), owned: true };
+    checkStatus(source, what.words, "MODEL_FETCH");
+    if (source.bodyUsed) throw usedUp("Response", what);
+    return { bytes: await readResponse(source, source.url, what, signal, progress), owned: true };
   }
   if (isStream(source)) {
-    if (source.locked) throw usedUp("ReadableStream");
-    return { bytes: await readStream(source, undefined, signal, progress), owned: true };
+    if (source.locked) throw usedUp("ReadableStream", what);
+    return { bytes: await readStream(source, undefined, what, signal, progress), owned: true };
   }
   if (isBlob(source)) {
     // jsdom's have no stream.
     if (typeof source.stream !== "function") return { bytes: await bytesOf(source), owned: true };
-    return { bytes: await readStream(source.stream(), source.size, signal, progress), owned: true };
+    return {
+      bytes: await readStream(source.stream(), source.size, what, signal, progress),
+      owned: true,
+    };
   }
   const bytes = bytesIn(source);
   if (!bytes) {
     throw new AchadoError(
       "INVALID_OPTION",
-      `model: needs a URL, ArrayBuffer, Uint8Array, Blob, Response or ReadableStream, is ${kindOf(source)}`,
-      { option: "model" },
+      `${what.option}: needs a URL, ArrayBuffer, Uint8Array, Blob, Response or ReadableStream, is ${kindOf(source)}`,
+      { option: what.option },
     );
   }
   progress(bytes.byteLength, bytes.byteLength);
@@ -151,17 +173,18 @@ function bytesIn(source: unknown): Uint8Array | undefined {
   return isBuffer ? new Uint8Array(source as ArrayBuffer) : undefined;
 }
 
-function usedUp(kind: string): AchadoError {
+function usedUp(kind: string, { option }: What): AchadoError {
   return new AchadoError(
     "INVALID_OPTION",
-    `model: this ${kind} has been read already; give a fresh one`,
-    { option: "model" },
+    `${option}: this ${kind} has been read already; give a fresh one`,
+    { option },
   );
 }
 
 async function readResponse(
   response: Response,
   url: string | URL,
+  what: What,
   signal: AbortSignal,
   progress: Report,
   remedy?: string,
@@ -171,13 +194,13 @@ async function readResponse(
   const length = Number(response.headers.get("content-length") ?? Number.NaN);
   const total = !encoded && Number.isSafeInteger(length) && length > 0 ? length : undefined;
   const body = response.body ?? new Blob([]).stream();
-  const bytes = await readStream(body, total, signal, progress);
+  const bytes = await readStream(body, total, what, signal, progress);
   const type = response.headers.get("content-type") ?? "";
   // Servers of single-page applications answer every wrong address with their index.html.
   if (type.startsWith("text/html") && bytes[0] === 0x3c) {
     throw new AchadoError(
       "MODEL_FETCH",
-      `the model is not at ${url}: the server sends a web page (${type})${remedy ? `; ${remedy}` : ""}`,
+      `${what.words} is not at ${url}: the server sends a web page (${type})${remedy ? `; ${remedy}` : ""}`,
       { url: String(url), status: response.status, type },
     );
   }
@@ -214,6 +237,7 @@ function readerOf(stream: ReadableStream<Uint8Array>): [Reader, boolean] {
 async function readStream(
   stream: ReadableStream<Uint8Array>,
   total: number | undefined,
+  what: What,
   signal: AbortSignal,
   progress: Report,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -247,7 +271,7 @@ async function readStream(
     const reason = messageOf(cause);
     throw new AchadoError(
       "MODEL_FETCH",
-      `the model broke off after ${loaded} bytes: ${reason}`,
+      `${what.words} broke off after ${loaded} bytes: ${reason}`,
       { loaded, reason },
       { cause },
     );
@@ -257,7 +281,11 @@ async function readStream(
   return loaded === bytes.byteLength ? bytes : bytes.slice(0, loaded);
 }
 
-async function checkIntegrity(bytes: Uint8Array<ArrayBuffer>, integrity: string): Promise<void> {
+async function checkIntegrity(
+  bytes: Uint8Array<ArrayBuffer>,
+  integrity: string,
+  { words }: What,
+): Promise<void> {
   const wanted = /^sha256-([A-Za-z0-9+/]{43}=)$/.exec(integrity)?.[1];
   if (!wanted) {
     throw new AchadoError(
@@ -269,7 +297,7 @@ async function checkIntegrity(bytes: Uint8Array<ArrayBuffer>, integrity: string)
   if (!globalThis.crypto?.subtle) {
     throw new AchadoError(
       "MODEL_INTEGRITY",
-      "the model's integrity cannot be checked: browsers hash only on https and localhost",
+      "integrity cannot be checked here: browsers hash only on https and localhost",
     );
   }
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
@@ -277,32 +305,25 @@ async function checkIntegrity(bytes: Uint8Array<ArrayBuffer>, integrity: string)
   if (found !== wanted) {
     throw new AchadoError(
       "MODEL_INTEGRITY",
-      `the model is another file than was asked for: needs sha256-${wanted}, has sha256-${found}`,
+      `${words} is another file than was asked for: needs sha256-${wanted}, has sha256-${found}`,
       { wanted: integrity, found: `sha256-${found}`, bytes: bytes.byteLength },
     );
   }
 }
 
 /**
- * Class names by index.
+ * Class names: a list, or the bytes of a label file, whose format the core tells by its content.
  *
- * @throws {AchadoError} MODEL_FETCH
+ * @throws {AchadoError} MODEL_FETCH, INVALID_OPTION
  */
 export async function readLabels(
-  source: string[] | URL | string | undefined,
+  source: readonly string[] | ModelSource | undefined,
   fetch: Fetch,
   signal: AbortSignal,
-): Promise<string[] | undefined> {
-  if (source === undefined || Array.isArray(source)) return source;
-  const response = await fetchOk(fetch, source, "the label file", "MODEL_FETCH", signal);
-  const text = await response.text();
-  return parseLabels(text);
-}
-
-/** One name a line; the empty lines that end a file are no names. */
-export function parseLabels(text: string): string[] {
-  return text
-    .replace(/^\ufeff/, "")
-    .trimEnd()
-    .split(/\r?\n/);
+): Promise<string[] | Uint8Array<ArrayBuffer> | undefined> {
+  if (source === undefined) return undefined;
+  if (Array.isArray(source)) return source as string[];
+  const what = { words: "the label file", option: "labels" };
+  const { bytes } = await readSource(source as ModelSource, what, fetch, signal, () => {});
+  return bytes;
 }

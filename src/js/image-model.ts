@@ -39,6 +39,8 @@ const RELOADING = [
   "integrity",
   "inputShapes",
   "onnxFallback",
+  "config",
+  "externalData",
   "batchSize",
   "worker",
   "threads",
@@ -82,6 +84,13 @@ export class LoadedModel implements ImageModel {
   /** How many pictures run at once. */
   protected get batchSize(): number {
     return this.#opened.engine.batchSize;
+  }
+
+  /** Whether the network takes that many in any case. */
+  protected get batchIsFixed(): boolean {
+    const { inputs, pictureInput } = this.metadata;
+    const pictures = inputs[pictureInput ?? -1]?.shape[0] ?? 1;
+    return pictures > 1 && pictures === this.batchSize;
   }
 
   async run(
@@ -156,10 +165,16 @@ export class LoadedModel implements ImageModel {
       return;
     }
     const never = new AbortController().signal;
-    const labels = await readLabels(merged.labels, this.platform.fetch, signal ?? never);
+    const { beside } = this.#opened;
+    const given = await readLabels(merged.labels, this.platform.fetch, signal ?? never);
     // Shapes and batches were settled when the model was opened.
     const { inputShapes, batchSize } = this.#opened.core;
-    const core = { ...coreOptions(merged, labels), task: this.#task, inputShapes, batchSize };
+    const core = {
+      ...coreOptions(merged, given ?? beside.labels, beside),
+      task: this.#task,
+      inputShapes,
+      batchSize,
+    };
     await this.queue(signal, async (engine) => {
       await engine.setOptions(core);
       this.#opened.core = core;

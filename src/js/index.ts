@@ -51,7 +51,7 @@ export function createModel(options?: LoadOptions): Promise<ImageModel> {
  * @throws {AchadoError} Its `code` says who is at fault; its message, what to do.
  */
 export function convertOnnx(
-  model: ModelSource,
+  model: ModelSource | readonly File[],
   options?: ConvertOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
   return api.convertOnnx(model, options);

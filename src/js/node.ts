@@ -12,6 +12,7 @@ import type { Frame } from "./engine.js";
 import { fetchOk } from "./fetching.js";
 import { bytesOf, isArrayBuffer, isBlob, isPlace, isResponse } from "./kind.js";
 import { fetchAnything } from "./node-files.js";
+import { besideOf, openFolder } from "./node-folders.js";
 import { startThread } from "./node-thread.js";
 import { CORES, MODEL, ONNX, TRACT } from "./own-files.js";
 import { checkRawImage, isRawImage, toFrame } from "./pixels.js";
@@ -99,7 +100,14 @@ const node: Platform = {
     tract: () => import("./generated/tract/achado.js"),
     onnx: () => import("./generated/onnx/achado.js"),
   },
+  parts: {
+    bundle: () => import("./bundle.js"),
+    configs: () => import("./configs.js"),
+    externalData: () => import("./external-data.js"),
+  },
   fetch: fetchAnything,
+  openFolder,
+  besideOf,
   toFrame: frameOf,
   prefersWorker: isMainThread,
   startWorker: (_, files) => startThread(files),

@@ -32,7 +32,8 @@ export function convertHere(
       );
     }
     if (keepOrder) converter.keepOrder();
-    if (labels) converter.setLabels([...labels]);
+    if (Array.isArray(labels)) converter.setLabels(labels);
+    else if (labels) converter.setLabelFile(labels);
     return converter.convert(onnx) as Uint8Array<ArrayBuffer>;
   } catch (thrown) {
     throw fromCore(thrown).error;

@@ -2,14 +2,14 @@
 // opened for the first time; what it made is kept.
 import { Files } from "./assets.js";
 import { AchadoError, abortable } from "./errors.js";
-import { readLabels, readModel } from "./fetching.js";
+import { type Labels, type ModelFiles, readFiles } from "./files.js";
 import { isOnnx } from "./kind.js";
 import { convertHere } from "./onnx-here.js";
-import { checkConversion } from "./options.js";
+import { checkConversion, over } from "./options.js";
 import type { Platform } from "./platform.js";
 import { type CorePreprocess, preprocessOf } from "./presets.js";
 import { RemoteEngine } from "./remote.js";
-import type { ConvertOptions, Fallback, ModelSource } from "./types.js";
+import type { ConvertOptions, Fallback, LoadOptions } from "./types.js";
 import { compileFile } from "./wasm.js";
 
 /** Raised when the converter makes other files of the same models. */
@@ -17,12 +17,12 @@ const CACHE = "achado-onnx-2";
 /** The oldest ones go first. */
 const MAX_KEPT = 8;
 
-/** How to convert; labels are a list by now. */
+/** How to convert; labels are there by now. */
 export interface Conversion {
   /** By the input's name, in the order of the ONNX file's dimensions. */
   inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
   preprocess?: CorePreprocess | undefined;
-  labels?: readonly string[] | undefined;
+  labels?: Labels | undefined;
   /** Whether achado is to give and take tensors in the order of the ONNX file's dimensions. */
   keepOrder?: true;
 }
@@ -43,29 +43,53 @@ export interface Surroundings {
  */
 export async function convertOn(
   platform: Platform,
-  source: ModelSource,
+  model: NonNullable<LoadOptions["model"]>,
   options: ConvertOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
   checkConversion(options);
   const signal = options.signal ?? new AbortController().signal;
   signal.throwIfAborted();
-  const { fetch, files: own, prefersWorker: inWorker } = platform;
+  const { files: own, prefersWorker: inWorker } = platform;
   const surroundings = { platform, files: new Files(own, options.assets), inWorker };
-  const preprocess = preprocessOf(options.preprocess);
+  const given = preprocessOf(options.preprocess);
   const convert = async () => {
-    const [model, labels] = await Promise.all([
-      readModel(source, fetch, undefined, signal, undefined),
-      readLabels(options.labels, fetch, signal),
-    ]);
-    if (!isOnnx(model.bytes)) {
+    const file = await readFiles(platform, { ...options, model }, signal, undefined);
+    if (!isOnnx(file.bytes)) {
       throw new AchadoError("MODEL_FORMAT", "this is not an ONNX model", {
-        length: model.bytes.byteLength,
+        length: file.bytes.byteLength,
       });
     }
-    const conversion = { inputShapes: options.inputShapes, preprocess, labels };
-    return toTflite(surroundings, model.bytes, conversion, signal, []);
+    const preprocess = over(file.preprocess, given);
+    const conversion = {
+      inputShapes: options.inputShapes,
+      preprocess,
+      labels: file.given ?? file.labels,
+    };
+    const to = (onnx: Uint8Array<ArrayBuffer>) =>
+      toTflite(surroundings, onnx, conversion, signal, []);
+    const tflite = await withWeights(file, to);
+    file.checkUsed();
+    return tflite;
   };
   return abortable(convert(), signal);
+}
+
+/**
+ * What becomes of a model, with the weights that lie in other files if it has any.
+ *
+ * @throws {AchadoError} As `use`.
+ */
+export async function withWeights<T>(
+  { bytes, complete }: Pick<ModelFiles, "bytes" | "complete">,
+  use: (onnx: Uint8Array<ArrayBuffer>) => Promise<T>,
+): Promise<T> {
+  try {
+    return await use(bytes);
+  } catch (error) {
+    // The converter names the first file that it lacks.
+    if (!(error instanceof AchadoError && "location" in error.detail)) throw error;
+  }
+  return use(await complete());
 }
 
 /**
@@ -131,7 +155,10 @@ async function keyOf(onnx: Uint8Array<ArrayBuffer>, conversion: Conversion): Pro
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
     return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   };
-  const options = await hash(new TextEncoder().encode(JSON.stringify(conversion)));
+  const { labels, ...rest } = conversion;
+  // As text: bytes would be one number a line.
+  const text = Array.isArray(labels) ? labels : new TextDecoder().decode(labels);
+  const options = await hash(new TextEncoder().encode(JSON.stringify([rest, text])));
   // Caches know requests only; nobody ever asks for this one.
   return `https://achado.invalid/${await hash(onnx)}/${options}`;
 }

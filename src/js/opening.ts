@@ -2,7 +2,7 @@
 import { DEFAULT_MODEL, Files, remedy } from "./assets.js";
 import type { CoreOptions, Engine, Launch, Phase, Task } from "./engine.js";
 import { AchadoError, abortable } from "./errors.js";
-import { readLabels, readModel } from "./fetching.js";
+import { type Beside, readFiles } from "./files.js";
 import { isOnnx, isPlace, messageOf } from "./kind.js";
 import { LocalEngine } from "./local.js";
 import { coreOptions } from "./options.js";
@@ -10,7 +10,7 @@ import type { Platform, WorkerLike } from "./platform.js";
 import { RemoteEngine } from "./remote.js";
 import { type Prepared, prepare } from "./tract.js";
 import { type Joined, joinTeam, planThreads, sharedMemory, threadFallback } from "./threads.js";
-import type { ClassifierOptions, Fallback, ModelSource, Progress, Runtime } from "./types.js";
+import type { ClassifierOptions, Fallback, LoadOptions, Progress, Runtime } from "./types.js";
 import { compileCore, isThreaded } from "./wasm.js";
 
 /** A running engine and what was learnt on the way to it. */
@@ -19,6 +19,8 @@ export interface Opened {
   readonly files: Files;
   /** The options that the engine has. */
   core: CoreOptions;
+  /** What came with the model. */
+  beside: Beside;
   backend: Runtime["backend"];
   worker: boolean;
   threads: number;
@@ -66,7 +68,7 @@ export async function open(
     const helper = () => createWorker(true);
     const wantsWorker = options.worker ?? platform.prefersWorker;
     const isOwn = options.model === undefined || files.isOwn(DEFAULT_MODEL, options.model);
-    const source = isOwn ? (files.find(DEFAULT_MODEL) as ModelSource) : options.model;
+    const source = isOwn ? (files.find(DEFAULT_MODEL) as LoadOptions["model"]) : options.model;
     const advice = isOwn && isPlace(source) ? remedy(source) : undefined;
     // A file of the caller's own shows what it is when it is there.
     const known = options.wasm === undefined ? plan.threads > 1 : undefined;
@@ -88,22 +90,26 @@ export async function open(
       ([module, threaded]) => threaded || remote?.prepare(module),
       () => {},
     );
-    const [compiled, threadable, file, labels] = await Promise.all([
+    const [compiled, threadable, file] = await Promise.all([
       compiling,
       deciding,
-      readModel(
-        source as ModelSource,
-        fetch,
-        options.integrity,
+      readFiles(
+        platform,
+        { ...options, model: source as NonNullable<LoadOptions["model"]> },
         loading.signal,
         options.onProgress,
         advice,
       ),
-      readLabels(options.labels, fetch, loading.signal),
       starting,
     ]);
+    const { labels, preprocess, reason } = file;
+    const beside: Beside = { labels, preprocess };
+    if (reason !== undefined && options.preprocess === undefined) {
+      fallbacks.push({ from: "preprocess", to: "teachable-machine", reason });
+    }
     const onnx = isOnnx(file.bytes);
     const model: Prepared = onnx ? await convert() : file;
+    file.checkUsed();
     const { tract } = model;
     const module = tract?.module ?? compiled;
     // tract has the exports of a core without threads, and so their worker: another, since this one
@@ -117,7 +123,7 @@ export async function open(
     const backend = tract ? "tract" : "wasm";
     // The converter has given an ONNX model its shapes.
     const shaped = onnx && !tract ? { ...options, inputShapes: undefined } : options;
-    const core: CoreOptions = { ...coreOptions(shaped, labels), task };
+    const core: CoreOptions = { ...coreOptions(shaped, file.given ?? labels, beside), task };
     const warmup = options.warmup ?? true;
     const onPhase = (phase: Phase, done: boolean) =>
       onProgress({ phase, loaded: done ? 1 : 0, total: 1 } satisfies Progress);
@@ -144,10 +150,9 @@ export async function open(
     async function convert(): Promise<Prepared> {
       onProgress({ phase: "convert", loaded: 0, total: 1 });
       const inWorker = remote !== undefined;
-      const { bytes, owned } = file;
       const { signal } = loading;
       const here = { platform, files, inWorker };
-      const made = await prepare(here, bytes, owned, options, signal, fallbacks);
+      const made = await prepare(here, file, options, signal, fallbacks);
       onProgress({ phase: "convert", loaded: 1, total: 1 });
       return made;
     }
@@ -195,7 +200,7 @@ export async function open(
       const used = Math.min(helpers, wanted - 1);
       const threads = share(reason === undefined ? { helpers: used } : { helpers: used, reason });
       noteBatch(engine);
-      return { engine, files, core, backend, worker: false, threads, fallbacks };
+      return { engine, files, core, beside, backend, worker: false, threads, fallbacks };
     }
 
     async function openThere(engine: RemoteEngine): Promise<Opened> {
@@ -210,7 +215,7 @@ export async function open(
         await engine.open(launch(), bytes, true, now, false, () => {});
         return engine;
       };
-      return { engine, files, core, backend, worker: true, threads, fallbacks, reopen };
+      return { engine, files, core, beside, backend, worker: true, threads, fallbacks, reopen };
     }
 
     return (remote ? openThere(remote) : openHere()).catch((error) => {

@@ -2,9 +2,10 @@
 import { checkAssets } from "./assets.js";
 import type { CoreOptions, Task } from "./engine.js";
 import { AchadoError } from "./errors.js";
+import type { Beside, FileOptions, Labels } from "./files.js";
+import { kindOf } from "./kind.js";
 import { checkNames, type Names, type NamesOf } from "./names.js";
-import { isPlace } from "./kind.js";
-import { preprocessOf } from "./presets.js";
+import { type CorePreprocess, preprocessOf } from "./presets.js";
 import type {
   CameraOptions,
   ClassifierOptions,
@@ -52,6 +53,8 @@ const LOADING: NamesOf<LoadOptions> = {
   warmup: 1,
   inputShapes: 1,
   onnxFallback: 1,
+  config: 1,
+  externalData: 1,
   signal: 1,
   onProgress: 1,
   preprocess: PREPROCESS,
@@ -153,12 +156,51 @@ export function checkOptions(options: ClassifierOptions, task: Task): void {
   }
   checkLabels(options.labels);
   checkAssets(options.assets);
+  checkFiles(options);
 }
+
+/** Kinds of a {@link ModelSource}. */
+const SOURCES = ["String", "URL", "Blob", "File", "ArrayBuffer", "Uint8Array", "Response"];
+const STREAMS = ["ReadableStream", "SharedArrayBuffer"];
+
+const isSource = (value: unknown) => [...SOURCES, ...STREAMS].includes(kindOf(value));
 
 function checkLabels(labels: unknown): void {
   const list = Array.isArray(labels) && labels.every((label) => typeof label === "string");
-  if (labels !== undefined && !isPlace(labels) && !list) {
-    throw invalidOption("labels", "must be a list of strings or the URL of a text file");
+  // They may be read again when options change.
+  if (labels !== undefined && !SOURCES.includes(kindOf(labels)) && !list) {
+    throw invalidOption(
+      "labels",
+      "must be a list of strings, or the URL, Blob or bytes of a label file",
+    );
+  }
+}
+
+function checkFiles({ config, externalData, integrity }: FileOptions): void {
+  const configs: unknown[] = [config ?? []].flat();
+  if (!configs.every((one) => isSource(one) || kindOf(one) === "Object")) {
+    throw invalidOption(
+      "config",
+      "must be the URL, Blob, bytes or object of a configuration, or a list of them",
+    );
+  }
+  const data: unknown = externalData;
+  if (
+    data !== undefined &&
+    !(kindOf(data) === "Object" && Object.values(data as object).every(isSource))
+  ) {
+    throw invalidOption(
+      "externalData",
+      'must be an object of file names with bytes, Blobs or URLs, such as { "model.onnx.data": url }',
+    );
+  }
+  const hashes: unknown[] =
+    typeof integrity === "object" && integrity ? Object.values(integrity) : [integrity ?? ""];
+  if (!hashes.every((hash) => typeof hash === "string")) {
+    throw invalidOption(
+      "integrity",
+      'must be "sha256-...", or an object of these by file: { model: "sha256-..." }',
+    );
   }
 }
 
@@ -178,6 +220,8 @@ function checkShapes(shapes: unknown): void {
 const CONVERSION: NamesOf<ConvertOptions> = {
   labels: 1,
   preprocess: { preset: 1, mean: 1, std: 1, channels: 1 },
+  config: 1,
+  externalData: 1,
   inputShapes: 1,
   assets: 1,
   signal: 1,
@@ -193,6 +237,7 @@ export function checkConversion(options: ConvertOptions): void {
   checkShapes(options.inputShapes);
   checkLabels(options.labels);
   checkAssets(options.assets);
+  checkFiles(options);
 }
 
 /**
@@ -202,6 +247,19 @@ export function checkRuns(runs: number): void {
   if (!Number.isInteger(runs) || runs < 1 || runs > 10_000) {
     throw invalidOption("runs", `must be a whole number from 1 to 10000, is ${runs}`);
   }
+}
+
+/** The caller's fields over those of the files beside the model. */
+export function over(
+  beside: CorePreprocess | undefined,
+  own: CorePreprocess | undefined,
+): CorePreprocess | undefined {
+  if (!beside || !own) return own ?? beside;
+  const merged = { ...beside, ...own };
+  // Both say how much is cut off.
+  if (own.cropFraction !== undefined && own.shortSide === undefined) delete merged.shortSide;
+  if (own.shortSide !== undefined && own.cropFraction === undefined) delete merged.cropFraction;
+  return merged;
 }
 
 /** The part of the options that goes to the core. */
@@ -218,10 +276,12 @@ export function coreOptions(
     categoryAllowlist,
     categoryDenylist,
   }: ClassifierOptions,
-  labels: string[] | undefined,
+  labels: Labels | undefined,
+  beside: Beside,
 ): CoreOptions {
+  const own = preprocessOf(preprocess);
   return {
-    preprocess: preprocessOf(preprocess),
+    preprocess: over(beside.preprocess, own),
     inputShapes,
     batchSize,
     labels,

@@ -1,7 +1,7 @@
 // What differs between a browser and Node, and between the entry points of the package.
 import type { Files, OwnFiles } from "./assets.js";
 import type { Frame } from "./engine.js";
-import type { Fetch } from "./fetching.js";
+import type { FilePlatform } from "./files.js";
 import type { ConverterGlue } from "./onnx-here.js";
 import type { Glue, SingleGlue, ThreadedGlue } from "./local.js";
 import type { AssetName, ImageInput } from "./types.js";
@@ -25,8 +25,7 @@ export interface Glues {
   onnx(): Promise<ConverterGlue>;
 }
 
-export interface Platform {
-  readonly fetch: Fetch;
+export interface Platform extends FilePlatform {
   readonly files: OwnFiles;
   readonly glues: Glues;
   /** Takes hold of a picture as it is now, for an engine in this thread or in a worker. */

@@ -2,7 +2,8 @@
 // whole by a wasm file of its own.
 import { AchadoError } from "./errors.js";
 import type { Glue } from "./local.js";
-import { toTflite, type Surroundings } from "./onnx.js";
+import type { ModelFiles } from "./files.js";
+import { toTflite, type Surroundings, withWeights } from "./onnx.js";
 import type { Platform } from "./platform.js";
 import type { Fallback, LoadOptions } from "./types.js";
 import { compileFile } from "./wasm.js";
@@ -29,30 +30,34 @@ export interface Tract {
  * Converts a model, or finds what else runs it. Labels and preparation come from the options, as for
  * other models.
  *
- * @param owned Whether the bytes are ours to give away.
  * @throws {AchadoError} MODEL_FORMAT, UNSUPPORTED_OPERATOR, UNSUPPORTED_TYPE, INVALID_OPTION
  */
 export async function prepare(
   surroundings: Surroundings,
-  onnx: Uint8Array<ArrayBuffer>,
-  owned: boolean,
-  { inputShapes, onnxFallback }: LoadOptions,
+  file: ModelFiles,
+  options: LoadOptions,
   signal: AbortSignal,
   fallbacks: Fallback[],
 ): Promise<Prepared> {
-  try {
+  const { inputShapes, onnxFallback } = options;
+  // What tract gets: the last one that was converted.
+  let onnx = file.bytes;
+  const convert = (bytes: Uint8Array<ArrayBuffer>) => {
+    onnx = bytes;
     const conversion = { inputShapes, keepOrder: true } as const;
-    const bytes = await toTflite(surroundings, onnx, conversion, signal, fallbacks);
-    return { bytes, owned: true };
+    return toTflite(surroundings, bytes, conversion, signal, fallbacks);
+  };
+  try {
+    return { bytes: await withWeights(file, convert), owned: true };
   } catch (error) {
-    // Only what achado lacks: another reader finds no more in a damaged file.
-    if (!isRefusal(error)) throw error;
+    if (!isForTract(error)) throw error;
     if (onnxFallback === undefined) throw withHint(error);
     const { platform, files } = surroundings;
     const module = await compileFile(files.find("tract.wasm"), platform.fetch, signal, fallbacks);
     fallbacks.push({ from: "wasm", to: "tract", reason: error.message });
     const glue = () => instantiate(platform, module);
     const explain = (other: unknown) => bothOf(error, other);
+    const owned = file.owned || onnx !== file.bytes;
     return { bytes: onnx, owned, tract: { module, glue, explain } };
   }
 }
@@ -64,12 +69,23 @@ async function instantiate({ glues }: Platform, module: WebAssembly.Module): Pro
   return glue;
 }
 
-function isRefusal(error: unknown): error is AchadoError {
-  return error instanceof AchadoError && error.code.startsWith("UNSUPPORTED_");
+/**
+ * Whether tract's loader takes the file, as the converter says. Another reader finds no more in a
+ * damaged file, but an honest one may be beyond the converter's limits.
+ */
+function isForTract(error: unknown): error is AchadoError {
+  return (
+    error instanceof AchadoError &&
+    error.code !== "INVALID_OPTION" &&
+    error.detail.fallback === "tract"
+  );
 }
 
 function withHint({ code, message, detail }: AchadoError): AchadoError {
   const hint = 'onnxFallback: "tract" may run the model, slower';
+  if (code === "MODEL_FORMAT") {
+    return new AchadoError(code, message, detail);
+  }
   return new AchadoError(code, `${message}; ${hint}`, { ...detail, hint });
 }
 
@@ -86,7 +102,7 @@ function bothOf(refusal: AchadoError, error: unknown): unknown {
     // What a first run on an empty picture fails with, and a panic of tract's.
     case "INVALID_INPUT":
     case "INTERNAL":
-      return new AchadoError("UNSUPPORTED_OPERATOR", reason, detail, { cause: error });
+      return new AchadoError(refusal.code, reason, detail, { cause: error });
     case "OUT_OF_MEMORY":
       return new AchadoError("OUT_OF_MEMORY", reason, detail, { cause: error });
     default:

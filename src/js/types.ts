@@ -5,6 +5,13 @@
 export type ModelSource =
   string | URL | ArrayBuffer | Uint8Array | Blob | Response | ReadableStream<Uint8Array>;
 
+/**
+ * What a training program wrote beside a model: Hugging Face's `preprocessor_config.json` and
+ * `config.json`, timm's `config.json`, Ultralytics' `metadata.yaml`; where it is, its bytes, or the
+ * object that it holds.
+ */
+export type ConfigSource = string | URL | Blob | ArrayBuffer | Uint8Array | Response | object;
+
 /** Where the core's WebAssembly is, or the thing itself. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module;
 
@@ -132,10 +139,12 @@ export interface ModelOptions {
   /** Overrides what the model's metadata says. ONNX models have none: they need it. */
   preprocess?: PreprocessOptions | undefined;
   /**
-   * Class names by index: a list, or the URL of a text file with one name a line. Of several heads
-   * it is for the one that has as many classes.
+   * Class names by index: a list, or a label file, by its URL, as a Blob or as bytes. Its format is
+   * told by content: names or `0 name` a line, JSON, a Python dictionary, CSV with a header, YAML,
+   * TensorFlow's label maps. Of several heads it is for the one that has as many classes. Two names
+   * for the one score `p` of a sigmoid have the scores `1 - p` and `p`.
    */
-  labels?: string[] | URL | string | undefined;
+  labels?: string[] | URL | string | Blob | ArrayBuffer | Uint8Array | Response | undefined;
   /**
    * The names of the outputs that are scores, as `metadata.outputs` has them. Default: those that
    * have labels, or else all that can be scores.
@@ -164,8 +173,22 @@ export type Activation = "none" | "softmax" | "sigmoid";
 
 /** What {@link createModel} takes. */
 export interface LoadOptions extends Pick<ModelOptions, "preprocess"> {
-  /** A `.tflite` or `.onnx` model, told apart by content. Without it, the EfficientNet-Lite0 that comes with the package. */
-  model?: ModelSource | undefined;
+  /**
+   * A `.tflite` or `.onnx` model, told apart by content, or a zip of one with its labels and
+   * configurations; the files of a drop, or in Node a folder, are as such a zip. Without it, the
+   * EfficientNet-Lite0 that comes with the package.
+   */
+  model?: ModelSource | readonly File[] | undefined;
+  /**
+   * What the training program wrote beside the model: it says how pictures are prepared, and what
+   * classes are called, where the options above do not.
+   */
+  config?: ConfigSource | readonly ConfigSource[] | undefined;
+  /**
+   * The weights of an ONNX model that lie in other files, by the names that the model has for them.
+   * Without it they are read from beside the model, where that is a path or a URL.
+   */
+  externalData?: Readonly<Record<string, ModelSource>> | undefined;
   /**
    * Shapes of inputs by name, in the file's order, such as `{ image: [1, 320, 320, 3] }`: for models
    * that leave dimensions open, and for others whose graph allows it. ONNX models are converted to
@@ -180,8 +203,11 @@ export interface LoadOptions extends Pick<ModelOptions, "preprocess"> {
    * refused.
    */
   onnxFallback?: "tract" | undefined;
-  /** `sha256-` and the base64 of the model's SHA-256: other bytes are refused. */
-  integrity?: `sha256-${string}` | undefined;
+  /**
+   * `sha256-` and the base64 of the model's SHA-256: other bytes are refused. For models with external
+   * data one for each file, `{ model: "sha256-...", "model.onnx.data": "sha256-..." }`.
+   */
+  integrity?: `sha256-${string}` | Readonly<Record<string, `sha256-${string}`>> | undefined;
   /**
    * Run in a worker, so that the thread of the caller never waits. Default: true for pages and for
    * Node's main thread, false for workers.
@@ -222,8 +248,12 @@ export interface ClassifierOptions extends LoadOptions, ModelOptions {
 export interface ConvertOptions {
   /** Where the files of the package are, as {@link LoadOptions.assets}. */
   assets?: Assets | undefined;
-  /** Class names by index, for the model's metadata: a list, or the URL of a text file. */
-  labels?: string[] | URL | string | undefined;
+  /** Class names by index, for the model's metadata, as {@link ModelOptions.labels}. */
+  labels?: ModelOptions["labels"];
+  /** As {@link LoadOptions.config}. */
+  config?: LoadOptions["config"];
+  /** As {@link LoadOptions.externalData}. */
+  externalData?: LoadOptions["externalData"];
   /** How pixels become the input, for the model's metadata. */
   preprocess?:
     | Partial<Pick<Preprocess, "preset" | "mean" | "std" | "channels">>

@@ -3,7 +3,7 @@ import {
   createModel,
   type ImageClassifier,
   type ModelMetadata,
-  type ModelSource,
+  type ClassifierOptions,
   type TensorInfo,
 } from "achado";
 import { PageError } from "./errors.js";
@@ -60,7 +60,7 @@ function errorOf(kind: Kind, name: string, outputs: readonly TensorInfo[]): Page
  * @param surely It is none, so that it is said what it is in any case
  */
 export async function recognize(
-  model: ModelSource | undefined,
+  model: ClassifierOptions["model"],
   name: string,
   surely: boolean,
 ): Promise<PageError | undefined> {

@@ -184,7 +184,8 @@ impl<'a> Importer<'a> {
 
     fn read_initializers(&mut self) -> Result<()> {
         for proto in &self.graph.initializers {
-            if !self.is_read(proto.name) {
+            let is_dead = self.readers(proto.name).iter().all(|&reader| self.is_done(reader));
+            if is_dead && !self.outputs.contains(proto.name) {
                 continue;
             }
             let constant = Constant::read(proto, self.file, &mut self.builder.budget)?;

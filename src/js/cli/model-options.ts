@@ -6,7 +6,12 @@ export const MODEL_OPTIONS = {
   labels: {
     type: "string",
     value: "FILE",
-    help: "class names, one a line, in place of the model's own",
+    help: "class names in place of the model's own: one a line, JSON, CSV, ...",
+  },
+  config: {
+    type: "string",
+    value: "FILE",
+    help: "preprocessor_config.json, or what else says how pictures are prepared",
   },
   preprocess: {
     type: "string",
@@ -28,7 +33,7 @@ export const MODEL_OPTIONS = {
   },
 } as const satisfies Options;
 
-type Given = Pick<ClassifierOptions, "labels" | "preprocess" | "inputShapes">;
+type Given = Pick<ClassifierOptions, "labels" | "config" | "preprocess" | "inputShapes">;
 
 /**
  * What these options say.
@@ -43,6 +48,7 @@ export function modelOptions(values: ValuesOf<typeof MODEL_OPTIONS>): Given {
   });
   return {
     labels: values.labels,
+    config: values.config,
     preprocess: preprocessOption(values),
     inputShapes: shapes.length > 0 ? Object.fromEntries(shapes) : undefined,
   };

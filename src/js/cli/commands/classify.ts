@@ -21,7 +21,7 @@ export const classify = command({
     model: {
       type: "string",
       value: "FILE",
-      help: "a .tflite or .onnx model: a path or URL (default: EfficientNet-Lite0, 1000 classes)",
+      help: "a .tflite or .onnx model, or a zip or folder of one: a path or URL (default: EfficientNet-Lite0, 1000 classes)",
     },
     ...MODEL_OPTIONS,
     "onnx-fallback": {
