@@ -39,7 +39,7 @@ const file = (name, bytes) => {
 };
 
 async function scores(options, image = RED) {
-  const classifier = await createClassifier({ worker: false, ...options });
+  const classifier = await createClassifier({ worker: false, threads: 1, ...options });
   try {
     const { classifications } = await classifier.classify(image);
     return Object.fromEntries(
@@ -169,7 +169,7 @@ row("labels in an ONNX file's `metadata_props` (`names`, `classes`, ...)", "take
   }
   const few = colors((parts) => ({ ...parts, properties: { names: "{0: 'a', 1: 'b'}" } }));
   await refused(scores({ model: few, ...unit }), "MODEL_FORMAT", /has 2 names, .* has 3 classes/);
-  await (await createModel({ model: few, worker: false })).close();
+  await (await createModel({ model: few, worker: false, threads: 1 })).close();
 });
 
 const ULTRALYTICS = {
@@ -265,7 +265,7 @@ row(
       "model_unquant.tflite": await convertOnnx(colors()),
       "labels.txt": "0 Cat\n1 Dog\n2 Bird\n",
     });
-    const classifier = await createClassifier({ model: bytes, worker: false });
+    const classifier = await createClassifier({ model: bytes, worker: false, threads: 1 });
     const { classifications } = await classifier.classify(wide());
     // softmax of 4 * (1, -1, -1).
     assert.equal(classifications[0].categories[0].categoryName, "Cat");
@@ -532,6 +532,7 @@ row("a batch fixed to n pictures", "filled up; `classifyBatch` takes n at once",
       ...unit,
       labels: NAMES,
       worker: false,
+      threads: 1,
     });
     const hues = [
       [255, 0, 0],
@@ -606,7 +607,7 @@ row(
     }));
     for (const one of [bytes, await convertOnnx(bytes)]) {
       near(await scores({ model: one, ...unit, labels: NAMES }), TRUE);
-      const opened = await createModel({ model: one, ...unit, worker: false });
+      const opened = await createModel({ model: one, ...unit, worker: false, threads: 1 });
       const { best } = await opened.runImage(picture([0, 0, 255]));
       assert.equal(Number(best.data[0]), 2);
       await opened.close();
