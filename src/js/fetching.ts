@@ -82,7 +82,7 @@ function checkStatus(
 export async function readModel(
   source: ModelSource,
   fetch: Fetch,
-  integrity: string | undefined,
+  integrity: string | Readonly<Record<string, string>> | undefined,
   signal: AbortSignal,
   onProgress: ((progress: Progress) => void) | undefined,
   remedy?: string,
@@ -95,7 +95,8 @@ export async function readModel(
     );
 
   const made = await readSource(source, what, fetch, signal, report ?? progress, remedy);
-  if (integrity !== undefined) await checkIntegrity(made.bytes, integrity, what);
+  const hash = typeof integrity === "object" ? integrity.model : integrity;
+  if (hash !== undefined) await checkIntegrity(made.bytes, hash, what);
   return made;
 }
 

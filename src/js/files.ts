@@ -79,7 +79,6 @@ export async function readFiles(
   remedy?: string,
 ): Promise<ModelFiles> {
   const { model, integrity } = options;
-  const own = typeof integrity === "object" ? integrity.model : integrity;
   let isWhole = true;
   const checkUsed = (): void => {
     if (!isWhole || options.externalData === undefined) return;
@@ -90,7 +89,7 @@ export async function readFiles(
   if (folder) return fromFolder(folder);
   const source = model as ModelSource;
   const [file, given, config] = await Promise.all([
-    readModel(source, platform.fetch, own, signal, onProgress, remedy),
+    readModel(source, platform.fetch, integrity, signal, onProgress, remedy),
     readLabels(options.labels, platform.fetch, signal),
     readConfigs(),
   ]);
