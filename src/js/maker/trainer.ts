@@ -303,7 +303,7 @@ export async function createTrainerOn(
     });
     try {
       // What is wrong with the network or its preparation is told now.
-      const pixel = { data: new Uint8ClampedArray(4), width: 1, height: 1 };
+      const pixel = { data: Uint8ClampedArray.of(0, 0, 0, 255), width: 1, height: 1 };
       await model.embed(pixel, { signal });
     } catch (error) {
       await model.close();
