@@ -38,7 +38,8 @@ const ENTRY_POINTS = [
   ["threaded-worker"],
   ["maker"],
   ["maker-worker"],
-  ["node", "node-worker", "maker-node", "cli"],
+  ["node-worker"],
+  ["node", "maker-node", "cli"],
   ["vite"],
 ];
 
@@ -132,6 +133,8 @@ function portableGlue() {
         if (/^(?:let|const) cachedText|^cachedText|instanceof Object/m.test(contents)) {
           throw new Error(`${file} is not as wasm-bindgen used to write it`);
         }
+        if (/[\\/]decode[\\/]/.test(file))
+          contents += "\nexport function forget() { wasm = undefined; }";
         return { contents: `${contents}\nif (false) [${SHORT_NAMES}];`, loader: "js" };
       });
     },

@@ -1,23 +1,14 @@
 // Encoded pictures become pixels, where no browser does it: by a wasm file of its own.
 import { AchadoError, fromCore } from "./errors.js";
+import * as glue from "./generated/decode/achado.js";
 import { isError } from "./kind.js";
 import type { RawImage } from "./types.js";
 
-type Decode = typeof import("./generated/decode/achado.js").decodeImage;
-let decoder: Promise<Decode> | undefined;
+/** Which pkg-config/bundle.mjs adds: the next picture has an instance of its own. */
+const { forget } = glue as typeof glue & { forget(): void };
 
-/** Loaded with the first picture; a failure is not kept. */
-function load(module: WebAssembly.Module): Promise<Decode> {
-  decoder ??= (async () => {
-    const { decodeImage, initSync } = await import("./generated/decode/achado.js");
-    initSync({ module });
-    return decodeImage;
-  })().catch((error) => {
-    decoder = undefined;
-    throw error;
-  });
-  return decoder;
-}
+/** An instance that has grown beyond it, by a giant picture, is not kept: memory never shrinks. */
+const MOST_KEPT_BYTES = 1 << 26;
 
 /**
  * The pixels of a BMP, GIF, JPEG, PNG or WebP file.
@@ -25,12 +16,18 @@ function load(module: WebAssembly.Module): Promise<Decode> {
  * @param module What decode.wasm was compiled to.
  * @throws {AchadoError} INVALID_INPUT, OUT_OF_MEMORY
  */
-export async function decode(module: WebAssembly.Module, file: Uint8Array): Promise<RawImage> {
-  const decodeImage = await load(module);
+export function decode(module: WebAssembly.Module, file: Uint8Array): RawImage {
+  const { memory } = glue.initSync({ module });
+  let isBroken = true;
   try {
-    return decodeImage(file);
+    const pixels = glue.decodeImage(file);
+    isBroken = false;
+    return pixels;
   } catch (thrown) {
     if (!isError(thrown) || thrown.name === "RuntimeError") throw fromCore(thrown).error;
+    isBroken = false;
     throw new AchadoError("INVALID_INPUT", thrown.message);
+  } finally {
+    if (isBroken || memory.buffer.byteLength > MOST_KEPT_BYTES) forget();
   }
 }

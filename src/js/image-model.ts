@@ -48,6 +48,12 @@ const RELOADING = [
   "assets",
 ];
 
+/**
+ * Growth of a worker's memory, by giant pictures, from which on it is made anew for the next call:
+ * WebAssembly's memory never shrinks.
+ */
+const MOST_GROWTH_BYTES = 1 << 27;
+
 /** What classifiers and other models have in common. */
 export class LoadedModel implements ImageModel {
   protected readonly platform: Platform;
@@ -245,10 +251,12 @@ export class LoadedModel implements ImageModel {
     return abortable(result, signal);
   }
 
-  /** The engine, made anew if its worker has crashed. */
+  /** The engine, made anew if its worker has crashed or has grown by a giant picture. */
   async #engine(): Promise<Engine> {
-    const { engine, reopen } = this.#opened;
-    if (!engine.failure || !reopen) return engine;
+    const { engine, reopen, memoryBytes } = this.#opened;
+    const hasGrown = engine.memoryBytes - memoryBytes > MOST_GROWTH_BYTES;
+    if (!reopen || !(engine.failure || hasGrown)) return engine;
+    if (hasGrown) engine.close(closed());
     const fresh = await reopen(this.#opened.core);
     this.#opened.engine = fresh;
     if (this.#closed) fresh.close(closed());

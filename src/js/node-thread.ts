@@ -28,12 +28,7 @@ function startFrom(script: Asset): Worker {
  * @throws {Error} why there is none
  */
 export function startThread(files: Files): WorkerLike {
-  const given = files.given("node-worker.js");
-  const worker =
-    given === undefined
-      ? // Bundlers recognise this form.
-        new Worker(new URL("./node-worker.js", import.meta.url), OPTIONS)
-      : startFrom(given);
+  const worker = startFrom(files.find("node-worker.js"));
   const like: WorkerLike = {
     onmessage: null,
     onerror: null,

@@ -18,7 +18,7 @@ const convert = convertHere.bind(undefined, onnxGlue);
 /** Which glue the first model asked for: a worker has one. */
 let glue: Host["glue"] | undefined;
 
-function pixels(frame: Frame): Promise<Frame> | Frame {
+function pixels(frame: Frame): Frame {
   return "encoded" in frame ? decode(frame.decoder, frame.encoded) : frame;
 }
 
@@ -27,13 +27,13 @@ async function decodeFrames(request: Request): Promise<Request> {
   switch (request.call) {
     case "classify":
     case "embed":
-      return { ...request, frame: await pixels(request.frame) };
+      return { ...request, frame: pixels(request.frame) };
     case "classifyBatch":
-      return { ...request, frames: await Promise.all(request.frames.map(pixels)) };
+      return { ...request, frames: request.frames.map(pixels) };
     case "run": {
       const { picture } = request;
       if (!picture) return request;
-      return { ...request, picture: { ...picture, frame: await pixels(picture.frame) } };
+      return { ...request, picture: { ...picture, frame: pixels(picture.frame) } };
     }
     default:
       return request;

@@ -90,10 +90,13 @@ async function frameOf(
   return worker ? { encoded, decoder } : decode(decoder, encoded);
 }
 
-const DECODER: OwnFiles = { "decode.wasm": () => new URL("./decode.wasm", import.meta.url) };
+const NODE: OwnFiles = {
+  "decode.wasm": () => new URL("./decode.wasm", import.meta.url),
+  "node-worker.js": () => new URL("./node-worker.js", import.meta.url),
+};
 
 const node: Platform = {
-  files: orInstalled({ ...CORES, ...ONNX, ...TRACT, ...MODEL, ...DECODER }),
+  files: orInstalled({ ...CORES, ...ONNX, ...TRACT, ...MODEL, ...NODE }),
   glues: {
     single: () => import("./generated/simd128/achado.js"),
     threaded: () => import("./generated/relaxed-threads/achado.js"),

@@ -17,6 +17,8 @@ import { compileCore, isThreaded } from "./wasm.js";
 export interface Opened {
   engine: Engine;
   readonly files: Files;
+  /** Of the engine when it was opened. */
+  readonly memoryBytes: number;
   /** The options that the engine has. */
   core: CoreOptions;
   /** What came with the model. */
@@ -200,7 +202,9 @@ export async function open(
       const used = Math.min(helpers, wanted - 1);
       const threads = share(reason === undefined ? { helpers: used } : { helpers: used, reason });
       noteBatch(engine);
-      return { engine, files, core, beside, backend, worker: false, threads, fallbacks };
+      const { memoryBytes } = engine;
+      const facts = { files, memoryBytes, core, beside, backend, threads, fallbacks };
+      return { ...facts, engine, worker: false };
     }
 
     async function openThere(engine: RemoteEngine): Promise<Opened> {
@@ -215,7 +219,9 @@ export async function open(
         await engine.open(launch(), bytes, true, now, false, () => {});
         return engine;
       };
-      return { engine, files, core, beside, backend, worker: true, threads, fallbacks, reopen };
+      const { memoryBytes } = engine;
+      const facts = { files, memoryBytes, core, beside, backend, threads, fallbacks };
+      return { ...facts, engine, worker: true, reopen };
     }
 
     return (remote ? openThere(remote) : openHere()).catch((error) => {

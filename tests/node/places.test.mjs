@@ -168,3 +168,16 @@ test("other work has its turn between pictures, and an abort takes effect", asyn
     });
   }
 });
+
+test("memory that a giant picture took goes back", async (t) => {
+  const classifier = await open(t, createClassifier, { threads: 1 });
+  const before = classifier.runtime.memoryBytes;
+  const expected = await classifier.classify(cat);
+  const side = 6000;
+  const data = new Uint8Array(4 * side * side);
+  await classifier.classify({ data, width: side, height: side });
+  const { classifications } = await classifier.classify(cat);
+  assert.deepEqual(classifications, expected.classifications);
+  const grown = classifier.runtime.memoryBytes - before;
+  assert.ok(grown < 32e6, `${grown} bytes stay`);
+});
