@@ -13,6 +13,7 @@ export const FOLDERS: Record<AssetName, "dist" | "models"> = {
   "onnx.wasm": "dist",
   "tract.wasm": "dist",
   "decode.wasm": "dist",
+  "maker.wasm": "dist",
   "worker.js": "dist",
   "threaded-worker.js": "dist",
   "node-worker.js": "dist",

@@ -2,6 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { Files } from "./assets.js";
 import { AchadoError } from "./errors.js";
 import { type FolderFile, readPathsBy } from "./maker/dataset.js";
 import { LocalWork } from "./maker/local-work.js";
@@ -9,6 +10,7 @@ import type { MakerPlatform } from "./maker/platform.js";
 import { createTrainerOn, type ImageTrainer } from "./maker/trainer.js";
 import type { TrainerOptions } from "./maker/types.js";
 import { convertOnnx, createClassifier, createModel, defaultModel } from "./node.js";
+import { MAKER } from "./own-files.js";
 import { fetchAnything } from "./node-files.js";
 
 export { ImageDataset } from "./maker/dataset.js";
@@ -17,7 +19,7 @@ export { TrainedClassifier } from "./maker/trained.js";
 export { ImageTrainer } from "./maker/trainer.js";
 
 readPathsBy(async (folder) => {
-  const root = folder instanceof URL || folder.startsWith("file:") ? fileURLToPath(folder) : folder;
+  const root = String(folder).startsWith("file:") ? fileURLToPath(folder) : String(folder);
   const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(
     (error: NodeJS.ErrnoException) => {
       const why = error.code === "ENOENT" ? "there is no folder" : `${error.message}:`;
@@ -39,7 +41,7 @@ const node: MakerPlatform = {
   createModel,
   createClassifier,
   convertOnnx,
-  wasm: new URL("./maker.wasm", import.meta.url),
+  wasm: () => new Files(MAKER, undefined).find("maker.wasm"),
   workHere: async (module) => new LocalWork(await import("./generated/maker/achado.js"), module),
   hasWindow: false,
   createWorker: undefined,

@@ -10,11 +10,13 @@
  * const file = await classifier.exportModel();
  * ```
  */
+import { Files } from "./assets.js";
 import { convertOnnx, createClassifier, createModel, defaultModel } from "./index.js";
 import { LocalWork } from "./maker/local-work.js";
 import type { MakerPlatform } from "./maker/platform.js";
 import { createTrainerOn, type ImageTrainer } from "./maker/trainer.js";
 import type { TrainerOptions } from "./maker/types.js";
+import { MAKER } from "./own-files.js";
 
 export { ImageDataset } from "./maker/dataset.js";
 export { openProject, type Project, type ProjectSettings, saveProject } from "./maker/project.js";
@@ -44,7 +46,7 @@ const browser: MakerPlatform = {
   createModel,
   createClassifier,
   convertOnnx,
-  wasm: new URL("./maker.wasm", import.meta.url),
+  wasm: () => new Files(MAKER, undefined).find("maker.wasm"),
   workHere: async (module) => new LocalWork(await import("./generated/maker/achado.js"), module),
   get hasWindow() {
     return typeof window !== "undefined";

@@ -18,6 +18,10 @@ export const TRACT: OwnFiles = {
   "tract.wasm": () => new URL("./tract.wasm?no-inline", import.meta.url),
 };
 
+export const MAKER: OwnFiles = {
+  "maker.wasm": () => new URL("./maker.wasm?no-inline", import.meta.url),
+};
+
 export const MODEL: OwnFiles = {
   "efficientnet-lite0-int8.tflite": () =>
     new URL("../models/efficientnet-lite0-int8.tflite?no-inline", import.meta.url),

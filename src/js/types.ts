@@ -24,6 +24,7 @@ export type AssetName =
   | "onnx.wasm"
   | "tract.wasm"
   | "decode.wasm"
+  | "maker.wasm"
   | "worker.js"
   | "threaded-worker.js"
   | "node-worker.js"

@@ -1,6 +1,6 @@
 // Pictures in classes: where they come from, and how they are divided.
 import { AchadoError } from "../errors.js";
-import { kindOf } from "../kind.js";
+import { isPlace, kindOf } from "../kind.js";
 import type { ImageInput } from "../types.js";
 import type { LabeledImage, Picture, Skipped, SplitOptions } from "./types.js";
 import { bytesOf, type Entry, readZip } from "./zip.js";
@@ -182,7 +182,7 @@ export function readPathsBy(read: (path: string | URL) => Promise<FolderFile[]>)
 }
 
 async function folderFiles(folder: FolderSource): Promise<FolderFile[]> {
-  if (typeof folder === "string" || folder instanceof URL) {
+  if (isPlace(folder)) {
     if (readPath) return readPath(folder);
     throw new AchadoError(
       "INVALID_INPUT",

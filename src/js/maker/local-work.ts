@@ -1,5 +1,6 @@
 // maker.wasm in this thread.
 import { AchadoError, type WireError } from "../errors.js";
+import { isError, messageOf } from "../kind.js";
 import type { HeadDescription, HeadTraining, TrainedHead } from "./maker.js";
 import {
   type CutModel,
@@ -23,11 +24,11 @@ function fromWasm(thrown: unknown): Error {
     const { code, message, detail } = thrown as WireError;
     return new AchadoError(code, message, detail);
   }
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
-  if (thrown instanceof WebAssembly.RuntimeError && /unreachable/.test(text)) {
+  const text = messageOf(thrown);
+  if (isError(thrown) && thrown.name === "RuntimeError" && /unreachable/.test(text)) {
     return new AchadoError("OUT_OF_MEMORY", "WebAssembly has no room for so many pictures");
   }
-  if (thrown instanceof Error && thrown.name === "AbortError") return thrown;
+  if (isError(thrown) && thrown.name === "AbortError") return thrown;
   const message = `achado failed inside, please report it: ${text}`;
   return new AchadoError("INTERNAL", message, {}, { cause: thrown });
 }

@@ -1,6 +1,7 @@
 // What the Maker needs of its surroundings: a browser's or Node's.
 import type { Fetch } from "../fetching.js";
 import type {
+  Asset,
   ClassifierOptions,
   ConvertOptions,
   ImageClassifier,
@@ -20,7 +21,8 @@ export interface MakerPlatform {
     model: ModelSource,
     options: ConvertOptions,
   ) => Promise<Uint8Array<ArrayBuffer>>;
-  readonly wasm: URL;
+  /** Where maker.wasm is, unless the caller says otherwise. */
+  readonly wasm: () => Asset;
   /** maker.wasm in this thread. */
   readonly workHere: (module: WebAssembly.Module) => Promise<Work>;
   readonly hasWindow: boolean;

@@ -1,6 +1,6 @@
 // Projects: pictures, embeddings, labels, head and settings in one zip.
 import { AchadoError } from "../errors.js";
-import { kindOf } from "../kind.js";
+import { isBytes, kindOf } from "../kind.js";
 import type { ImageInput, RawImage } from "../types.js";
 import { ImageDataset } from "./dataset.js";
 import type { TrainedHead } from "./maker.js";
@@ -184,7 +184,7 @@ function floats(bytes: Uint8Array<ArrayBuffer> | undefined): Float32Array<ArrayB
 async function encoded(
   image: ImageInput,
 ): Promise<{ data: Uint8Array<ArrayBuffer>; extension: string }> {
-  if (image instanceof Uint8Array) {
+  if (isBytes(image)) {
     const data = new Uint8Array(image);
     return { data, extension: extensionOf(data) };
   }

@@ -1,7 +1,7 @@
 // From pictures to a head: the network runs once over each, the rest is quick.
 import { AchadoError, abortable } from "../errors.js";
 import { readModel } from "../fetching.js";
-import { isOnnx } from "../kind.js";
+import { isOnnx, messageOf } from "../kind.js";
 import type { ImageInput, ImageModel, ModelMetadata, Preprocess } from "../types.js";
 import { type CorePreprocess, preprocessOf } from "../presets.js";
 import { compileFile } from "../wasm.js";
@@ -167,7 +167,7 @@ export class ImageTrainer {
         signal?.throwIfAborted();
         const isOurs = error instanceof AchadoError && error.code !== "INVALID_INPUT";
         if (isOurs) throw error;
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         return { name: picture.name, reason };
       }
     };
@@ -182,7 +182,7 @@ export class ImageTrainer {
           waiting.push(promise);
         }
         const embedding = await abortable(waiting.shift() as Promise<Embedding | Skipped>, signal);
-        if (embedding instanceof Float32Array) {
+        if (ArrayBuffer.isView(embedding)) {
           result.pictures.push(pictures[done] as Picture);
           result.embeddings.push(embedding);
         } else {
@@ -344,12 +344,8 @@ async function startWork(
   { makerWasm, worker }: TrainerOptions,
   signal: AbortSignal,
 ): Promise<Work> {
-  const module =
-    makerWasm instanceof WebAssembly.Module
-      ? makerWasm
-      : typeof makerWasm === "string" || makerWasm instanceof URL || makerWasm === undefined
-        ? await compileFile(makerWasm ?? platform.wasm, platform.fetch, signal, [])
-        : await WebAssembly.compile(makerWasm);
+  const source = makerWasm ?? platform.wasm();
+  const module = await compileFile(source, platform.fetch, signal, []);
   if ((worker ?? platform.hasWindow) && platform.createWorker) {
     const started = await RemoteWork.start(platform.createWorker, module).catch(() => undefined);
     // Where workers are forbidden, slices of this thread's time have to do.

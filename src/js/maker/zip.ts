@@ -1,5 +1,6 @@
 // Zip files, as far as datasets and projects need them: entries stored or deflated, no zip64.
 import { AchadoError } from "../errors.js";
+import { isBlob, isBytes } from "../kind.js";
 
 /** Entries of one file, bytes of one entry, and bytes of all entries together: more is refused. */
 const MAX_ENTRIES = 100_000;
@@ -17,12 +18,12 @@ export interface Bytes {
 
 /** A file or an array as {@link Bytes}. */
 export function bytesOf(source: Blob | Uint8Array | ArrayBuffer): Bytes {
-  if (source instanceof Blob) {
+  if (isBlob(source)) {
     const read = async (from: number, to: number) =>
       new Uint8Array(await source.slice(from, to).arrayBuffer());
     return { size: source.size, read };
   }
-  const array = source instanceof Uint8Array ? source : new Uint8Array(source);
+  const array = isBytes(source) ? source : new Uint8Array(source);
   return { size: array.length, read: async (from, to) => array.slice(from, to) };
 }
 

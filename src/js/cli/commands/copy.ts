@@ -12,6 +12,7 @@ const PARTS = {
   threads: ["relaxed-threads.wasm", "simd128-threads.wasm", "threaded-worker.js"],
   onnx: ["onnx.wasm"],
   tract: ["tract.wasm"],
+  maker: ["maker.wasm"],
   model: ["efficientnet-lite0-int8.tflite"],
 } as const satisfies Record<string, readonly AssetName[]>;
 
@@ -26,7 +27,7 @@ export const copy = command({
       type: "string",
       value: "LIST",
       default: NAMES.join(","),
-      help: `which files, with commas between: core (all pages), threads (isolated pages), onnx (ONNX models), tract (onnxFallback), model (the package's own); all if not given`,
+      help: `which files, with commas between: core (all pages), threads (isolated pages), onnx (ONNX models), tract (onnxFallback), maker (achado/maker), model (the package's own); all if not given`,
     },
   },
   async run({ parts }, [folder, second]) {
