@@ -32,6 +32,8 @@ export async function open(
   t.after(() => opened.close());
   t.after(() => server.close());
   const page = await opened.newPage();
+  // Machines that do much else are slow, and no test is about time.
+  page.setDefaultTimeout(120_000);
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {

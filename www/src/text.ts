@@ -70,6 +70,7 @@ export function format(value: number, digits: number, unit?: "percent"): string 
   return new Intl.NumberFormat(TAGS[current], {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
+    useGrouping: false,
     ...(unit && { style: unit }),
   }).format(value);
 }
