@@ -203,8 +203,8 @@ export async function open(
       const threads = share(reason === undefined ? { helpers: used } : { helpers: used, reason });
       noteBatch(engine);
       const { memoryBytes } = engine;
-      const facts = { files, memoryBytes, core, beside, backend, threads, fallbacks };
-      return { ...facts, engine, worker: false };
+      const facts = { files, memoryBytes, core, beside, threads, fallbacks };
+      return { ...facts, engine, backend, worker: false };
     }
 
     async function openThere(engine: RemoteEngine): Promise<Opened> {
@@ -220,8 +220,8 @@ export async function open(
         return engine;
       };
       const { memoryBytes } = engine;
-      const facts = { files, memoryBytes, core, beside, backend, threads, fallbacks };
-      return { ...facts, engine, worker: true, reopen };
+      const facts = { files, memoryBytes, core, beside, threads, fallbacks };
+      return { ...facts, engine, backend, worker: true, reopen };
     }
 
     return (remote ? openThere(remote) : openHere()).catch((error) => {
