@@ -38,12 +38,16 @@ const ENTRY_POINTS = [
   ["threaded-worker"],
   ["maker"],
   ["maker-worker"],
+  ["quantize"],
+  ["quantize-worker"],
   ["node-worker"],
-  ["node", "maker-node", "cli"],
+  ["node", "maker-node", "quantize-node", "cli"],
   ["vite"],
 ];
 
-/** achado/maker takes what is public, and the class of its errors, from the page's module. */
+/** These entries take what is public, and the class of its errors, from the page's module. */
+const FROM_PAGE = ["maker", "quantize"];
+
 const FROM_INDEX = {
   name: "from-index",
   setup({ onResolve, onLoad }) {
@@ -158,7 +162,7 @@ async function packageOf() {
       define: { ACHADO_VERSION: JSON.stringify(version) },
       chunkNames: "[name]-[hash]",
       external: ["node:*"],
-      plugins: [...COMMON.plugins, ...(names.includes("maker") ? [FROM_INDEX] : [])],
+      plugins: [...COMMON.plugins, ...(FROM_PAGE.includes(names[0]) ? [FROM_INDEX] : [])],
     });
     Object.assign(outputs, metafile.outputs);
   }
@@ -200,7 +204,16 @@ async function packageOf() {
 }
 
 /** Entry points whose types are of their own; those of the others are index's. */
-const TYPED = ["index", "maker", "lite", "only-onnx", "only-tract", "only-model", "vite"];
+const TYPED = [
+  "index",
+  "maker",
+  "quantize",
+  "lite",
+  "only-onnx",
+  "only-tract",
+  "only-model",
+  "vite",
+];
 
 /**
  * Type-checks src/js and keeps the declarations that the public ones reach: the rest is private. For

@@ -21,7 +21,7 @@ const DIST = "www/dist";
 const NOT_KEPT = /\.(map|br|gz)$|^sw\.js$/;
 const COMPRESSIBLE = /\.(css|html|js|json|onnx|svg|tflite|txt|wasm|webmanifest)$/;
 /** Files of the package that no page asks for: Node's, and what only an option brings. */
-const UNUSED = /^achado\/dist\/(cli|node|maker-node|decode|tract)\./;
+const UNUSED = /^achado\/dist\/(cli|node|maker-node|quantize(-node|-worker)?|decode|tract)\./;
 /** Below that, headers weigh more than what is saved. */
 const WORTH_BYTES = 512;
 /** Brotli's best quality takes about a second a megabyte. */

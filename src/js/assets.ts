@@ -14,6 +14,7 @@ export const FOLDERS: Record<AssetName, "dist" | "models"> = {
   "tract.wasm": "dist",
   "decode.wasm": "dist",
   "maker.wasm": "dist",
+  "quantize.wasm": "dist",
   "worker.js": "dist",
   "threaded-worker.js": "dist",
   "node-worker.js": "dist",

@@ -22,6 +22,10 @@ export const MAKER: OwnFiles = {
   "maker.wasm": () => new URL("./maker.wasm?no-inline", import.meta.url),
 };
 
+export const QUANTIZER: OwnFiles = {
+  "quantize.wasm": () => new URL("./quantize.wasm?no-inline", import.meta.url),
+};
+
 export const MODEL: OwnFiles = {
   "efficientnet-lite0-int8.tflite": () =>
     new URL("../models/efficientnet-lite0-int8.tflite?no-inline", import.meta.url),

@@ -25,6 +25,7 @@ export type AssetName =
   | "tract.wasm"
   | "decode.wasm"
   | "maker.wasm"
+  | "quantize.wasm"
   | "worker.js"
   | "threaded-worker.js"
   | "node-worker.js"

@@ -196,6 +196,17 @@ pub const BINARIES: &[Binary] = &[
         environment: &[],
         tested: false,
     },
+    // Loaded when a model is quantized: it runs the float network over pictures.
+    Binary {
+        name: "quantize",
+        crate_folder: "crates/maker",
+        target_features: &[],
+        wasm_opt_features: &[],
+        rust_flags: &[],
+        cargo_arguments: &["--features", "quantize"],
+        environment: &[],
+        tested: false,
+    },
     // Pictures to pixels in Node; a browser has its own decoders and never loads it.
     Binary {
         name: "decode",

@@ -151,7 +151,7 @@ fn main() {
     let (quantized, comparison) = match max_drop {
         None => {
             let quantized = to_int8(&float, &calibrated, &options).unwrap();
-            let comparison = quantized.compare(&float, held_back, &session).unwrap();
+            let comparison = quantized.compare(held_back, &session).unwrap();
             (quantized, comparison)
         }
         Some(drop) => {

@@ -6,13 +6,11 @@ mod error;
 #[path = "../../../src/object.rs"]
 #[allow(dead_code, reason = "the options need a part of it")]
 mod object;
-#[path = "../../../src/options.rs"]
-#[allow(dead_code, reason = "frames are whole pictures")]
-mod options;
 
 use achado_engine::SessionOptions;
-use achado_model::{Bytes, DataType, Error, Model, Result, tflite};
-use achado_vision::{FrameOptions, Picture, PixelFormat, Preprocessor};
+use achado_model::{
+    Bytes, DataType, Error, Model, Node, Operator, Result, Tensor, TensorId, tflite,
+};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
@@ -59,9 +57,6 @@ pub fn compact_model(
 #[derive(Debug)]
 pub struct Quantizer {
     float: Model,
-    /// The input that takes pictures.
-    input: usize,
-    preprocessor: Preprocessor,
     calibrator: Calibrator,
     held_back: Vec<Vec<Vec<u8>>>,
     pictures: usize,
@@ -72,22 +67,14 @@ impl Quantizer {
     /// Opens the bytes of a float `.tflite` model.
     ///
     /// # Errors
-    /// Those of [`tflite::read`], [`float_model`] and [`Preprocessor::new`]; `UNSUPPORTED_TYPE` where the
-    /// model has another input beside the picture.
+    /// Those of [`tflite::read`] and [`float_model`]; `UNSUPPORTED_TYPE` where the model has another input
+    /// beside the picture.
     #[wasm_bindgen(constructor)]
-    pub fn new(
-        model: Vec<u8>,
-        #[wasm_bindgen(
-            unchecked_param_type = "{ preprocess?: Partial<import('../../types.js').Preprocess> }"
-        )]
-        options: &JsValue,
-    ) -> Result<Quantizer, JsValue> {
-        Self::open(model, options).map_err(error::thrown)
+    pub fn new(model: Vec<u8>) -> Result<Quantizer, JsValue> {
+        Self::open(model).map_err(error::thrown)
     }
 
-    fn open(model: Vec<u8>, options: &JsValue) -> Result<Self> {
-        let preprocess = options::preprocess(&Fields::of(options))?;
-        preprocess.validate()?;
+    fn open(model: Vec<u8>) -> Result<Self> {
         let float = float_model(tflite::read(Bytes::from(model))?)?;
         let &[id] = &float.inputs[..] else {
             return Err(Error::unsupported_type(format!(
@@ -95,51 +82,60 @@ impl Quantizer {
                 float.inputs.len()
             )));
         };
-        let calibrator = Calibrator::new(&float, &SessionOptions::default())?;
-        let described = float.metadata.as_ref().and_then(|file| file.inputs.first());
-        let normalization = described.and_then(|input| input.normalization.as_ref());
-        let tensor = &calibrator.inputs()[0];
-        if tensor.dtype != DataType::Float32 {
+        let input = float.tensor(id);
+        if input.dtype != DataType::Float32 {
             return Err(Error::invalid_option(format!(
                 "input {:?} is {}: int8 is made of models that take floats",
-                float.tensor(id).name,
-                tensor.dtype
+                input.name, input.dtype
             )));
         }
-        let preprocessor = Preprocessor::new(tensor, normalization, &preprocess)?;
-        Ok(Self { float, input: 0, preprocessor, calibrator, held_back: Vec::new(), pictures: 0 })
+        let calibrator = Calibrator::new(&float, &SessionOptions::default())?;
+        Ok(Self { float, calibrator, held_back: Vec::new(), pictures: 0 })
     }
 
-    /// Takes one picture, `[height, width, channels]` with 1, 3 or 4 channels. The first is calibrated on,
-    /// the second held back, and so on.
+    /// A `.tflite` file that gives its input as its output, and says of it what the model says: run on a
+    /// picture, it gives the tensor that the model takes.
     ///
     /// # Errors
-    /// Those of [`Preprocessor::run`] and [`Calibrator::add`].
-    pub fn add(
-        &mut self,
-        pixels: &[u8],
-        width: usize,
-        height: usize,
-        channels: usize,
-    ) -> Result<(), JsValue> {
-        let mut run = || {
-            let format = match channels {
-                1 => PixelFormat::Gray8,
-                3 => PixelFormat::Rgb8,
-                _ => PixelFormat::Rgba8,
-            };
-            let picture = Picture { pixels, width, height, format };
-            let mut sample = vec![0; self.calibrator.inputs()[self.input].size_bytes()];
-            self.preprocessor.run(&picture, &FrameOptions::default(), &mut sample)?;
-            let held_back = self.pictures % 2 == 1 && self.held_back.len() < MOST_HELD_BACK;
-            self.pictures += 1;
-            if held_back {
-                self.held_back.push(vec![sample]);
-                return Ok(());
-            }
-            self.calibrator.add(&[&sample])
+    /// Those of [`tflite::write`].
+    #[wasm_bindgen(js_name = preparation)]
+    pub fn preparation(&self) -> Result<Vec<u8>, JsValue> {
+        let input = self.calibrator.inputs()[0].clone();
+        let new_shape = input.shape.iter().map(|&size| size as i64).collect();
+        let output = Tensor { name: "prepared".to_owned(), ..input.clone() };
+        let metadata = self.float.metadata.clone().map(|mut file| {
+            file.outputs.clear();
+            file
+        });
+        let model = Model {
+            tensors: vec![input, output],
+            nodes: vec![Node {
+                operator: Operator::Reshape { new_shape },
+                inputs: vec![Some(TensorId(0))],
+                outputs: vec![TensorId(1)],
+            }],
+            inputs: vec![TensorId(0)],
+            outputs: vec![TensorId(1)],
+            metadata,
+            ..Model::default()
         };
-        run().map_err(error::thrown)
+        tflite::write(&model).map_err(error::thrown)
+    }
+
+    /// Takes one picture as the model's input. The first is calibrated on, the second held back, and so
+    /// on.
+    ///
+    /// # Errors
+    /// Those of [`Calibrator::add`].
+    pub fn add(&mut self, elements: &[f32]) -> Result<(), JsValue> {
+        let sample: Vec<u8> = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
+        let held_back = self.pictures % 2 == 1 && self.held_back.len() < MOST_HELD_BACK;
+        self.pictures += 1;
+        if held_back {
+            self.held_back.push(vec![sample]);
+            return Ok(());
+        }
+        self.calibrator.add(&[&sample]).map_err(error::thrown)
     }
 
     /// Quantizes. What is compared is calibrated on the pictures that were not held back; the file on all.
@@ -174,7 +170,7 @@ impl Quantizer {
         let (comparison, islands, holds) = match max_drop {
             None => {
                 let quantized = to_int8(&float, &half, &options)?;
-                (quantized.compare(&float, &held_back, &session)?, Vec::new(), true)
+                (quantized.compare(&held_back, &session)?, Vec::new(), true)
             }
             Some(drop) => {
                 if !(0.0..=100.0).contains(&drop) {

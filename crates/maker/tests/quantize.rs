@@ -131,7 +131,7 @@ fn architectures_keep_their_outputs() {
         let float = architecture(name);
         let calibration = calibrate(&float, 4);
         let quantized = to_int8(&float, &calibration, &Int8Options::default()).unwrap();
-        let comparison = quantized.compare(&float, &samples(&float, 4..8), &session).unwrap();
+        let comparison = quantized.compare(&samples(&float, 4..8), &session).unwrap();
         let last = comparison.layers.last().unwrap();
         println!("{name}: {:.1} dB, float {:?}", last.snr_db, quantized.float_operators);
         assert!(last.snr_db > least_db, "{name}: {last:?}");

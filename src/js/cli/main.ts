@@ -9,9 +9,10 @@ import { convert } from "./commands/convert.js";
 import { copy } from "./commands/copy.js";
 import { embed } from "./commands/embed.js";
 import { evaluate } from "./commands/evaluate.js";
+import { quantize } from "./commands/quantize.js";
 import { train } from "./commands/train.js";
 
-const COMMANDS: readonly Command[] = [classify, convert, copy, train, evaluate, embed];
+const COMMANDS: readonly Command[] = [classify, convert, copy, train, evaluate, embed, quantize];
 
 const COMMON = {
   help: { type: "boolean", short: "h", help: "show this, or the options of a command" },

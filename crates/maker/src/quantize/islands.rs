@@ -43,7 +43,7 @@ pub fn with_islands(
             excluded[node] = true;
         }
         let quantized = to_int8_without(float, calibration, options, &excluded)?;
-        let comparison = quantized.compare(float, held_back, session)?;
+        let comparison = quantized.compare(held_back, session)?;
         let holds = 1.0 - comparison.top1_agreement <= max_drop + 1e-9;
         let islands = order[..count].iter().map(name).collect();
         Ok(Islands { quantized, comparison, islands, holds })

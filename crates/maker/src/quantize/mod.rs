@@ -66,6 +66,8 @@ impl Default for Int8Options {
 pub struct Quantized {
     /// The int8 model, in which tensors have the float model's numbers. Some have lost their readers.
     model: Model,
+    /// The float model with channels widened as in `model`, which computes the same.
+    reference: Model,
     /// Names of the results of operators that compute floats still, in order.
     pub float_operators: Vec<String>,
 }
@@ -84,11 +86,10 @@ impl Quantized {
     /// [`achado_engine::Session::new`].
     pub fn compare(
         &self,
-        float: &Model,
         samples: &[Vec<Vec<u8>>],
         options: &SessionOptions,
     ) -> Result<Comparison> {
-        compare::compare(float, &self.model, samples, options)
+        compare::compare(&self.reference, &self.model, samples, options)
     }
 }
 
@@ -143,7 +144,7 @@ fn to_int8_without(
         (*role == Role::Float && result.dtype == DataType::Float32).then(|| result.name.clone())
     };
     let float_operators = float.nodes.iter().zip(&roles).filter_map(stays).collect();
-    Ok(Quantized { model, float_operators })
+    Ok(Quantized { model, reference: float.clone(), float_operators })
 }
 
 /// The role of each operator: [`Role::Float`] where it is excluded, or its tensors do not allow integers.

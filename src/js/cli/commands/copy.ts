@@ -13,6 +13,7 @@ const PARTS = {
   onnx: ["onnx.wasm"],
   tract: ["tract.wasm"],
   maker: ["maker.wasm"],
+  quantize: ["quantize.wasm"],
   model: ["efficientnet-lite0-int8.tflite"],
 } as const satisfies Record<string, readonly AssetName[]>;
 
@@ -27,7 +28,7 @@ export const copy = command({
       type: "string",
       value: "LIST",
       default: NAMES.join(","),
-      help: `which files, with commas between: core (all pages), threads (isolated pages), onnx (ONNX models), tract (onnxFallback), maker (achado/maker), model (the package's own); all if not given`,
+      help: `which files, with commas between: core (all pages), threads (isolated pages), onnx (ONNX models), tract (onnxFallback), maker (achado/maker), quantize (achado/quantize), model (the package's own); all if not given`,
     },
   },
   async run({ parts }, [folder, second]) {

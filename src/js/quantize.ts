@@ -1,0 +1,62 @@
+/**
+ * achado/quantize: float models become smaller and faster, in the page.
+ *
+ * ```js
+ *  * import { QuantizationConfig, quantizeModel } from "achado/quantize";
+ * const { model, report } = await quantizeModel("/models/float.tflite", {
+ *   config: QuantizationConfig.forInt8(pictures),
+ * });
+ * console.log(report.agreement, model.byteLength);
+ * ```
+ */
+import { Files } from "./assets.js";
+import { convertOnnx, createModel } from "./index.js";
+import {
+  type QuantizedModel,
+  type QuantizeOptions,
+  type QuantizePlatform,
+  quantizeOn,
+} from "./maker/quantize.js";
+import { LocalQuantizeWork, RemoteQuantizeWork } from "./maker/quantize-work.js";
+import { QUANTIZER } from "./own-files.js";
+import type { ModelSource } from "./types.js";
+
+export {
+  type CalibrationPicture,
+  type Int8Options,
+  type Int8Report,
+  type LayerReport,
+  QuantizationConfig,
+  type QuantizedModel,
+  type QuantizeOptions,
+  type QuantizeProgress,
+  type RangeMethod,
+} from "./maker/quantize.js";
+
+const browser: QuantizePlatform = {
+  fetch: (url, signal) => fetch(url, { signal }),
+  wasm: () => new Files(QUANTIZER, undefined).find("quantize.wasm"),
+  createModel,
+  convertOnnx,
+  startWork: async () =>
+    typeof Worker === "undefined"
+      ? new LocalQuantizeWork(await import("./generated/quantize/achado.js"))
+      : // Bundlers recognise exactly this form.
+        new RemoteQuantizeWork(
+          new Worker(new URL("./quantize-worker.js", import.meta.url), { type: "module" }),
+        ),
+};
+
+/**
+ * Quantizes a float `.tflite` or ONNX model.
+ *
+ * @throws {AchadoError} INVALID_OPTION for a model that is quantized already, and for unknown names;
+ *   INVALID_INPUT for too few pictures, and for pictures that make numbers that are none;
+ *   as `createModel` and `convertOnnx`
+ */
+export function quantizeModel(
+  model: ModelSource,
+  options: QuantizeOptions,
+): Promise<QuantizedModel> {
+  return quantizeOn(browser, model, options);
+}
