@@ -1,6 +1,8 @@
 //! `cargo xtask <command>`: builds, tests and shows achado, and installs what that needs.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod arrows;
 mod bench;
 mod bundle;
 mod checks;
