@@ -50,7 +50,7 @@ export async function prepare(
   try {
     return { bytes: await withWeights(file, convert), owned: true };
   } catch (error) {
-    if (!isForTract(error)) throw error;
+    if (!isForTract(error)) throw onnxFallback === undefined ? error : withReason(error);
     if (onnxFallback === undefined) throw withHint(error);
     const { platform, files } = surroundings;
     const module = await compileFile(files.find("tract.wasm"), platform.fetch, signal, fallbacks);
@@ -87,6 +87,16 @@ function withHint({ code, message, detail }: AchadoError): AchadoError {
     return new AchadoError(code, message, detail);
   }
   return new AchadoError(code, `${message}; ${hint}`, { ...detail, hint });
+}
+
+/** Why tract was not even asked, where the caller wants it. */
+function withReason(error: unknown): unknown {
+  if (!(error instanceof AchadoError) || !error.code.startsWith("UNSUPPORTED_")) return error;
+  const { code, message, detail } = error;
+  const { tract } = detail;
+  if (typeof tract !== "string") return error;
+  const reason = `${message}; and tract does not run the model: ${tract}`;
+  return new AchadoError(code, reason, detail, { cause: error });
 }
 
 /** Both reasons, unless the caller or the file is at fault. */

@@ -86,7 +86,7 @@ impl Conversion {
             let other = elsewhere::check_file(&file, &self.options);
             error::thrown(match other {
                 Ok(()) => error.with("fallback", "tract"),
-                Err(_) => error,
+                Err(reason) => error.with("tract", reason.message.into_owned()),
             })
         })
     }
