@@ -6,17 +6,22 @@ import { firstBytes } from "./pictures.js";
 export interface Sorted {
   pictures: File[];
   model?: File;
+  /** What may lie beside a model: configurations, weights in files of their own. */
+  companions: File[];
   /** Another model came with it and was left. */
   oneOfSeveral: boolean;
   labels?: File;
 }
 
-const LABELS = /\.(txt|csv|json|pbtxt|labels)$/i;
+const LABELS = /\.(txt|csv|pbtxt|labels|names)$/i;
+/** Names, or how pictures are prepared, or both: what it is shows inside. */
+const CONFIGURATION = /\.(json|ya?ml)$/i;
+const WEIGHTS = /\.(data|onnx_data|weights?)$|\.onnx[._]data/i;
 const MODEL = /\.(tflite|lite|onnx|zip)$/i;
 
 /** Told apart by content, and where that says nothing by name. */
 export async function sort(files: Iterable<File>): Promise<Sorted> {
-  const sorted: Sorted = { pictures: [], oneOfSeveral: false };
+  const sorted: Sorted = { pictures: [], companions: [], oneOfSeveral: false };
   for (const file of files) {
     const start = await firstBytes(file, 16);
     if (isModel(start, file.name)) {
@@ -24,9 +29,16 @@ export async function sort(files: Iterable<File>): Promise<Sorted> {
       else sorted.model = file;
     } else if (LABELS.test(file.name) || (file.type === "text/plain" && file.size > 0)) {
       sorted.labels ??= file;
+    } else if (CONFIGURATION.test(file.name) || WEIGHTS.test(file.name)) {
+      sorted.companions.push(file);
     } else {
       sorted.pictures.push(file);
     }
+  }
+  // Without a model there is nothing that they could lie beside.
+  if (!sorted.model) {
+    const names = sorted.companions.find(({ name }) => CONFIGURATION.test(name));
+    if (names) sorted.labels ??= names;
   }
   return sorted;
 }

@@ -1,9 +1,9 @@
 // What a model is that is no classifier, or gives no probabilities.
 import {
+  type ClassifierOptions,
   createModel,
   type ImageClassifier,
   type ModelMetadata,
-  type ClassifierOptions,
   type TensorInfo,
 } from "achado";
 import { PageError } from "./errors.js";

@@ -221,9 +221,9 @@ async function take(incoming: Incoming): Promise<void> {
 }
 
 async function takeFiles(files: File[]): Promise<void> {
-  const { pictures, model, oneOfSeveral, labels } = await sort(files);
+  const { pictures, model, companions, oneOfSeveral, labels } = await sort(files);
   if (model) {
-    putModel(model);
+    putModel(model, companions);
     if (labels) putLabels(labels);
     submit();
     if (oneOfSeveral) showModelNotice(new PageError("severalModels", { name: model.name }));

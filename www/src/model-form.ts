@@ -27,6 +27,8 @@ const notice = element("model-notice");
 
 /** Kept here: a file that was dropped is in no input. */
 let modelFile: File | undefined;
+/** What lies beside the model: labels, configurations, weights. The package finds out which is which. */
+let companions: readonly File[] = [];
 let labelsFile: File | undefined;
 
 /** Whether a model of one's own is chosen, opened or not. */
@@ -35,8 +37,9 @@ export function hasOwnModel(): boolean {
 }
 
 /** Puts a model's file into the form; what was said of another model does not hold for it. */
-export function putModel(file: File): void {
+export function putModel(file: File, others: readonly File[] = []): void {
   modelFile = file;
+  companions = others;
   address.value = "";
   forgetSettings();
   showNames();
@@ -75,6 +78,7 @@ function forgetSettings(): void {
 
 function forget(): void {
   modelFile = undefined;
+  companions = [];
   address.value = "";
   modelInput.value = "";
   labelsInput.value = "";
@@ -82,7 +86,8 @@ function forget(): void {
 }
 
 function showNames(): void {
-  modelName.textContent = modelFile?.name ?? text("noFile");
+  const names = [modelFile, ...companions].flatMap((one) => one?.name ?? []);
+  modelName.textContent = names.join(", ") || text("noFile");
   labelsName.textContent = labelsFile?.name ?? text("noFile");
 }
 onLanguage(showNames);
@@ -116,29 +121,19 @@ function preprocessing(): ClassifierOptions["preprocess"] {
  *
  * @throws {PageError} An address or number that is none
  */
-async function choiceOf(): Promise<Choice> {
+function choiceOf(): Choice {
   const given = preprocessing();
-  const labels = labelsFile ? await labelsFile.text() : labelsText.value;
-  const list =
-    labels.trim() === ""
-      ? undefined
-      : labels
-          .replace(/^\ufeff/, "")
-          .trimEnd()
-          .split(/\r?\n/);
+  const pasted = labelsText.value.trim() === "" ? undefined : new Blob([labelsText.value]);
+  const labels = labelsFile ?? pasted;
   const options: ClassifierOptions = {
     ...(given && { preprocess: given }),
-    ...(list && { labels: list }),
+    ...(labels && { labels }),
     ...(activation.value !== "auto" && { activation: activation.value as "softmax" | "sigmoid" }),
   };
-  const labelsName = list && (labelsFile?.name ?? "labels.txt");
+  const labelsName = labels && (labelsFile?.name ?? "labels.txt");
   if (modelFile) {
-    return {
-      name: modelFile.name,
-      origin: "file",
-      options: { model: modelFile, ...options },
-      labelsName,
-    };
+    const model = companions.length > 0 ? [modelFile, ...companions] : modelFile;
+    return { name: modelFile.name, origin: "file", options: { model, ...options }, labelsName };
   }
   const words = address.value.trim();
   if (words === "") return { ...PACKAGE_MODEL, options, labelsName };
@@ -178,8 +173,13 @@ let events: FormEvents;
 export function startModelForm(told: FormEvents): void {
   events = told;
   modelInput.addEventListener("change", () => {
-    const [file] = modelInput.files ?? [];
-    if (file) putModel(file);
+    const files = [...(modelInput.files ?? [])];
+    const model = files.find(({ name }) => /\.(tflite|onnx|zip)$/i.test(name)) ?? files[0];
+    if (model)
+      putModel(
+        model,
+        files.filter((one) => one !== model),
+      );
   });
   labelsInput.addEventListener("change", () => {
     const [file] = labelsInput.files ?? [];
@@ -188,6 +188,7 @@ export function startModelForm(told: FormEvents): void {
   // One or the other: what was written last counts.
   address.addEventListener("input", () => {
     modelFile = undefined;
+    companions = [];
     modelInput.value = "";
     showNames();
   });
@@ -216,10 +217,11 @@ export function startModelForm(told: FormEvents): void {
 /** Uses what the form says, as if its button had been pressed. */
 export function submit(): void {
   clearModelMessages();
-  choiceOf().then(
-    (choice) => events.use(choice),
-    (error: unknown) => showError(message, error, true),
-  );
+  try {
+    events.use(choiceOf());
+  } catch (error) {
+    showError(message, error, true);
+  }
 }
 
 /** Takes away what the last attempt said. */
