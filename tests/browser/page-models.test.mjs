@@ -16,6 +16,7 @@ import {
   ready,
   rows,
 } from "./page.mjs";
+import { zip } from "../node/onnx-file.mjs";
 import { cameraFromPicture, launch, PAGE, screenshot } from "./support.mjs";
 
 let browser;
@@ -192,6 +193,42 @@ test("a detector, a segmenter and an embedder are called what they are", async (
   await use(page);
   await page.locator(".bar").first().waitFor();
   assert.equal(await page.locator("#model-notice").isVisible(), false);
+});
+
+test("files that say how pixels become the input are not asked about: zips, configurations", async (t) => {
+  const { page } = await open(t);
+  await page.setInputFiles("#file", bytes("red.png", png(255, 30, 30), "image/png"));
+  await rows(page, "red.png");
+  const config = {
+    image_mean: [0.485, 0.456, 0.406],
+    image_std: [0.229, 0.224, 0.225],
+    do_resize: true,
+    size: { height: 8, width: 8 },
+    resample: 2,
+  };
+  const model = await fixture("onnx/colours.onnx");
+  const described = {
+    "net/colours.onnx": model,
+    "net/labels.txt": "0 red\n1 green\n2 blue\n",
+    "net/preprocessor_config.json": JSON.stringify(config),
+  };
+  await give(page, "drop", {
+    files: [{ name: "exported.zip", buffer: Buffer.from(zip(described)) }],
+  });
+  await inUse(page, "exported.zip");
+  await first(page).filter({ hasText: /^red$/ }).waitFor();
+  assert.equal(await page.locator("#ask").isVisible(), false);
+  const { score } = (await rows(page, "red.png"))[0];
+  // The same, as files beside each other; the numbers of the lines are no part of the names.
+  const files = [
+    { name: "colours.onnx", buffer: model },
+    { name: "preprocessor_config.json", buffer: Buffer.from(JSON.stringify(config)) },
+    { name: "names.txt", type: "text/plain", buffer: Buffer.from("0 rot\n1 grün\n2 blau\n") },
+  ];
+  await give(page, "drop", { files });
+  await inUse(page, "colours.onnx");
+  await first(page).filter({ hasText: /^rot$/ }).waitFor();
+  assert.equal((await rows(page, "red.png"))[0].score, score);
 });
 
 test("names that come alone wait for their model; of two models one is taken", async (t) => {
