@@ -4,7 +4,6 @@
 //
 // It shares nothing with the modules that the page begins with: what it needs of them is given.
 import type { Fail } from "./bundle.js";
-import { messageOf } from "./kind.js";
 import type { Preprocess, PreprocessOptions } from "./types.js";
 
 type Json = Record<string, unknown>;
@@ -37,7 +36,7 @@ export function readConfig(name: string, text: string, fail: Fail): Config {
   try {
     json = JSON.parse(body);
   } catch (cause) {
-    const reason = messageOf(cause);
+    const reason = (cause as Error).message;
     throw fail("MODEL_FORMAT", `"${name}" is no JSON: ${reason}`, { name });
   }
   if (!isObject(json)) throw unknown(name, fail);
