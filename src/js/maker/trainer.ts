@@ -421,23 +421,33 @@ function checkCounts(
   }
 }
 
+/** Elements of an embedding that are looked at first. */
+const HASHED = 64;
+
 /** Groups of pictures with the same embedding: they are the same picture. */
-function same({ pictures, embeddings }: Embedded): number[][] {
-  const byHash = new Map<number, number[]>();
+function same({ embeddings }: Embedded): number[][] {
+  const buckets = new Map<number, number[][]>();
   embeddings.forEach((embedding, index) => {
-    const hash = crc32(
-      new Uint8Array(embedding.buffer, embedding.byteOffset, embedding.byteLength),
-    );
-    const known = byHash.get(hash);
-    const isEqual = (other: number) =>
-      (embeddings[other] as Embedding).every((value, at) => value === embedding[at]);
-    if (known && isEqual(known[0] as number)) known.push(index);
-    else if (!known) byHash.set(hash, [index]);
+    const words = new Uint32Array(embedding.buffer, embedding.byteOffset, embedding.length);
+    const stride = Math.max(1, Math.floor(words.length / HASHED));
+    let hash = 0;
+    let isEmpty = true;
+    for (let at = 0; at < words.length; at += stride) {
+      const word = words[at] as number;
+      hash = (Math.imul(hash, 31) + word) | 0;
+      isEmpty &&= word === 0;
+    }
+    // A picture without any feature says nothing about what is alike.
+    if (isEmpty && embedding.every((value) => value === 0)) return;
+    const groups = buckets.get(hash) ?? [];
+    buckets.set(hash, groups);
+    const isEqual = ([first]: number[]) =>
+      (embeddings[first as number] as Embedding).every((value, at) => value === embedding[at]);
+    const group = groups.find(isEqual);
+    if (group) group.push(index);
+    else groups.push([index]);
   });
-  // A picture without any feature says nothing about what is alike.
-  const isEmpty = (index: number) => (embeddings[index] as Embedding).every((value) => value === 0);
-  const groups = [...byHash.values()].filter((group) => group.length > 1);
-  return groups.filter(([first]) => pictures.length > 0 && !isEmpty(first as number));
+  return [...buckets.values()].flat().filter((group) => group.length > 1);
 }
 
 function checkConflicts(embedded: Embedded, conflicts: "refuse" | "skip"): Embedded {
@@ -511,7 +521,9 @@ function unseenOf(labels: string[], pictures: Picture[], { unseen }: TrainedHead
     const logits = unseen.subarray(row * labels.length, (row + 1) * labels.length);
     if (logits.every(Number.isFinite)) scored.push({ picture, scores: softmax(logits) });
   });
-  return scored.length === 0 ? null : evaluation(labels, scored, []);
+  // A class of which no picture was held out would count as known.
+  const held = new Set(scored.map(({ picture }) => picture.label));
+  return labels.every((label) => held.has(label)) ? evaluation(labels, scored, []) : null;
 }
 
 function warningsOf(report: TrainReport, labels: string[], pictures: Picture[]): string[] {
@@ -540,7 +552,9 @@ function warningsOf(report: TrainReport, labels: string[], pictures: Picture[]):
     );
   }
   if (report.unseen === null) {
-    warnings.push("no picture could be held out: how good the classes are known cannot be told");
+    warnings.push(
+      "of a class no picture could be held out: how well the classes are known cannot be told",
+    );
   }
   return warnings;
 }

@@ -113,7 +113,10 @@ export interface TrainReport {
   l2: number;
   temperature: number;
   tried: Tried[];
-  /** On pictures that the head had not seen, by cross-validation or leaving one out. */
+  /**
+   * On pictures that the head had not seen, by cross-validation or leaving one out; null where none
+   * of a class could be held out.
+   */
   unseen: Evaluation | null;
   /** What a picture of no class mostly stays below: see `reject`. */
   threshold: number;

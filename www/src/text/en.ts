@@ -320,7 +320,8 @@ export const en = {
   makerTrained: "Trained on {pictures} pictures in {seconds} s",
   makerAccuracy:
     "{accuracy} of the pictures are named right when the classifier has not seen them; surely between {low} and {high}.",
-  makerUnknown: "How good it is cannot be told yet: no picture could be held out.",
+  makerUnknown:
+    "How good it is cannot be told yet: of each class, pictures of two recordings are needed.",
   makerFew: "Few pictures: {labels}. Ten or more each, from different places, help most.",
   makerOneSession: "All pictures of {labels} are of one recording: record again elsewhere.",
   makerSkipped: "Left out: {names}",

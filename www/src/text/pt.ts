@@ -314,7 +314,8 @@ export const pt: Record<TextKey, string> = {
   makerTrained: "Treinado com {pictures} imagens em {seconds} s",
   makerAccuracy:
     "{accuracy} das imagens são nomeadas corretamente quando o classificador não as viu; com certeza entre {low} e {high}.",
-  makerUnknown: "Ainda não se pode dizer quão bom ficou: nenhuma imagem pôde ser separada.",
+  makerUnknown:
+    "Ainda não se pode dizer quão bom ficou: é preciso ter imagens de duas gravações de cada classe.",
   makerFew: "Poucas imagens: {labels}. Dez ou mais de cada, de lugares diferentes, ajudam mais.",
   makerOneSession:
     "Todas as imagens de {labels} são de uma só gravação: grave de novo em outro lugar.",
