@@ -122,6 +122,86 @@ CASES = {
     "gemm": chain(node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "w", "b"], ["y"], alpha=0.5, beta=2.0),
                   w=normal(168, 5), b=normal(5)),
     "lrn": one("LRN", size=3, alpha=0.1, beta=0.7, bias=1.5),
+    "resize linear, scales that do not divide": resize(scales=[1, 1, 0.6, 0.6], mode="linear"),
+    "resize linear, asymmetric, 1.3": resize(scales=[1, 1, 1.3, 1.7], mode="linear",
+                                             coordinate_transformation_mode="asymmetric"),
+    "resize cubic": resize(scales=[1, 1, 1.5, 0.8], mode="cubic"),
+    "resize cubic, outside excluded": resize(sizes=[1, 4, 9, 5], mode="cubic", exclude_outside=1, cubic_coeff_a=-0.5),
+    "resize nearest, ceil": resize(scales=[1, 1, 0.7, 1.4], mode="nearest", nearest_mode="ceil"),
+    "resize nearest, prefer ceil": resize(sizes=[1, 4, 10, 4], mode="nearest", nearest_mode="round_prefer_ceil"),
+    "resize by the smaller ratio": resize(sizes=[9, 20], mode="linear", opset=18, axes=[2, 3],
+                                          keep_aspect_ratio_policy="not_larger"),
+    "upsample, old": one("Upsample", np.array([1, 1, 2, 3], np.float32), opset=9, mode="nearest"),
+    "max pool, dilated": one("MaxPool", kernel_shape=[2, 3], dilations=[2, 2], pads=[1, 0, 1, 2], strides=[1, 2]),
+    "average pool, dilated": one("AveragePool", kernel_shape=[2, 2], dilations=[2, 3], pads=[1, 1, 1, 1], opset=19),
+    "average pool, dilated, pads count": one("AveragePool", kernel_shape=[2, 2], dilations=[2, 3], pads=[1, 1, 1, 1],
+                                             count_include_pad=1, strides=[2, 2], opset=19),
+    "lp pool": one("LpPool", kernel_shape=[2, 3], p=3, strides=[2, 1]),
+    "transposed conv, groups": one("ConvTranspose", normal(4, 3, 3, 3), normal(6), group=2, strides=[2, 1],
+                                   pads=[1, 0, 0, 2], output_padding=[1, 0]),
+    "transposed conv, dilated": one("ConvTranspose", normal(4, 2, 2, 3), dilations=[2, 1], strides=[1, 3]),
+    "transposed conv, same": one("ConvTranspose", normal(4, 2, 3, 3), strides=[2, 2], auto_pad="SAME_LOWER"),
+    "conv of three dimensions": chain(
+        node("Reshape", ["x", "k"], ["v"]), node("Conv", ["v", "w", "b"], ["y"], strides=[1, 2, 1], pads=[1, 1, 1, 0, 1, 1],
+                                                 group=2),
+        k=integers(1, 2, 2, 6, 7), w=normal(4, 1, 2, 3, 3), b=normal(4)),
+    "pad, edge": one("Pad", integers(0, 0, 1, 2, 0, 0, 3, 1), mode="edge"),
+    "pad, wrap": one("Pad", integers(0, 0, 1, 2, 0, 1, 3, 1), mode="wrap", opset=19),
+    "pad, negative": one("Pad", integers(0, -1, 1, -2, 0, 0, -1, 1)),
+    "slice, back and partly": one("Slice", integers(5), integers(0), integers(3), integers(-2)),
+    "shifted windows' mask": chain(
+        node("ScatterND", ["zeros", "places", "ones"], ["scattered"]), node("Mul", ["scattered", "low"], ["mask"]),
+        node("Add", ["x", "mask"], ["y"]), zeros=np.zeros((6, 7), np.float32), low=np.float32(-100),
+        places=integers(0, 1, 3, 3, 5, 6).reshape(3, 2), ones=np.ones(3, np.float32)),
+    "scattered elements, added": one("ScatterElements", integers(0, 1, 1, 2, 0, 0).reshape(1, 1, 2, 3),
+                                     normal(1, 1, 2, 3), axis=3, reduction="add", opset=18),
+    "position table": chain(
+        node("GatherND", ["table", "places"], ["bias"]), node("Add", ["x", "bias"], ["y"]),
+        table=normal(4, 9), places=np.stack(np.meshgrid(range(4), range(6), indexing="ij"), -1).astype(np.int64)
+        .reshape(4, 6, 1, 2)),
+    "padding of an odd size, clipped": chain(
+        node("Shape", ["x"], ["s"]), node("Slice", ["s", "two", "four"], ["sides"]),
+        node("Sub", ["eight", "sides"], ["missing"]), node("Cast", ["missing"], ["real"], to=1),
+        node("Clip", ["real", "none"], ["wanted"]), node("Cast", ["wanted"], ["whole"], to=7),
+        node("Concat", ["zeros", "zeros", "zeros", "whole"], ["pads"], axis=0), node("Pad", ["x", "pads"], ["y"]),
+        two=integers(2), four=integers(4), eight=integers(8, 5), none=np.float32(0), zeros=integers(0, 0)),
+    "standardised weights": chain(
+        node("Reshape", ["w", "flat"], ["rows"]),
+        node("BatchNormalization", ["rows", "gain", "none", "none", "one"], ["plain", "m", "v"], training_mode=1),
+        node("Reshape", ["plain", "shape"], ["weights"]), node("Conv", ["x", "weights"], ["y"]),
+        w=normal(5, 4, 3, 3), flat=integers(1, 5, -1), shape=integers(5, 4, 3, 3), gain=normal(5),
+        none=np.zeros(5, np.float32), one=np.ones(5, np.float32)),
+    "identity matrix": chain(node("EyeLike", ["k"], ["e"], dtype=1, k=1), node("MatMul", ["x", "e"], ["y"]),
+                             k=np.zeros((7, 7), np.int64)),
+    "einsum, batches": chain(node("Einsum", ["x", "k"], ["y"], equation="bchw,bcdw->bchd"), k=normal(1, 4, 5, 7)),
+    "einsum, one row": chain(node("Einsum", ["x", "k"], ["y"], equation="bchw,ckw->bchk"), k=normal(4, 3, 7)),
+    "einsum, sums": one("Einsum", equation="b...w->w..."),
+    "nine dimensions": chain(
+        node("Reshape", ["x", "k"], ["a"]), node("Transpose", ["a"], ["b"], perm=[0, 1, 6, 3, 4, 5, 2, 7, 8]),
+        node("Reshape", ["b", "m"], ["y"]), k=integers(1, 1, 2, 2, 1, 2, 3, 1, 7), m=integers(1, 6, 4, 7)),
+    "gather, negative at run time": chain(
+        node("ArgMax", ["x"], ["a"], axis=1, keepdims=0), node("Sub", ["a", "four"], ["i"]),
+        node("Gather", ["table", "i"], ["y"]), four=np.int64(4), table=normal(4)),
+    "gather elements, computed": chain(
+        node("ArgMin", ["x"], ["a"], axis=3), node("Sub", ["a", "seven"], ["i"]),
+        node("GatherElements", ["x", "i"], ["y"], axis=3), seven=np.int64(7)),
+    "rms norm": chain(node("RMSNormalization", ["x", "k"], ["y"], axis=-1), k=normal(7), opset=23),
+    "layer norm, its statistics": chain(
+        node("LayerNormalization", ["x", "k"], ["n", "m", "d"], axis=2), node("Mul", ["m", "d"], ["s"]),
+        node("Add", ["n", "s"], ["y"]), k=normal(6, 7)),
+    "grid sample": chain(node("Tanh", ["k"], ["g"]), node("GridSample", ["x", "g"], ["y"]), k=normal(1, 5, 4, 2)),
+    "lstm": chain(node("Squeeze", ["x", "zero"], ["s"]), node("Transpose", ["s"], ["t"], perm=[0, 1, 2]),
+                  node("LSTM", ["t", "w", "r", "b"], ["y"], hidden_size=3, direction="bidirectional"),
+                  zero=integers(0), w=normal(2, 12, 7), r=normal(2, 12, 3), b=normal(2, 24)),
+    "gru": chain(node("Squeeze", ["x", "zero"], ["s"]), node("GRU", ["s", "w", "r", "b"], ["y"], hidden_size=3,
+                                                             linear_before_reset=1),
+                 zero=integers(0), w=normal(1, 9, 7), r=normal(1, 9, 3), b=normal(1, 18)),
+    "top k, least": chain(node("TopK", ["x", "k"], ["y", "i"], axis=3, largest=0), k=integers(3)),
+    "hard max": one("Hardmax", axis=1),
+    "functions": chain(
+        node("Tanh", ["x"], ["t"]), node("Asin", ["t"], ["a"]), node("Atan", ["x"], ["b"]), node("Erf", ["x"], ["c"]),
+        node("Sinh", ["x"], ["d"]), node("Asinh", ["x"], ["e"]), node("Atanh", ["t"], ["f"]), node("Celu", ["x"], ["g"]),
+        node("Concat", ["a", "b", "c", "d", "e", "f", "g"], ["y"], axis=1)),
     "flatten 2": one("Flatten", axis=2),
     "squeeze": chain(node("ReduceMax", ["x"], ["r"], axes=[2]), node("Squeeze", ["r", "k"], ["s"]),
                      node("Unsqueeze", ["s", "k"], ["y"]), k=integers(2)),
@@ -140,7 +220,7 @@ def main():
             [helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
             [numpy_helper.from_array(np.asarray(value), key) for key, value in {"first": first, **constants}.items()],
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8 if opset < 22 else 10)
         file = model.SerializeToString()
         session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
         (y,) = session.run(None, {"input": x})

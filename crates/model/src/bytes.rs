@@ -25,6 +25,11 @@ impl Bytes {
         Arc::ptr_eq(&self.owner, owner)
     }
 
+    /// Whether others have this buffer, too.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.owner) > 1
+    }
+
     /// The buffer and the range.
     pub fn into_parts(self) -> (Arc<Vec<u8>>, Range<usize>) {
         (self.owner, self.range)

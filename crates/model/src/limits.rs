@@ -55,14 +55,24 @@ impl Budget {
             Error::new(
                 ErrorCode::OutOfMemory,
                 format!(
-                    "{} this model needs more than {} bytes beside the file: it is damaged or made \
-                     to exhaust memory",
+                    "{} this model needs more than {} bytes beside the file, the most for a file of \
+                     its size",
                     self.purpose, self.total
                 ),
             )
             .with("budget", self.total)
         })?;
         Ok(())
+    }
+
+    /// The bytes that are left.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Gives room back for `bytes` bytes that were taken, and are free again.
+    pub fn give_back(&mut self, bytes: usize) {
+        self.left = self.left.saturating_add(bytes).min(self.total);
     }
 
     /// Takes room for a string or byte vector, with the allocator's share.

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use achado_model::{DataType, Model, Node, Operator, Quantization, Result, Tensor, TensorId};
+use achado_model::limits::MAX_RANK;
+use achado_model::{
+    DataType, Error, Model, Node, Operator, Quantization, Result, Tensor, TensorId,
+};
 
 use crate::constant::{Constant, Scaling, elements};
 use crate::limits::Budget;
@@ -58,6 +61,13 @@ impl Builder {
         quantization: Option<Quantization>,
     ) -> Result<TensorId> {
         elements(shape)?;
+        if shape.len() > MAX_RANK {
+            return Err(Error::unsupported_type(format!(
+                "a tensor of {} dimensions, {shape:?}; operators take {MAX_RANK} at most",
+                shape.len()
+            ))
+            .with("tensor", name));
+        }
         self.budget.take(1, size_of::<Tensor>().saturating_add(name.len()).saturating_add(128))?;
         self.model.tensors.push(Tensor {
             name: name.to_owned(),

@@ -2,12 +2,13 @@
 //! computed with.
 #![deny(clippy::arithmetic_side_effects)]
 
-use achado_model::limits::{MAX_RANK, MAX_TENSOR_BYTES};
+use achado_model::limits::MAX_TENSOR_BYTES;
 use achado_model::{Bytes, DataType, Error, Result};
 use half::f16;
 
 use crate::limits::Budget;
 use crate::proto::TensorProto;
+use crate::site::Site;
 
 /// What an integer means: `real = scale * (integer - zero point)`.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,14 +42,17 @@ pub(crate) struct Constant {
     pub scaling: Option<Scaling>,
 }
 
+/// Dimensions of a value of the graph, which may be fewer in the model: neighbours that stay together
+/// are one there.
+pub(crate) const MAX_DIMENSIONS: usize = 32;
+
 /// The number of elements, within what a tensor may hold.
 pub(crate) fn elements(shape: &[usize]) -> Result<usize> {
     let bounded = shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim.max(1)));
-    let within = bounded.is_some_and(|n| n <= MAX_TENSOR_BYTES) && shape.len() <= MAX_RANK;
-    if !within {
-        return Err(Error::format(format!(
-            "a tensor of shape {shape:?} is larger than {MAX_TENSOR_BYTES} elements or has more \
-             than {MAX_RANK} dimensions"
+    if shape.len() > MAX_DIMENSIONS || bounded.is_none_or(|n| n > MAX_TENSOR_BYTES) {
+        return Err(Error::unsupported_type(format!(
+            "a tensor of shape {shape:?} has more than {MAX_TENSOR_BYTES} elements or \
+             {MAX_DIMENSIONS} dimensions"
         )));
     }
     Ok(shape.iter().product())
@@ -79,6 +83,23 @@ pub(crate) fn type_name(data_type: i32) -> String {
         _ => return format!("type {data_type}"),
     };
     name.to_owned()
+}
+
+/// The type that stands for an attribute's `TensorProto.DataType`; every float is float32.
+pub(crate) fn data_type(site: &Site<'_>, name: &'static str, code: i64) -> Result<DataType> {
+    Ok(match code {
+        1 | 10 | 11 | 16 => DataType::Float32,
+        2 => DataType::UInt8,
+        3 => DataType::Int8,
+        5 => DataType::Int16,
+        6 => DataType::Int32,
+        7 => DataType::Int64,
+        9 => DataType::Bool,
+        other => {
+            let kind = type_name(i32::try_from(other).unwrap_or(0));
+            return Err(site.unsupported_attribute(name, kind));
+        }
+    })
 }
 
 impl TensorProto<'_> {

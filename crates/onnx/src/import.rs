@@ -219,12 +219,40 @@ impl<'a> Importer<'a> {
                 _ => Err(site.malformed(format!("operand {name:?} is not a constant"))),
             })
             .collect();
-        let results = fold::fold(site, &constants?, self.file, &mut self.builder.budget)?;
+        let constants = constants?;
+        let before = self.builder.budget.left();
+        let results = fold::fold(site, &constants, self.file, &mut self.builder.budget)?;
+        // What was needed on the way is free again.
+        let own = results.iter().filter(|result| !result.data.is_shared());
+        let kept: usize = own.map(|result| result.data.len()).sum();
+        let taken = before.saturating_sub(self.builder.budget.left());
+        self.builder.budget.give_back(taken.saturating_sub(kept));
         for (&name, result) in site.node.outputs.iter().zip(results) {
             self.values.insert(name, Value::Constant(Rc::new(result)));
         }
         self.finish(site.index);
+        drop(constants);
+        self.forget_operands(site);
         Ok(())
+    }
+
+    /// Frees the constants that were folded and that nobody reads any more.
+    fn forget_operands(&mut self, site: &Site<'a>) {
+        for &name in &site.node.inputs {
+            let is_done = |&reader: &usize| self.done.get(reader).copied().unwrap_or(true);
+            if self.initializers.contains(name)
+                || self.outputs.contains(name)
+                || !self.readers(name).iter().all(is_done)
+            {
+                continue;
+            }
+            if let Some(Value::Constant(constant)) = self.values.remove(name)
+                && let Ok(constant) = Rc::try_unwrap(constant)
+                && !constant.data.is_shared()
+            {
+                self.builder.budget.give_back(constant.data.len());
+            }
+        }
     }
 
     fn find_patterns(&mut self) {
@@ -367,6 +395,11 @@ impl<'a> Importer<'a> {
             Some(Value::Constant(constant)) => Some(Rc::clone(constant)),
             _ => None,
         }
+    }
+
+    /// Operand `at`, if it is a constant.
+    pub fn constant_of(&self, site: &Site<'a>, at: usize) -> Option<Rc<Constant>> {
+        self.constant(site.input_name(at)?)
     }
 
     /// Operand `at`, if it is not left out.

@@ -8,14 +8,18 @@ pub const IMPORT_BUDGET_BASE_BYTES: usize = 64 << 20;
 /// ... and this many for each byte of the file: weights are stored once more in the order of the
 /// model's operators, and once in the file that is written.
 pub const IMPORT_BUDGET_PER_BYTE: usize = 8;
-/// Elements that constant folding looks at, all in all; some tenths of a second.
-const FOLDING_STEPS: usize = 1 << 27;
+/// Elements that constant folding looks at, all in all: this many, some tenths of a second, ...
+const FOLDING_STEPS_BASE: usize = 1 << 27;
+/// ... and this many for each byte of the file: networks that normalise their weights look at each
+/// several times.
+const FOLDING_STEPS_PER_BYTE: usize = 16;
 
 /// What is left of memory and time.
 #[derive(Debug)]
 pub(crate) struct Budget {
     memory: limits::Budget,
     steps: usize,
+    total_steps: usize,
 }
 
 impl Budget {
@@ -23,12 +27,24 @@ impl Budget {
     pub fn for_file(length: usize) -> Self {
         let (base, per_byte) = (IMPORT_BUDGET_BASE_BYTES, IMPORT_BUDGET_PER_BYTE);
         let memory = limits::Budget::new("importing", base, per_byte, length);
-        Self { memory, steps: FOLDING_STEPS }
+        let steps =
+            length.saturating_mul(FOLDING_STEPS_PER_BYTE).saturating_add(FOLDING_STEPS_BASE);
+        Self { memory, steps, total_steps: steps }
     }
 
     /// Takes room for `count` values of `size` bytes before they are allocated.
     pub fn take(&mut self, count: usize, size: usize) -> Result<()> {
         self.memory.take(count, size)
+    }
+
+    /// The bytes that are left.
+    pub fn left(&self) -> usize {
+        self.memory.left()
+    }
+
+    /// Gives room back for `bytes` bytes that were taken, and are free again.
+    pub fn give_back(&mut self, bytes: usize) {
+        self.memory.give_back(bytes);
     }
 
     /// Takes the time to look at `count` elements.
@@ -37,10 +53,12 @@ impl Budget {
             Error::new(
                 ErrorCode::OutOfMemory,
                 format!(
-                    "folding this model's constants looks at more than {FOLDING_STEPS} elements: \
-                     it is damaged or made to exhaust time"
+                    "computing this model's constants looks at more than {} elements, the most for \
+                     a file of its size",
+                    self.total_steps
                 ),
             )
+            .with("budget", self.total_steps)
         })?;
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! The messages of `onnx.proto` as far as they are read. Strings and payloads stay in the file.
 #![deny(clippy::arithmetic_side_effects)]
 
-use achado_model::limits::{MAX_NODES, MAX_OPERANDS, MAX_RANK, MAX_TENSORS};
+use achado_model::limits::{MAX_NODES, MAX_OPERANDS, MAX_TENSORS};
 use achado_model::{Error, Result};
 
+use crate::constant::MAX_DIMENSIONS;
 use crate::limits::Budget;
 use crate::protobuf::{Span, Wire};
 
@@ -315,12 +316,12 @@ impl<'a> TensorProto<'a> {
         for field in span.fields() {
             match field? {
                 (1, Wire::Varint(dim)) => {
-                    count("dimensions of a tensor", tensor.dims.len(), MAX_RANK + 1)?;
+                    count("dimensions of a tensor", tensor.dims.len(), MAX_DIMENSIONS)?;
                     tensor.dims.push(signed(dim));
                 }
                 (1, Wire::Span(packed)) => {
                     for dim in packed.varints() {
-                        count("dimensions of a tensor", tensor.dims.len(), MAX_RANK + 1)?;
+                        count("dimensions of a tensor", tensor.dims.len(), MAX_DIMENSIONS)?;
                         tensor.dims.push(signed(dim?));
                     }
                 }
@@ -399,7 +400,7 @@ impl<'a> ValueInfo<'a> {
                     let mut dims = Vec::new();
                     for field in shape.fields() {
                         if let (1, Wire::Span(entry)) = field? {
-                            count("dimensions of a tensor", dims.len(), MAX_RANK + 1)?;
+                            count("dimensions of a tensor", dims.len(), MAX_DIMENSIONS)?;
                             budget.take(2, size_of::<Dim<'_>>())?;
                             dims.push(dim(entry)?);
                         }

@@ -140,6 +140,20 @@ impl<'a> Site<'a> {
         }
     }
 
+    /// A list of strings; `None` where it is absent.
+    pub fn texts(&self, name: &'static str) -> Result<Option<Vec<String>>> {
+        match self.attribute(name) {
+            None => Ok(None),
+            Some(AttributeValue::Texts(all)) => {
+                let text = |bytes: &&[u8]| str::from_utf8(bytes).map(str::to_owned);
+                let texts: Option<Vec<String>> = all.iter().map(|one| text(one).ok()).collect();
+                texts.map(Some).ok_or_else(|| self.wrong_kind(name))
+            }
+            Some(AttributeValue::Other) => Ok(Some(Vec::new())),
+            Some(_) => Err(self.wrong_kind(name)),
+        }
+    }
+
     /// A tensor attribute.
     pub fn tensor(&self, name: &'static str) -> Result<Option<&'a TensorProto<'a>>> {
         match self.attribute(name) {

@@ -89,6 +89,10 @@ impl View {
     /// Other logical dimensions over the same elements in their logical order; `None` where a
     /// boundary of `dims` lies within a factor that cannot be cut there.
     pub fn reshape(&self, dims: &[usize]) -> Option<Self> {
+        if self.factors.contains(&0) {
+            // Nothing that could lie in another order.
+            return dims.contains(&0).then(|| Self::plain(self.tensor, dims));
+        }
         // Sizes of the factors in logical order, each with its number; cut on the way.
         let logical: Vec<usize> = (0..self.rank()).collect();
         let mut rest: Vec<(usize, usize)> = self

@@ -63,10 +63,92 @@ pub(super) fn fold(folding: &mut Folding<'_, '_>) -> Result<Constant> {
         "Ceil" => unary(folding, |_| None, f32::ceil),
         "Round" => unary(folding, |_| None, f32::round_ties_even),
         "Reciprocal" => unary(folding, |_| None, f32::recip),
+        "Sum" => variadic(folding, &arithmetic(i64::checked_add, |a, b| a + b)),
+        "Sign" => unary(folding, |a| Some(a.signum()), sign),
+        "Relu" => unary(folding, |a| Some(a.max(0)), |a| if a < 0.0 { 0.0 } else { a }),
+        "Sigmoid" => unary(folding, |_| None, |a| 1.0 / (1.0 + (-a).exp())),
+        "Tanh" => unary(folding, |_| None, f32::tanh),
+        "Sin" => unary(folding, |_| None, f32::sin),
+        "Cos" => unary(folding, |_| None, f32::cos),
+        "Xor" => {
+            binary(folding, &test(|a, b| Some(a ^ b), |a, b| f32::from((a != 0.0) != (b != 0.0))))
+        }
+        "Clip" => clip(folding),
+        "CumSum" => cumulative_sum(folding),
         "Where" => select(folding),
-        "ReduceSum" | "ReduceProd" | "ReduceMax" | "ReduceMin" | "ReduceMean" => reduce(folding),
+        "ReduceSum" | "ReduceProd" | "ReduceMax" | "ReduceMin" | "ReduceMean" | "ReduceL1"
+        | "ReduceL2" | "ReduceSumSquare" => reduce(folding),
         _ => Err(folding.site.unsupported("this operator on constants is not supported")),
     }
+}
+
+fn sign(value: f32) -> f32 {
+    if value == 0.0 { 0.0 } else { value.signum() }
+}
+
+/// Clip, with bounds as attributes before opset 11.
+fn clip(folding: &mut Folding<'_, '_>) -> Result<Constant> {
+    let mut result = folding.operand(0)?.clone();
+    let least = Binary { integers: |a, b| Some(a.max(b)), reals: f32::max, is_test: false };
+    let most = Binary { integers: |a, b| Some(a.min(b)), reals: f32::min, is_test: false };
+    for (at, name, operator) in [(1, "min", least), (2, "max", most)] {
+        let bound = match folding.optional(at) {
+            Some(bound) => Some(bound.clone()),
+            None if folding.site.has(name) => {
+                let bound = folding.site.float(name, 0.0)?;
+                Some(Constant::from_floats(Vec::new(), &[bound]))
+            }
+            None => None,
+        };
+        if let Some(bound) = bound {
+            result = combine(folding, &result, &bound, &operator)?;
+        }
+    }
+    Ok(result)
+}
+
+/// CumSum.
+fn cumulative_sum(folding: &mut Folding<'_, '_>) -> Result<Constant> {
+    let operand = folding.operand(0)?;
+    let rank = operand.shape.len();
+    let axis = match folding.integers(1)?[..] {
+        [axis] => folding.site.axis(axis, rank)?,
+        _ => return Err(folding.site.malformed("the axis is missing")),
+    };
+    let exclusive = folding.site.flag("exclusive", false)?;
+    let reverse = folding.site.flag("reverse", false)?;
+    folding.charge(operand.len())?;
+    let size = operand.shape.get(axis).copied().unwrap_or(1);
+    let inner: usize = operand.shape.iter().skip(axis.saturating_add(1)).product();
+    let outer: usize = operand.shape.iter().take(axis).product();
+    let place = |row: usize, at: usize, column: usize| {
+        let at = if reverse { size.saturating_sub(at).saturating_sub(1) } else { at };
+        row.saturating_mul(size).saturating_add(at).saturating_mul(inner).saturating_add(column)
+    };
+    let mut result = numbers(operand);
+    for row in 0..outer {
+        for column in 0..inner {
+            let (mut whole, mut real) = (0i64, 0f32);
+            for at in 0..size {
+                let at = place(row, at, column);
+                match &mut result {
+                    Numbers::Integers(values) => {
+                        let Some(value) = values.get_mut(at) else { continue };
+                        let next = whole.wrapping_add(*value);
+                        *value = if exclusive { whole } else { next };
+                        whole = next;
+                    }
+                    Numbers::Reals(values) => {
+                        let Some(value) = values.get_mut(at) else { continue };
+                        let next = real + *value;
+                        *value = if exclusive { real } else { next };
+                        real = next;
+                    }
+                }
+            }
+        }
+    }
+    finish(folding, operand.shape.clone(), result, operand.dtype)
 }
 
 fn power(base: i64, exponent: i64) -> Option<i64> {
@@ -98,6 +180,10 @@ fn finish(
                 data.extend(value.to_le_bytes());
             }
             Constant::new(DataType::Int32, shape, data)
+        }
+        (Numbers::Integers(values), DataType::Int16) => {
+            let data = values.iter().flat_map(|value| value.to_le_bytes().into_iter().take(2));
+            Constant::new(dtype, shape, data.collect())
         }
         (Numbers::Integers(values), DataType::UInt8 | DataType::Int8) => {
             let data = values.iter().map(|value| value.to_le_bytes()[0]).collect();
@@ -253,6 +339,12 @@ fn reduce(folding: &mut Folding<'_, '_>) -> Result<Constant> {
                 "ReduceProd" => row.iter().try_fold(1i64, |sum, &value| sum.checked_mul(value)),
                 "ReduceMax" => row.iter().max().copied(),
                 "ReduceMin" => row.iter().min().copied(),
+                "ReduceL1" => row.iter().try_fold(0i64, |sum, value| {
+                    value.checked_abs().and_then(|size| sum.checked_add(size))
+                }),
+                "ReduceSumSquare" => row.iter().try_fold(0i64, |sum, value| {
+                    value.checked_mul(*value).and_then(|square| sum.checked_add(square))
+                }),
                 _ => None,
             });
             match rows.collect::<Option<Vec<i64>>>() {
@@ -266,6 +358,9 @@ fn reduce(folding: &mut Folding<'_, '_>) -> Result<Constant> {
                 "ReduceMax" => row.iter().copied().fold(f32::NEG_INFINITY, f32::max),
                 "ReduceMin" => row.iter().copied().fold(f32::INFINITY, f32::min),
                 "ReduceMean" => row.iter().sum::<f32>() / row.len() as f32,
+                "ReduceL1" => row.iter().map(|value| value.abs()).sum(),
+                "ReduceSumSquare" => row.iter().map(|value| value * value).sum(),
+                "ReduceL2" => row.iter().map(|value| value * value).sum::<f32>().sqrt(),
                 _ => row.iter().sum(),
             });
             Numbers::Reals(rows.collect())

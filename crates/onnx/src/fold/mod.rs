@@ -3,8 +3,11 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod arithmetic;
+mod indexed;
 mod movement;
+pub(crate) mod places;
 pub(crate) mod shapes;
+mod statistics;
 
 use std::rc::Rc;
 
@@ -70,6 +73,30 @@ pub(crate) fn folds(site: &Site<'_>) -> bool {
                 | "ReduceMean"
                 | "DequantizeLinear"
                 | "QuantizeLinear"
+                | "CastLike"
+                | "Clip"
+                | "Sum"
+                | "Sign"
+                | "Relu"
+                | "Sigmoid"
+                | "Tanh"
+                | "Sin"
+                | "Cos"
+                | "Xor"
+                | "ReduceL1"
+                | "ReduceL2"
+                | "ReduceSumSquare"
+                | "CumSum"
+                | "EyeLike"
+                | "Trilu"
+                | "Split"
+                | "NonZero"
+                | "GatherElements"
+                | "GatherND"
+                | "ScatterElements"
+                | "Scatter"
+                | "ScatterND"
+                | "BatchNormalization"
         )
 }
 
@@ -140,7 +167,34 @@ pub(crate) fn fold(
     let result = match site.node.operator {
         "Constant" => constant(site, file, folding.budget)?,
         "Identity" => folding.operand(0)?.clone(),
-        "Cast" => cast(&mut folding)?,
+        "Cast" => {
+            let to = shapes::cast_type(site)?;
+            cast(&mut folding, to)?
+        }
+        "CastLike" => {
+            let like = folding.operand(1)?;
+            let to = match like.dtype {
+                _ if like.is_real() => 1,
+                DataType::UInt8 => 2,
+                DataType::Int8 => 3,
+                DataType::Int16 => 5,
+                DataType::Int32 => 6,
+                DataType::Bool => 9,
+                _ => 7,
+            };
+            cast(&mut folding, to)?
+        }
+        "EyeLike" => {
+            let like = folding.operand(0)?;
+            let dtype = if like.is_real() { DataType::Float32 } else { like.dtype };
+            let count = elements(&like.shape)?;
+            folding.charge(count)?;
+            crate::lower::indexing::eye(site, &like.shape, dtype)?
+        }
+        "Split" => return indexed::split(&mut folding),
+        "Trilu" | "NonZero" | "GatherElements" | "GatherND" | "ScatterElements" | "Scatter"
+        | "ScatterND" => indexed::fold(&mut folding)?,
+        "BatchNormalization" => statistics::batch(&mut folding)?,
         "Shape" => {
             let dims: Vec<i64> =
                 shape(0)?.iter().map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect();
@@ -151,7 +205,11 @@ pub(crate) fn fold(
             Constant::from_integers(Vec::new(), &[size])
         }
         "Reshape" => {
-            let dims = shapes::reshape(site, &shape(0)?, &folding.integers(1)?)?;
+            let wanted = match site.ints("shape")? {
+                Some(shape) => shape.to_vec(),
+                None => folding.integers(1)?,
+            };
+            let dims = shapes::reshape(site, &shape(0)?, &wanted)?;
             folding.with_shape(dims)?
         }
         "Flatten" => {
@@ -200,11 +258,10 @@ fn constant(site: &Site<'_>, file: &Bytes, budget: &mut Budget) -> Result<Consta
     Err(site.unsupported("strings and sparse tensors are not supported"))
 }
 
-/// Cast.
-fn cast(folding: &mut Folding<'_, '_>) -> Result<Constant> {
+/// Cast to the type of a number.
+fn cast(folding: &mut Folding<'_, '_>, to: i64) -> Result<Constant> {
     let operand = folding.operand(0)?;
     let shape = operand.shape.clone();
-    let to = folding.site.int("to", 0)?;
     // Half precision weights stay as they are, whatever they are cast to.
     if matches!(to, 1 | 10 | 11 | 16) && operand.is_real() {
         return Ok(operand.clone());
@@ -225,6 +282,11 @@ fn cast(folding: &mut Folding<'_, '_>) -> Result<Constant> {
         3 => {
             let data = integers().iter().map(|value| value.to_le_bytes()[0]).collect();
             Constant::new(DataType::Int8, shape, data)
+        }
+        5 => {
+            let narrow = integers();
+            let data = narrow.iter().flat_map(|value| value.to_le_bytes().into_iter().take(2));
+            Constant::new(DataType::Int16, shape, data.collect())
         }
         6 => {
             let narrow = integers();

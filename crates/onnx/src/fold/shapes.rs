@@ -105,6 +105,25 @@ pub(crate) fn unsqueeze(
     Ok(result)
 }
 
+/// The number of the type that a Cast names; the first version had names for them.
+pub(crate) fn cast_type(site: &Site<'_>) -> Result<i64> {
+    if let Ok(code) = site.int("to", 0) {
+        return Ok(code);
+    }
+    Ok(match site.text("to", "")? {
+        "FLOAT" => 1,
+        "UINT8" => 2,
+        "INT8" => 3,
+        "INT16" => 5,
+        "INT32" => 6,
+        "INT64" => 7,
+        "BOOL" => 9,
+        "FLOAT16" => 10,
+        "DOUBLE" => 11,
+        other => return Err(site.unsupported_attribute("to", other)),
+    })
+}
+
 /// The sizes of the parts of a Split.
 pub(crate) fn split(site: &Site<'_>, whole: usize, named: Option<&[i64]>) -> Result<Vec<usize>> {
     let parts = site.node.outputs.len();
@@ -120,7 +139,7 @@ pub(crate) fn split(site: &Site<'_>, whole: usize, named: Option<&[i64]>) -> Res
         }
     };
     let total = sizes.iter().try_fold(0usize, |total, &size| total.checked_add(size));
-    if total != Some(whole) || sizes.len() != parts || sizes.contains(&0) {
+    if total != Some(whole) || sizes.len() != parts {
         return Err(site.malformed(format!("parts of {sizes:?} of a dimension of {whole}")));
     }
     Ok(sizes)

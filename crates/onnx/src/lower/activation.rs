@@ -3,6 +3,7 @@
 
 use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
+use super::calculator::Calculator;
 use super::quantized::{Output, Target};
 use super::tail::per_channel;
 use crate::constant::Constant;
@@ -60,8 +61,35 @@ pub(super) fn unary_of<'a>(
         return Err(site.malformed(format!("{input:?} is not computed before")));
     };
     let value = importer.store(site, input, value)?;
+    if !value.is_real() && value.dtype != DataType::Bool {
+        return integers(importer, site, &value, operator);
+    }
     let output = importer.output(site)?;
     apply(importer, value, operator, output)
+}
+
+/// An operator on integers.
+fn integers<'a>(
+    importer: &mut Importer<'a>,
+    site: &Site<'a>,
+    value: &TensorValue,
+    operator: Operator,
+) -> Result<()> {
+    let mut c = Calculator::new(importer, site)?;
+    let value = c.onnx(value)?;
+    let wide = c.widened(&value)?;
+    let result = match operator {
+        Operator::Relu => c.with(Operator::Maximum, &wide, 0.0)?,
+        Operator::Sign => {
+            let above = c.with(Operator::Minimum, &wide, 1.0)?;
+            c.with(Operator::Maximum, &above, -1.0)?
+        }
+        Operator::Abs | Operator::Neg | Operator::Square => c.map(operator, &wide)?,
+        _ => return Err(site.unsupported(format!("{} is not supported", value.dtype))),
+    };
+    let result = c.cast(&result, value.dtype)?;
+    c.give(0, result);
+    Ok(())
 }
 
 /// An operator on the elements of a value, to an output.
@@ -168,19 +196,27 @@ fn chain<'a>(
 
 /// Clip.
 pub(super) fn clip<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    let Some(range) = importer.clip_range(site) else {
-        return Err(site.unsupported("computed bounds are not supported"));
+    let value = importer.tensor_input(site, 0)?;
+    let Some(range) = importer.clip_range(site).filter(|_| value.is_real()) else {
+        let mut c = Calculator::new(importer, site)?;
+        let mut x = c.onnx(&value)?;
+        for (at, operator) in [(1, Operator::Maximum), (2, Operator::Minimum)] {
+            if let Some(bound) = c.optional(at)? {
+                x = c.pair(operator, &x, &bound)?;
+            }
+        }
+        c.give(0, x);
+        return Ok(());
     };
     match range {
         (0.0, 6.0) => unary(importer, site, Operator::Relu6),
         (-1.0, 1.0) => unary(importer, site, Operator::ReluN1To1),
         (0.0, 1.0) => unary(importer, site, Operator::Relu0To1),
         (0.0, f32::INFINITY | f32::MAX) => unary(importer, site, Operator::Relu),
-        (low, high) if low <= high => chain(importer, site, |chain, x| {
+        (low, high) => chain(importer, site, |chain, x| {
             let x = if low > f32::MIN { chain.with(Operator::Maximum, x, low)? } else { x };
             if high < f32::MAX { chain.with(Operator::Minimum, x, high) } else { Ok(x) }
         }),
-        (low, high) => Err(site.malformed(format!("bounds {low} and {high}"))),
     }
 }
 
@@ -190,10 +226,19 @@ pub(super) fn leaky_relu<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Re
     unary(importer, site, Operator::LeakyRelu { alpha })
 }
 
-/// PRelu, with a constant slope.
+/// PRelu.
 pub(super) fn prelu<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let Some(slope) = importer.constant_of(site, 1) else {
+        let mut c = Calculator::new(importer, site)?;
+        let (x, slope) = (c.input(0)?, c.input(1)?);
+        let above = c.map(Operator::Relu, &x)?;
+        let below = c.with(Operator::Minimum, &x, 0.0)?;
+        let below = c.mul(&below, &slope)?;
+        let result = c.add(&above, &below)?;
+        c.give(0, result);
+        return Ok(());
+    };
     let view = importer.onnx_input(site, 0)?;
-    let slope = importer.constant_input(site, 1)?;
     let rank = view.rank();
     let channels = view.dims().get(1).copied().unwrap_or(1);
     // Old files say [c] for what has to be [c, 1, 1].
@@ -231,8 +276,9 @@ pub(super) fn elu<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()
 
 /// Selu: `gamma * (max(x, 0) + alpha * elu(min(x, 0)))`.
 pub(super) fn selu<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    let alpha = site.float("alpha", 1.673_263_2)?;
-    let gamma = site.float("gamma", 1.050_701)?;
+    let is_first = site.opset < 6;
+    let alpha = site.float("alpha", if is_first { 1.6732 } else { 1.673_263_2 })?;
+    let gamma = site.float("gamma", if is_first { 1.0507 } else { 1.050_701 })?;
     chain(importer, site, |chain, x| {
         let below = chain.with(Operator::Minimum, x, 0.0)?;
         let below = chain.then(Operator::Elu, &[below])?;
@@ -312,6 +358,38 @@ pub(super) fn reciprocal<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Re
     let shape = importer.builder.shape(view.tensor).to_vec();
     let tensor = importer.builder.emit_like(DIV, &[one, view.tensor], name, &shape)?;
     importer.bind_view(site, view.of(tensor), DataType::Float32)
+}
+
+/// Hardmax: 1 at the first greatest element of a dimension.
+pub(super) fn hardmax<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let is_old = site.opset < 13;
+    let mut c = Calculator::new(importer, site)?;
+    let x = c.input(0)?;
+    let dims = x.view.dims();
+    let axis = site.axis(site.int("axis", if is_old { 1 } else { -1 })?, dims.len())?;
+    // Before opset 13 over that dimension and all behind it.
+    let (x, axis) = match is_old {
+        true => {
+            let rows = dims.iter().take(axis).product();
+            let columns = dims.iter().skip(axis).product();
+            (c.reshape(&x, &[rows, columns])?, 1)
+        }
+        false => (x, axis),
+    };
+    let own = x.view.dims();
+    let size = own.get(axis).copied().unwrap_or(1);
+    let mut shape = vec![1; own.len()];
+    if let Some(own) = shape.get_mut(axis) {
+        *own = size;
+    }
+    let places: Vec<i64> = (0..i64::try_from(size).unwrap_or(0)).collect();
+    let places = c.constant(&Constant::from_integers(shape, &places))?;
+    let greatest = c.arg(Operator::ArgMax, &x, axis)?;
+    let hit = c.test(Operator::Equal, &greatest, &places)?;
+    let result = c.cast(&hit, DataType::Float32)?;
+    let result = c.reshape(&result, &dims)?;
+    c.give(0, result);
+    Ok(())
 }
 
 /// Softmax.

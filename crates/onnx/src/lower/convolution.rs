@@ -24,6 +24,9 @@ pub(super) struct Operands {
 
 /// Conv.
 pub(super) fn conv<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    if importer.tensor_input(site, 0)?.view.rank() == 5 {
+        return super::spatial::conv(importer, site);
+    }
     let operands = Operands {
         x: importer.tensor_input(site, 0)?,
         weights: importer.constant_input(site, 1)?,
@@ -280,18 +283,22 @@ fn near(own: &[f32], product: &[f32]) -> bool {
     own.len() == product.len() && own.iter().zip(product).all(close)
 }
 
-/// ConvTranspose, with constant weights `[in, out, height, width]` in one group.
+/// ConvTranspose, with constant weights `[in, out / groups, height, width]`.
 pub(super) fn conv_transpose<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let is_picture = importer.tensor_input(site, 0)?.view.rank() <= 4
+        && site.int("group", 1)? == 1
+        && site.ints("dilations")?.is_none_or(|all| all.iter().all(|&dilation| dilation == 1))
+        && site.text("auto_pad", "NOTSET")? == "NOTSET"
+        && !site.has("output_shape");
+    if !is_picture {
+        return super::spatial::conv_transpose(importer, site);
+    }
     let x = importer.onnx_input(site, 0)?;
     let weights = importer.constant_input(site, 1)?;
     let bias = importer.optional_constant(site, 2)?;
     let rank = x.rank();
     let (picture, [n, c, h, w]) = as_picture(site, &x)?;
     let [input, out, height, width] = weight_shape(site, &weights)?;
-    let groups = site.int("group", 1)?;
-    if groups != 1 {
-        return Err(site.unsupported_attribute("group", groups));
-    }
     if input != c {
         return Err(
             site.malformed(format!("weights of shape {:?} for {c} channels", weights.shape))
@@ -307,9 +314,6 @@ pub(super) fn conv_transpose<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -
         }
         (Err(error), _) => return Err(error.clone()),
     };
-    if let Some(dilations) = site.ints("dilations")?.filter(|all| all.iter().any(|&d| d != 1)) {
-        return Err(site.unsupported_attribute("dilations", dilations));
-    }
     let cut = pads(site, dimensions)?;
     let extra = match site.ints("output_padding")? {
         Some(&[vertical, horizontal]) => {
@@ -318,9 +322,6 @@ pub(super) fn conv_transpose<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -
         Some(&[horizontal]) => [0, site.size(horizontal, "output_padding")?],
         _ => [0; 2],
     };
-    if site.text("auto_pad", "NOTSET")? != "NOTSET" || site.has("output_shape") {
-        return Err(site.unsupported("attributes \"auto_pad\" and \"output_shape\""));
-    }
     // The whole result, without anything cut: VALID of the model's operator.
     let too_large = || site.malformed("the result is too large");
     let whole = |size: usize, stride: usize, filter: usize, extra: usize| {

@@ -3,8 +3,10 @@
 
 use achado_model::{Operator, Result};
 
+use super::calculator::Calculator;
 use super::elementwise::broadcast_dims;
-use crate::constant::Constant;
+use crate::constant::{Constant, elements};
+use crate::fold::shapes::Range;
 use crate::import::{Importer, TensorValue};
 use crate::site::Site;
 use crate::view::View;
@@ -14,7 +16,8 @@ pub(super) fn pad<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()
     let value = importer.tensor_input(site, 0)?;
     let dims = value.view.dims();
     let rank = dims.len();
-    let amounts = match site.ints("pads")? {
+    // The first version had another name.
+    let amounts = match site.ints("pads")?.or(site.ints("paddings")?) {
         Some(amounts) => amounts.to_vec(),
         None => importer
             .optional_integers(site, 1)?
@@ -28,16 +31,32 @@ pub(super) fn pad<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()
         return Err(site.malformed(format!("{} pads for {rank} dimensions", amounts.len())));
     }
     let mut pads = vec![[0usize; 2]; rank];
+    // Negative pads cut.
+    let mut cuts: Vec<Range> =
+        dims.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
     for (at, &axis) in axes.iter().enumerate() {
-        let amount = |at: usize| {
-            let amount = amounts.get(at).copied().unwrap_or(0);
-            usize::try_from(amount)
-                .map_err(|_| site.unsupported("negative pads, which cut, are not supported"))
-        };
-        if let Some(pads) = pads.get_mut(axis) {
-            *pads = [amount(at)?, amount(at.saturating_add(axes.len()))?];
+        let ends =
+            [at, at.saturating_add(axes.len())].map(|at| amounts.get(at).copied().unwrap_or(0));
+        let kept = ends.map(|amount| usize::try_from(amount).unwrap_or(0));
+        let [front, back] = ends
+            .map(|amount| usize::try_from(amount.min(0).saturating_neg()).unwrap_or(usize::MAX));
+        if let (Some(pads), Some(cut)) = (pads.get_mut(axis), cuts.get_mut(axis)) {
+            *pads = kept;
+            cut.start = front;
+            let left = cut.count.checked_sub(front).and_then(|left| left.checked_sub(back));
+            cut.count = left.filter(|&left| left > 0).ok_or_else(|| {
+                site.unsupported(format!("pads {ends:?}, which cut all of dimension {axis}"))
+            })?;
         }
     }
+    let value = match cuts.iter().zip(&dims).any(|(cut, size)| cut.count != *size) {
+        true => {
+            let name = format!("{}/cut", site.output_name(0)?);
+            let view = importer.pick(site, &value.view, &cuts, &name)?;
+            TensorValue { view, ..value }
+        }
+        false => value,
+    };
     let fill = match importer.optional_constant(site, 2)? {
         Some(constant) => constant.scalar().unwrap_or(0.0),
         None => site.float("value", 0.0)?,
@@ -45,6 +64,9 @@ pub(super) fn pad<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()
     let mode = site.text("mode", "constant")?;
     if pads.iter().all(|pads| *pads == [0, 0]) {
         return importer.bind_view(site, value.view.clone(), value.dtype);
+    }
+    if matches!(mode, "edge" | "wrap") || (fill != 0.0 && !value.is_real()) {
+        return pad_by_picking(importer, site, &value, &pads, fill);
     }
     // The zero point stands for 0: that pad leaves a quantised tensor quantised.
     let keeps = mode != "constant" || fill == 0.0;
@@ -75,6 +97,42 @@ pub(super) fn pad<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()
         other => return Err(site.unsupported_attribute("mode", other)),
     };
     importer.bind_view(site, View::new(tensor, &shape, &order), value.dtype)
+}
+
+/// Pads that repeat the operand's own elements, or a whole number.
+fn pad_by_picking<'a>(
+    importer: &mut Importer<'a>,
+    site: &Site<'a>,
+    value: &TensorValue,
+    pads: &[[usize; 2]],
+    fill: f32,
+) -> Result<()> {
+    let mode = site.text("mode", "constant")?;
+    let mut c = Calculator::new(importer, site)?;
+    let mut x = c.onnx(value)?;
+    if mode == "constant" {
+        let result = c.pad(&x, pads, fill)?;
+        c.give(0, result);
+        return Ok(());
+    }
+    for (axis, &[before, after]) in pads.iter().enumerate() {
+        let size = x.view.dims().get(axis).copied().unwrap_or(1);
+        if (before, after) == (0, 0) || size == 0 {
+            continue;
+        }
+        let count = size.saturating_add(before).saturating_add(after);
+        elements(&[count])?;
+        c.importer.builder.budget.take(count, 8)?;
+        let turn = before.checked_rem(size).unwrap_or(0);
+        let place = |at: usize| match mode {
+            "edge" => at.saturating_sub(before).min(size.saturating_sub(1)),
+            _ => at.saturating_add(size).saturating_sub(turn).checked_rem(size).unwrap_or(0),
+        };
+        let places: Vec<usize> = (0..count).map(place).collect();
+        x = c.pick(&x, axis, &places)?;
+    }
+    c.give(0, x);
+    Ok(())
 }
 
 /// Expand.

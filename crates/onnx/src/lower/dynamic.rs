@@ -12,6 +12,7 @@ use std::rc::Rc;
 use achado_model::{DataType, Operator, Result, TensorId};
 
 use super::activation::{ADD, DIV, MUL, SUB};
+use super::calculator::Calculator;
 use super::convolution::{Operands, convolve};
 use super::quantized::{Output, scaled};
 use super::{linear, tail};
@@ -104,6 +105,17 @@ fn quantized<'a>(importer: &mut Importer<'a>, site: &Site<'a>, name: &str) -> Re
 
 /// DynamicQuantizeLinear.
 pub(super) fn quantize<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let is_for_products = |name: &str| {
+        !importer.is_output(name)
+            && importer.readers(name).iter().all(|&reader| {
+                let node = importer.site(reader).map(|site| site.node.operator);
+                matches!(node, Some("ConvInteger" | "MatMulInteger"))
+            })
+    };
+    let results = &site.node.outputs;
+    if ![0, 2].iter().all(|&at| results.get(at).is_none_or(|name| is_for_products(name))) {
+        return quantize_to_integers(importer, site);
+    }
     let Quantized { whole, scale } = quantized(importer, site, site.output_name(0)?)?;
     let shape = importer.builder.shape(scale).to_vec();
     let zero_point = Dynamic::ZeroPoint(whole.view.tensor);
@@ -116,6 +128,40 @@ pub(super) fn quantize<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Resu
     for (&name, value) in site.node.outputs.iter().zip(values) {
         importer.bind(name, value);
     }
+    Ok(())
+}
+
+/// DynamicQuantizeLinear whose integers others read than products.
+fn quantize_to_integers<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let mut c = Calculator::new(importer, site)?;
+    let x = c.input(0)?;
+    let axes: Vec<usize> = (0..x.view.rank()).collect();
+    let least = c.reduce(Operator::ReduceMin { keep_dims: true }, &x, &axes)?;
+    let least = c.with(Operator::Minimum, &least, 0.0)?;
+    let most = c.reduce(Operator::ReduceMax { keep_dims: true }, &x, &axes)?;
+    let most = c.with(Operator::Maximum, &most, 0.0)?;
+    let range = c.sub(&most, &least)?;
+    let scale = c.with(DIV, &range, 255.0)?;
+    let scale = c.with(Operator::Maximum, &scale, f32::MIN_POSITIVE)?;
+    let below = c.div(&least, &scale)?;
+    let below = c.map(Operator::Neg, &below)?;
+    let clamped = |c: &mut Calculator<'_, 'a>, x: &TensorValue| {
+        let x = c.map(Operator::Round, x)?;
+        let x = c.with(Operator::Maximum, &x, 0.0)?;
+        c.with(Operator::Minimum, &x, 255.0)
+    };
+    let zero = clamped(&mut c, &below)?;
+    let steps = c.div(&x, &scale)?;
+    let steps = c.map(Operator::Round, &steps)?;
+    let whole = c.add(&steps, &zero)?;
+    let whole = clamped(&mut c, &whole)?;
+    let whole = c.cast(&whole, DataType::UInt8)?;
+    c.give(0, whole);
+    let scale = c.reshape(&scale, &[])?;
+    c.give(1, scale);
+    let zero = c.cast(&zero, DataType::UInt8)?;
+    let zero = c.reshape(&zero, &[])?;
+    c.give(2, zero);
     Ok(())
 }
 

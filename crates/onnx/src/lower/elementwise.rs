@@ -3,6 +3,7 @@
 
 use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
+use super::calculator::Calculator;
 use super::missing;
 use super::quantized::{Output, Target};
 use crate::constant::{Constant, elements};
@@ -169,9 +170,75 @@ pub(super) fn binary<'a>(
     site: &Site<'a>,
     operator: fn(Activation) -> Operator,
 ) -> Result<()> {
-    let values = [importer.input(site, 0)?, importer.input(site, 1)?];
+    let values = pair(importer, site)?;
     let output = importer.output(site)?;
     arithmetic(importer, site, &values, operator, output)
+}
+
+/// The two operands of a node. Before opset 7 the second one says where its dimensions begin.
+fn pair<'a>(importer: &Importer<'a>, site: &Site<'a>) -> Result<[Value; 2]> {
+    let values = [importer.input(site, 0)?, importer.input(site, 1)?];
+    let is_old = site.node.domain.is_empty() && site.opset < 7;
+    if !(is_old && site.flag("broadcast", false)? && site.has("axis")) {
+        return Ok(values);
+    }
+    let [a, b] = values;
+    let rank = dims_of(site, &a)?.len();
+    let axis = site.axis(site.int("axis", 0)?, rank)?;
+    let mut dims = dims_of(site, &b)?;
+    let behind = rank.checked_sub(axis.saturating_add(dims.len()));
+    let Some(behind) = behind else {
+        return Err(site.malformed(format!("{dims:?} at axis {axis} of {rank} dimensions")));
+    };
+    dims.extend(std::iter::repeat_n(1, behind));
+    let b = match b {
+        Value::Constant(constant) => Value::Constant(constant.with_shape(dims).into()),
+        Value::Tensor(value) => {
+            let view = value.view.reshape(&dims);
+            let view = view.ok_or_else(|| site.malformed("an operand that cannot be spread"))?;
+            Value::Tensor(TensorValue { view, ..value })
+        }
+        dynamic => dynamic,
+    };
+    Ok([a, b])
+}
+
+/// The type of integers that the model's operators take only where they are quantised.
+fn narrow_type(value: &Value) -> Option<DataType> {
+    let dtype = match value {
+        Value::Tensor(value) if !value.is_real() => value.dtype,
+        Value::Constant(constant) if !constant.is_real() => constant.dtype,
+        _ => return None,
+    };
+    matches!(dtype, DataType::Int8 | DataType::UInt8 | DataType::Int16).then_some(dtype)
+}
+
+impl<'a> Importer<'a> {
+    /// Integers as int32.
+    fn widened(&mut self, value: &Value, name: &str) -> Result<Value> {
+        if narrow_type(value).is_none() {
+            return Ok(value.clone());
+        }
+        match value {
+            Value::Constant(constant) => {
+                let values = constant.stored_integers().unwrap_or_default();
+                self.builder.budget.take(values.len(), 16)?;
+                // Of 16 bits at most.
+                let narrow = values.iter().map(|&value| i32::try_from(value).unwrap_or(0));
+                let data = narrow.flat_map(i32::to_le_bytes).collect();
+                Ok(Importer::known(Constant::new(DataType::Int32, constant.shape.clone(), data)))
+            }
+            Value::Tensor(value) => {
+                let view = self.as_onnx(value)?;
+                let shape = self.builder.shape(view.tensor).to_vec();
+                let (dtype, operands) = (DataType::Int32, [view.tensor]);
+                let tensor =
+                    self.builder.emit(Operator::Cast, &operands, name, dtype, &shape, None)?;
+                Ok(Value::Tensor(TensorValue { view: view.of(tensor), dtype }))
+            }
+            dynamic => Ok(dynamic.clone()),
+        }
+    }
 }
 
 /// Arithmetic to an output.
@@ -191,6 +258,11 @@ pub(super) fn arithmetic<'a>(
         Value::Constant(constant) => constant.is_real(),
         Value::Dynamic(_) => false,
     });
+    if values.iter().any(|value| narrow_type(value).is_some()) {
+        let result = plain(importer, site, values, operator(Activation::None), output.name, None)?;
+        importer.bind(output.name, result);
+        return Ok(());
+    }
     let activation =
         if is_real { importer.fuse_activation(&mut output)? } else { Activation::None };
     let operator = operator(activation);
@@ -223,14 +295,27 @@ pub(super) fn arithmetic<'a>(
 
 /// An operator on operands in ONNX's types, whose result has the type `dtype`, or that of its
 /// operands.
-fn plain<'a>(
+pub(super) fn plain<'a>(
     importer: &mut Importer<'a>,
     site: &Site<'a>,
     values: &[Value],
     operator: Operator,
-    name: &'a str,
+    name: &str,
     dtype: Option<DataType>,
 ) -> Result<Value> {
+    if let Some(narrow) = values.iter().find_map(narrow_type) {
+        let mut wide = Vec::with_capacity(values.len());
+        for (at, value) in values.iter().enumerate() {
+            wide.push(importer.widened(value, &format!("{name}/wide {at}"))?);
+        }
+        let result = plain(importer, site, &wide, operator, &format!("{name}/wide"), dtype)?;
+        let (Value::Tensor(value), None) = (&result, dtype) else { return Ok(result) };
+        let shape = importer.builder.shape(value.view.tensor).to_vec();
+        let operands = [value.view.tensor];
+        let tensor =
+            importer.builder.emit(Operator::Cast, &operands, name, narrow, &shape, None)?;
+        return Ok(Value::Tensor(TensorValue { view: value.view.of(tensor), dtype: narrow }));
+    }
     let all: Result<Vec<Vec<usize>>> = values.iter().map(|value| dims_of(site, value)).collect();
     let all = all?;
     let all: Vec<&[usize]> = all.iter().map(Vec::as_slice).collect();
@@ -244,33 +329,61 @@ fn plain<'a>(
     Ok(Value::Tensor(TensorValue { view: View::new(tensor, &shape, &order), dtype }))
 }
 
-/// Pow.
+/// Pow: of the type of the base.
 pub(super) fn pow<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    let exponent = match importer.input(site, 1)? {
-        Value::Constant(constant) => constant.scalar(),
-        _ => None,
+    let [base, exponent] = pair(importer, site)?;
+    let is_real = |value: &Value| match value {
+        Value::Tensor(value) => value.is_real(),
+        Value::Constant(constant) => constant.is_real(),
+        Value::Dynamic(_) => false,
     };
-    let operator = match exponent {
-        Some(2.0) => Operator::Square,
-        Some(0.5) => Operator::Sqrt,
-        Some(1.0) => return super::movement::identity(importer, site),
-        _ => {
-            let values = [importer.input(site, 0)?, importer.input(site, 1)?];
-            // The exponent may be of another type than the base.
-            let exponent = match &values[1] {
-                Value::Constant(constant) => Value::Constant(
-                    Constant::from_floats(constant.shape.clone(), &constant.floats()).into(),
-                ),
-                other => other.clone(),
-            };
-            let values = [values[0].clone(), exponent];
-            let name = site.output_name(0)?;
-            let power = plain(importer, site, &values, Operator::Pow, name, None)?;
-            importer.bind(name, power);
-            return Ok(());
+    if is_real(&base) {
+        let number = match &exponent {
+            Value::Constant(constant) => constant.scalar(),
+            _ => None,
+        };
+        let operator = match number {
+            Some(2.0) => Operator::Square,
+            Some(0.5) => Operator::Sqrt,
+            Some(1.0) => return super::movement::identity(importer, site),
+            _ => Operator::Pow,
+        };
+        if operator != Operator::Pow {
+            return super::activation::unary(importer, site, operator);
         }
+    }
+    let (base, exponent) = (
+        importer.store(site, site.input_name(0).unwrap_or_default(), base)?,
+        importer.store(site, site.input_name(1).unwrap_or_default(), exponent)?,
+    );
+    let mut c = Calculator::new(importer, site)?;
+    let (base, exponent) = (c.onnx(&base)?, c.onnx(&exponent)?);
+    // Whole numbers of 32 bits among themselves, all others as floats.
+    let stays = base.dtype == DataType::Int32 && !exponent.is_real();
+    let dtype = if stays { DataType::Int32 } else { DataType::Float32 };
+    let (x, y) = (c.cast(&base, dtype)?, c.cast(&exponent, dtype)?);
+    let power = c.pair(Operator::Pow, &x, &y)?;
+    let power = match (base.is_real(), exponent.is_real()) {
+        // Powers of whole numbers are whole.
+        (false, false) if !stays => c.map(Operator::Round, &power)?,
+        _ => power,
     };
-    super::activation::unary(importer, site, operator)
+    let power = c.cast(&power, base.dtype)?;
+    c.give(0, power);
+    Ok(())
+}
+
+/// Mean of any number of operands.
+pub(super) fn mean<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let mut c = Calculator::new(importer, site)?;
+    let mut sum = c.input(0)?;
+    for at in 1..site.node.inputs.len() {
+        let next = c.input(at)?;
+        sum = c.add(&sum, &next)?;
+    }
+    let mean = c.times(&sum, 1.0 / site.node.inputs.len() as f32)?;
+    c.give(0, mean);
+    Ok(())
 }
 
 /// Max, Min and Sum of any number of operands.
@@ -289,15 +402,32 @@ pub(super) fn variadic<'a>(
     Ok(())
 }
 
-/// Mod: of integers, with the sign of the divisor.
+/// Mod: of integers with the sign of the divisor, or, as C's `fmod`, with that of the dividend.
 pub(super) fn modulo<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    if site.flag("fmod", false)? {
-        return Err(site.unsupported_attribute("fmod", 1));
-    }
-    let values = [importer.input(site, 0)?, importer.input(site, 1)?];
-    let name = site.output_name(0)?;
-    let result = plain(importer, site, &values, Operator::FloorMod, name, None)?;
-    importer.bind(name, result);
+    let fmod = site.flag("fmod", false)?;
+    let mut c = Calculator::new(importer, site)?;
+    let (a, b) = (c.input(0)?, c.input(1)?);
+    let result = match (fmod, a.is_real()) {
+        (false, false) => c.pair(Operator::FloorMod, &a, &b)?,
+        (true, true) => {
+            // |a| - floor(|a| / |b|) * |b|, of the sign of a.
+            let (x, y) = (c.map(Operator::Abs, &a)?, c.map(Operator::Abs, &b)?);
+            let times = c.div(&x, &y)?;
+            let times = c.map(Operator::Floor, &times)?;
+            let whole = c.mul(&times, &y)?;
+            let rest = c.sub(&x, &whole)?;
+            let sign = c.map(Operator::Sign, &a)?;
+            c.mul(&rest, &sign)?
+        }
+        (true, false) => {
+            // Division of integers rounds towards zero.
+            let times = c.div(&a, &b)?;
+            let whole = c.mul(&times, &b)?;
+            c.sub(&a, &whole)?
+        }
+        (false, true) => return Err(site.unsupported("floats need the attribute \"fmod\"")),
+    };
+    c.give(0, result);
     Ok(())
 }
 
@@ -307,7 +437,7 @@ pub(super) fn compare<'a>(
     site: &Site<'a>,
     operator: Operator,
 ) -> Result<()> {
-    let values = [importer.input(site, 0)?, importer.input(site, 1)?];
+    let values = pair(importer, site)?;
     let name = site.output_name(0)?;
     let result = plain(importer, site, &values, operator, name, Some(DataType::Bool))?;
     importer.bind(name, result);

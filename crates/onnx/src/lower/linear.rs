@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
+use super::calculator::Calculator;
 use super::convolution::{Form, Operands, check_bias};
 use super::quantized::Output;
 use super::tail::per_channel;
@@ -28,16 +29,24 @@ pub(super) fn gemm<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<(
     let b = importer.input(site, 1)?;
     let c = importer.optional_input(site, 2)?;
     let Value::Constant(b) = b else {
-        let b = importer.tensor_input(site, 1)?;
-        let b = importer.as_onnx(&b)?;
-        if alpha != 1.0 || c.is_some() {
-            return Err(site.unsupported(
-                "a Gemm whose second operand is computed is supported without alpha and bias only",
-            ));
+        let mut steps = Calculator::new(importer, site)?;
+        let (a, b) = (steps.onnx(&x)?, steps.input(1)?);
+        if b.view.rank() != 2 {
+            return Err(site.malformed(format!("the second operand has shape {:?}", b.view.dims())));
         }
-        let b = if turned { b.transpose(&[1, 0]) } else { b };
-        let a = importer.as_onnx(&x)?;
-        return batch_mat_mul(importer, site, &a, &b, output.name);
+        let b = if turned { steps.transpose(&b, &[1, 0]) } else { b };
+        let mut sum = steps.product(&a, &b)?;
+        if alpha != 1.0 {
+            sum = steps.times(&sum, alpha)?;
+        }
+        if let Some(mut c) = steps.optional(2)? {
+            if beta != 1.0 {
+                c = steps.times(&c, beta)?;
+            }
+            sum = steps.add(&sum, &c)?;
+        }
+        steps.give(0, sum);
+        return Ok(());
     };
     let mut weights = Rc::clone(&b);
     if weights.shape.len() != 2 {
@@ -67,15 +76,17 @@ pub(super) fn gemm<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<(
         let operands = Operands { x, weights, bias, names: [1, 2] };
         return fully_connected(importer, site, operands, output);
     }
-    if beta != 1.0 {
-        return Err(site.unsupported_attribute("beta", beta));
-    }
     let last = Output { target: None, ..output };
     output.target = None;
     // Others are added behind; nothing is fused into the product.
     let x = TensorValue { view: importer.as_onnx(&x)?, dtype: DataType::Float32 };
     let view = product(importer, site, &x.view, &weights, output.name)?;
-    let c = importer.onnx_input(site, 2)?;
+    let mut steps = Calculator::new(importer, site)?;
+    let mut c = steps.input(2)?;
+    if beta != 1.0 {
+        c = steps.times(&c, beta)?;
+    }
+    let c = c.view;
     let dims = view.dims();
     let sum = importer.broadcast(
         site,

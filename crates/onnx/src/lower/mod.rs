@@ -1,25 +1,34 @@
 //! From ONNX's operators to the model's: one file a family.
 
 mod activation;
+mod calculator;
 mod convolution;
 mod creation;
 pub(crate) mod dynamic;
+mod einsum;
 mod elementwise;
+mod grid;
+pub(crate) mod indexing;
 mod linear;
+mod mathematics;
 mod movement;
 mod normalization;
 mod pool;
 mod qoperator;
 pub(crate) mod quantized;
+mod recurrent;
 mod reduce;
 mod resize;
 mod sampling;
 mod select;
+mod spatial;
+mod statistics;
 mod tail;
 mod window;
 
 use achado_model::{Activation, Operator, Result};
 
+use self::spatial::Pool;
 use crate::import::Importer;
 use crate::patterns::{Pattern, PatternKind};
 use crate::site::Site;
@@ -118,6 +127,32 @@ fn lower_own<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
         "LRN" => normalization::local_response(importer, site),
         "LpNormalization" => normalization::lp(importer, site),
 
+        "Mean" => elementwise::mean(importer, site),
+        "Xor" => elementwise::compare(importer, site, Operator::NotEqual),
+        "Hardmax" => activation::hardmax(importer, site),
+        "LpPool" => spatial::pool(importer, site, Pool::Power),
+        "GlobalLpPool" => pool::global_any(importer, site, Pool::Power),
+        "RMSNormalization" => statistics::root_mean_square(importer, site),
+        "MeanVarianceNormalization" => statistics::mean_variance(importer, site),
+        "Einsum" => einsum::einsum(importer, site),
+        "LSTM" | "GRU" | "RNN" => recurrent::lower(importer, site),
+        "GridSample" => grid::grid_sample(importer, site),
+        "AffineGrid" => grid::affine_grid(importer, site),
+        "GatherElements" => indexing::gather_elements(importer, site),
+        "GatherND" => indexing::gather_nd(importer, site),
+        "Scatter" | "ScatterElements" | "ScatterND" => indexing::scatter(importer, site),
+        "OneHot" => indexing::one_hot(importer, site),
+        "Trilu" => indexing::trilu(importer, site),
+        "EyeLike" => indexing::eye_like(importer, site),
+        "Compress" => indexing::compress(importer, site),
+        "ReverseSequence" => indexing::reverse_sequence(importer, site),
+        "CenterCropPad" => indexing::center_crop_pad(importer, site),
+        "Col2Im" => indexing::columns_to_image(importer, site),
+        "MaxUnpool" => indexing::max_unpool(importer, site),
+        "CastLike" => movement::cast_like(importer, site),
+        "ReduceLogSum" => reduce::log_sum(importer, site, false),
+        "ReduceLogSumExp" => reduce::log_sum(importer, site, true),
+
         "Identity" => movement::identity(importer, site),
         "Dropout" => movement::dropout(importer, site),
         "Cast" => movement::cast(importer, site),
@@ -158,6 +193,7 @@ fn lower_own<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
         "ArgMax" => reduce::arg(importer, site, Operator::ArgMax),
         "ArgMin" => reduce::arg(importer, site, Operator::ArgMin),
         "CumSum" => reduce::cumulative_sum(importer, site),
+        _ if mathematics::lower(importer, site)? => Ok(()),
         _ => Err(missing(site)),
     }
 }

@@ -4,7 +4,7 @@
 use achado_model::{Activation, DataType, Operator, Result};
 
 use super::quantized::Output;
-use crate::constant::{Constant, elements};
+use crate::constant::{Constant, data_type, elements};
 use crate::fold::shapes;
 use crate::import::{Importer, TensorValue, Value};
 use crate::site::Site;
@@ -45,19 +45,28 @@ pub(super) fn dropout<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Resul
 /// Cast. Floats are one type here.
 pub(super) fn cast<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
     let value = importer.tensor_input(site, 0)?;
-    let to = match site.int("to", 0)? {
-        1 | 10 | 11 | 16 => DataType::Float32,
-        2 => DataType::UInt8,
-        3 => DataType::Int8,
-        5 => DataType::Int16,
-        6 => DataType::Int32,
-        7 => DataType::Int64,
-        9 => DataType::Bool,
-        other => {
-            let kind = crate::constant::type_name(i32::try_from(other).unwrap_or(0));
-            return Err(site.unsupported_attribute("to", kind));
-        }
+    let to = data_type(site, "to", shapes::cast_type(site)?)?;
+    cast_to(importer, site, value, to)
+}
+
+/// CastLike.
+pub(super) fn cast_like<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let value = importer.tensor_input(site, 0)?;
+    let to = match importer.input(site, 1)? {
+        Value::Constant(constant) if constant.is_real() => DataType::Float32,
+        Value::Constant(constant) => constant.dtype,
+        Value::Tensor(value) => value.dtype,
+        Value::Dynamic(_) => return Err(site.unsupported("a part of a dynamic quantisation")),
     };
+    cast_to(importer, site, value, to)
+}
+
+fn cast_to<'a>(
+    importer: &mut Importer<'a>,
+    site: &Site<'a>,
+    value: TensorValue,
+    to: DataType,
+) -> Result<()> {
     if value.dtype == to {
         importer.bind(site.output_name(0)?, Value::Tensor(value));
         return Ok(());
@@ -114,7 +123,12 @@ impl<'a> Importer<'a> {
 
 /// Reshape.
 pub(super) fn reshape<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    let Some(wanted) = importer.optional_integers(site, 1)? else {
+    // The first version had an attribute.
+    let wanted = match site.ints("shape")? {
+        Some(shape) => Some(shape.to_vec()),
+        None => importer.optional_integers(site, 1)?,
+    };
+    let Some(wanted) = wanted else {
         return Err(site.malformed("the new shape is missing"));
     };
     let dims = importer.input_dims(site)?;

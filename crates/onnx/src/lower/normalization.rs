@@ -4,6 +4,8 @@
 use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
 use super::activation::{ADD, MUL, SUB};
+use super::calculator::Calculator;
+use super::statistics;
 use crate::constant::Constant;
 use crate::import::Importer;
 use crate::site::Site;
@@ -11,11 +13,13 @@ use crate::view::View;
 
 /// BatchNormalization that no convolution could take in: `x * factor + term`, for each channel.
 pub(super) fn batch<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    if site.flag("training_mode", false)? {
-        return Err(site.unsupported_attribute("training_mode", 1));
-    }
-    let Some((factors, terms)) = importer.batch_affine(site) else {
-        return Err(site.unsupported("computed statistics are not supported"));
+    let more = |at: usize| {
+        let name = site.node.outputs.get(at);
+        name.is_some_and(|name| importer.is_output(name) || !importer.readers(name).is_empty())
+    };
+    let is_plain = !site.flag("training_mode", false)? && !(1..5).any(more);
+    let Some((factors, terms)) = importer.batch_affine(site).filter(|_| is_plain) else {
+        return statistics::batch(importer, site);
     };
     let view = importer.onnx_input(site, 0)?;
     let channels = view.dims().get(1).copied();
@@ -88,14 +92,12 @@ fn standardize(
 
 /// LayerNormalization over the dimensions from `axis` on.
 pub(super) fn layer<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    if site
-        .node
-        .outputs
-        .iter()
-        .skip(1)
-        .any(|name| importer.is_output(name) || !importer.readers(name).is_empty())
-    {
-        return Err(site.unsupported("mean and deviation as results are not supported"));
+    let is_asked = |name: &&str| importer.is_output(name) || !importer.readers(name).is_empty();
+    let is_plain = !site.node.outputs.iter().skip(1).any(is_asked);
+    let is_known =
+        |at: usize| site.input_name(at).is_none() || importer.constant_of(site, at).is_some();
+    if !(is_plain && is_known(1) && is_known(2)) || site.input_name(1).is_none() {
+        return statistics::layer(importer, site);
     }
     let view = importer.onnx_input(site, 0)?;
     let rank = view.rank();
@@ -127,6 +129,9 @@ fn places(order: &[usize], wanted: impl Fn(usize) -> bool) -> Vec<usize> {
 
 /// InstanceNormalization: over the pixels, for each channel.
 pub(super) fn instance<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    if importer.constant_of(site, 1).is_none() || importer.constant_of(site, 2).is_none() {
+        return statistics::instance(importer, site);
+    }
     let view = importer.onnx_input(site, 0)?;
     let scale = importer.constant_input(site, 1)?.floats();
     let bias = importer.constant_input(site, 2)?.floats();
@@ -147,6 +152,9 @@ pub(super) fn instance<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Resu
 
 /// GroupNormalization: over pixels and the channels of a group.
 pub(super) fn group<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    if importer.constant_of(site, 1).is_none() || importer.constant_of(site, 2).is_none() {
+        return statistics::group(importer, site);
+    }
     let view = importer.onnx_input(site, 0)?;
     let dims = view.dims();
     let groups = site.size(site.int("num_groups", 1)?, "num_groups")?;
@@ -200,9 +208,19 @@ pub(super) fn local_response<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -
     last_dimension(importer, site, 1, operator)
 }
 
-/// LpNormalization with p = 2.
+/// LpNormalization.
 pub(super) fn lp<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
     let p = site.int("p", 2)?;
+    if p == 1 {
+        let mut c = Calculator::new(importer, site)?;
+        let x = c.input(0)?;
+        let axis = site.axis(site.int("axis", -1)?, x.view.rank())?;
+        let sizes = c.map(Operator::Abs, &x)?;
+        let sum = c.reduce(Operator::Sum { keep_dims: true }, &sizes, &[axis])?;
+        let result = c.div(&x, &sum)?;
+        c.give(0, result);
+        return Ok(());
+    }
     if p != 2 {
         return Err(site.unsupported_attribute("p", p));
     }

@@ -3,11 +3,42 @@
 
 use achado_model::{Activation, DataType, Operator, Padding, Result};
 
+use super::calculator::Calculator;
 use super::quantized::{Output, Target};
+use super::spatial::{self, Pool};
 use super::window::{NHWC, Window, as_picture, from_picture};
 use crate::constant::Constant;
 use crate::import::{Importer, TensorValue};
 use crate::site::Site;
+
+/// Whether a pool is none of those over pictures that the model has operators for.
+fn is_for_any_rank(site: &Site<'_>, rank: usize) -> Result<bool> {
+    let dilations = site.ints("dilations")?.unwrap_or_default();
+    Ok(rank > 4 || dilations.iter().any(|&dilation| dilation != 1))
+}
+
+/// GlobalLpPool, and the other global pools over more than two dimensions.
+pub(super) fn global_any<'a>(
+    importer: &mut Importer<'a>,
+    site: &Site<'a>,
+    pool: Pool,
+) -> Result<()> {
+    let mut c = Calculator::new(importer, site)?;
+    let x = c.input(0)?;
+    let axes: Vec<usize> = (2..x.view.rank()).collect();
+    let result = match pool {
+        Pool::Max => c.reduce(Operator::ReduceMax { keep_dims: true }, &x, &axes)?,
+        Pool::Average => c.mean(&x, &axes)?,
+        Pool::Power => {
+            let p = site.int("p", 2).map(|p| p as f32).or_else(|_| site.float("p", 2.0))?;
+            let powers = c.power(&x, p)?;
+            let sum = c.reduce(Operator::Sum { keep_dims: true }, &powers, &axes)?;
+            c.root(&sum, p)?
+        }
+    };
+    c.give(0, result);
+    Ok(())
+}
 
 /// MaxPool.
 pub(super) fn max_pool<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
@@ -19,18 +50,14 @@ pub(super) fn max_pool<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Resu
     {
         return Err(site.unsupported("the indices of the greatest elements are not supported"));
     }
-    let storage = site.int("storage_order", 0)?;
-    if storage != 0 {
-        return Err(site.unsupported_attribute("storage_order", storage));
-    }
-    // Of integers, too: the greatest stays the greatest.
+    // Of quantised integers, too: the greatest stays the greatest.
     let x = importer.tensor_input(site, 0)?;
     let rank = x.view.rank();
+    if is_for_any_rank(site, rank)? || !x.is_real() {
+        return spatial::pool(importer, site, Pool::Max);
+    }
     let (picture, [n, c, h, w]) = as_picture(site, &x.view)?;
     let window = Window::read(site, [h, w], None, rank.saturating_sub(2))?;
-    if window.dilation != [1, 1] {
-        return Err(site.unsupported_attribute("dilations", window.dilation));
-    }
     let name = site.output_name(0)?;
     let builder = &mut importer.builder;
     let mut picture = builder.in_order(&picture, &NHWC)?;
@@ -52,6 +79,9 @@ pub(super) fn max_pool<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Resu
 /// AveragePool.
 pub(super) fn average_pool<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
     let x = importer.tensor_input(site, 0)?;
+    if is_for_any_rank(site, x.view.rank())? {
+        return spatial::pool(importer, site, Pool::Average);
+    }
     let output = importer.output(site)?;
     average(importer, site, x, output)
 }
@@ -66,9 +96,6 @@ pub(super) fn average<'a>(
     let rank = x.view.rank();
     let (picture, [n, c, h, w]) = as_picture(site, &x.view)?;
     let window = Window::read(site, [h, w], None, rank.saturating_sub(2))?;
-    if window.dilation != [1, 1] {
-        return Err(site.unsupported_attribute("dilations", window.dilation));
-    }
     let counts_pads = site.flag("count_include_pad", false)?;
     let Window { filter, stride, out: [out_h, out_w], .. } = window;
     let (padding, needs_pad, correction) = match window.padding() {
@@ -139,6 +166,9 @@ fn correction(window: &Window, input: [usize; 2], counts_pads: bool) -> Option<V
 /// GlobalAveragePool.
 pub(super) fn global_average_pool<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
     let x = importer.tensor_input(site, 0)?;
+    if x.view.rank() > 4 {
+        return global_any(importer, site, Pool::Average);
+    }
     let output = importer.output(site)?;
     global_average(importer, site, x, output)
 }
@@ -156,6 +186,9 @@ pub(super) fn global_average<'a>(
 /// GlobalMaxPool.
 pub(super) fn global_max_pool<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
     let view = importer.onnx_input(site, 0)?;
+    if view.rank() > 4 {
+        return global_any(importer, site, Pool::Max);
+    }
     let output = Output { target: None, ..importer.output(site)? };
     let x = TensorValue { view, dtype: DataType::Float32 };
     global(importer, site, x, output, Operator::ReduceMax { keep_dims: true })

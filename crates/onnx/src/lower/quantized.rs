@@ -10,7 +10,8 @@ use std::rc::Rc;
 use achado_model::{Activation, DataType, Operator, Quantization, Result};
 
 use super::activation::{Chain, DIV, MUL};
-use crate::constant::{Constant, Scaling};
+use super::calculator::Calculator;
+use crate::constant::{Constant, Scaling, data_type};
 use crate::import::{Importer, TensorValue, Value};
 use crate::site::Site;
 use crate::view::View;
@@ -376,6 +377,9 @@ pub(super) fn quantize_linear<'a>(importer: &mut Importer<'a>, site: &Site<'a>) 
     if !value.is_real() {
         return Err(site.unsupported("quantising integers is not supported"));
     }
+    if importer.target_at(site, 1, 2).is_none() {
+        return quantize_by_formula(importer, site);
+    }
     let output = importer.quantized_output(site, 1, 2)?;
     let Some(Target { scale, .. }) = output.target.filter(|_| !importer.is_quantized(&value))
     else {
@@ -388,8 +392,88 @@ pub(super) fn quantize_linear<'a>(importer: &mut Importer<'a>, site: &Site<'a>) 
     importer.bind_requantized(&output, value.view.of(rounded))
 }
 
+/// Scale or zero point beside a value of `rank` dimensions: one number, or one for each index of a
+/// dimension.
+fn parameter(c: &mut Calculator<'_, '_>, at: usize, dims: &[usize]) -> Result<Option<TensorValue>> {
+    let Some(value) = c.optional(at)? else { return Ok(None) };
+    let found = value.view.dims();
+    let count: usize = found.iter().product();
+    if count == 1 {
+        return c.reshape(&value, &[]).map(Some);
+    }
+    let site = c.site;
+    let axis = site.axis(site.int("axis", 1)?, dims.len())?;
+    if site.int("block_size", 0)? != 0 || found.len() != 1 || dims.get(axis) != Some(&count) {
+        return Err(site.unsupported(format!("scales of shape {found:?} for {dims:?}")));
+    }
+    let mut shape = vec![1; dims.len()];
+    if let Some(size) = shape.get_mut(axis) {
+        *size = count;
+    }
+    c.reshape(&value, &shape).map(Some)
+}
+
+/// QuantizeLinear to plain integers: `saturate(round(x / scale) + zero point)`, ties to even.
+fn quantize_by_formula<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let mut c = Calculator::new(importer, site)?;
+    let x = c.input(0)?;
+    let dims = x.view.dims();
+    let (scale, zero) = (parameter(&mut c, 1, &dims)?, parameter(&mut c, 2, &dims)?);
+    let Some(scale) = scale.filter(TensorValue::is_real) else {
+        return Err(site.malformed("the scale is missing"));
+    };
+    let dtype = match &zero {
+        Some(zero) => zero.dtype,
+        None if site.has("output_dtype") => {
+            data_type(site, "output_dtype", site.int("output_dtype", 2)?)?
+        }
+        None => DataType::UInt8,
+    };
+    let (least, most) = match dtype {
+        DataType::UInt8 => (0.0, 255.0),
+        DataType::Int8 => (-128.0, 127.0),
+        DataType::Int16 => (-32768.0, 32767.0),
+        other => return Err(site.unsupported(format!("quantising to {other}"))),
+    };
+    let steps = c.div(&x, &scale)?;
+    let mut whole = c.map(Operator::Round, &steps)?;
+    if let Some(zero) = zero {
+        let zero = c.cast(&zero, DataType::Float32)?;
+        whole = c.add(&whole, &zero)?;
+    }
+    let whole = c.with(Operator::Maximum, &whole, least)?;
+    let whole = c.with(Operator::Minimum, &whole, most)?;
+    let result = c.cast(&whole, dtype)?;
+    c.give(0, result);
+    Ok(())
+}
+
+/// DequantizeLinear of plain integers: `(q - zero point) * scale`.
+fn dequantize_by_formula<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    let mut c = Calculator::new(importer, site)?;
+    let x = c.input(0)?;
+    let dims = x.view.dims();
+    let (scale, zero) = (parameter(&mut c, 1, &dims)?, parameter(&mut c, 2, &dims)?);
+    let Some(scale) = scale else { return Err(site.malformed("the scale is missing")) };
+    let mut real = c.cast(&x, DataType::Float32)?;
+    if let Some(zero) = zero {
+        let zero = c.cast(&zero, DataType::Float32)?;
+        real = c.sub(&real, &zero)?;
+    }
+    let result = c.mul(&real, &scale)?;
+    c.give(0, result);
+    Ok(())
+}
+
 /// DequantizeLinear.
 pub(super) fn dequantize_linear<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
+    if let Value::Tensor(value) = importer.input(site, 0)? {
+        let stored = importer.builder.tensor(value.view.tensor);
+        let is_plain = stored.quantization.is_none();
+        if is_plain && !value.is_real() && importer.target_at(site, 1, 2).is_none() {
+            return dequantize_by_formula(importer, site);
+        }
+    }
     let value = importer.dequantized_input(site, 0, site.int("axis", 1)?)?;
     importer.bind(site.output_name(0)?, value);
     Ok(())

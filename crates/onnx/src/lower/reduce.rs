@@ -3,6 +3,7 @@
 
 use achado_model::{DataType, Operator, Result};
 
+use super::calculator::Calculator;
 use crate::fold::shapes;
 use crate::import::Importer;
 use crate::site::Site;
@@ -24,6 +25,15 @@ pub(super) fn reduce<'a>(
     operator: fn(bool) -> Operator,
 ) -> Result<()> {
     let value = importer.tensor_input(site, 0)?;
+    let operator: fn(bool) -> Operator = match (operator(true), value.dtype) {
+        (Operator::ReduceMax { .. }, DataType::Bool) => {
+            |keep_dims| Operator::ReduceAny { keep_dims }
+        }
+        (Operator::ReduceMin { .. }, DataType::Bool) => {
+            |keep_dims| Operator::ReduceAll { keep_dims }
+        }
+        _ => operator,
+    };
     let output = importer.output(site)?;
     let Some(axes) = axes(importer, site, value.view.rank())? else {
         return importer.bind_view(site, value.view.clone(), value.dtype);
@@ -114,14 +124,68 @@ pub(super) fn norm<'a>(importer: &mut Importer<'a>, site: &Site<'a>, norm: Norm)
     importer.bind_view(site, View::new(tensor, &shape, &left), DataType::Float32)
 }
 
-/// ArgMax, ArgMin.
+/// ReduceLogSum, and with `exponentials` ReduceLogSumExp.
+pub(super) fn log_sum<'a>(
+    importer: &mut Importer<'a>,
+    site: &Site<'a>,
+    exponentials: bool,
+) -> Result<()> {
+    let rank = importer.tensor_input(site, 0)?.view.rank();
+    let axes = axes(importer, site, rank)?;
+    let keep = site.flag("keepdims", true)?;
+    let mut c = Calculator::new(importer, site)?;
+    let x = c.input(0)?;
+    let axes = axes.unwrap_or_default();
+    let sum = Operator::Sum { keep_dims: true };
+    let result = if exponentials {
+        // Without overflow: the greatest one is taken out.
+        let greatest = c.reduce(Operator::ReduceMax { keep_dims: true }, &x, &axes)?;
+        let below = c.sub(&x, &greatest)?;
+        let powers = c.map(Operator::Exp, &below)?;
+        let total = c.reduce(sum, &powers, &axes)?;
+        let total = c.map(Operator::Log, &total)?;
+        c.add(&total, &greatest)?
+    } else {
+        let total = c.reduce(sum, &x, &axes)?;
+        c.map(Operator::Log, &total)?
+    };
+    let dims = result.view.dims();
+    let left: Vec<usize> = (dims.iter().enumerate())
+        .filter(|(axis, _)| keep || !axes.contains(axis))
+        .map(|(_, &size)| size)
+        .collect();
+    let result = c.reshape(&result, &left)?;
+    c.give(0, result);
+    Ok(())
+}
+
+/// ArgMax, ArgMin; of equal elements the last one where that is asked for.
 pub(super) fn arg<'a>(
     importer: &mut Importer<'a>,
     site: &Site<'a>,
     operator: Operator,
 ) -> Result<()> {
     if site.flag("select_last_index", false)? {
-        return Err(site.unsupported_attribute("select_last_index", 1));
+        let keep = site.flag("keepdims", true)?;
+        let mut c = Calculator::new(importer, site)?;
+        let x = c.input(0)?;
+        let axis = site.axis(site.int("axis", 0)?, x.view.rank())?;
+        let mut dims = x.view.dims();
+        let size = dims.get(axis).copied().unwrap_or(1);
+        let backwards: Vec<usize> = (0..size).rev().collect();
+        let turned = c.pick(&x, axis, &backwards)?;
+        let index = c.arg(operator, &turned, axis)?;
+        let last = c.number(size.saturating_sub(1) as f32, DataType::Int64)?;
+        let index = c.sub(&last, &index)?;
+        match dims.get_mut(axis) {
+            Some(size) if keep => *size = 1,
+            _ => {
+                dims.remove(axis);
+            }
+        }
+        let index = c.reshape(&index, &dims)?;
+        c.give(0, index);
+        return Ok(());
     }
     let view = importer.onnx_input(site, 0)?;
     let axis = site.axis(site.int("axis", 0)?, view.rank())?;

@@ -3,6 +3,7 @@
 
 use achado_model::{DataType, Node, Operator, Result};
 
+use super::calculator::Calculator;
 use crate::constant::Constant;
 use crate::fold::shapes::{self, Range};
 use crate::import::{Importer, TensorValue, Value};
@@ -81,7 +82,13 @@ pub(super) fn slice<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<
 
 impl<'a> Importer<'a> {
     /// The elements within a range of each logical dimension.
-    fn pick(&mut self, site: &Site<'a>, view: &View, ranges: &[Range], name: &str) -> Result<View> {
+    pub(super) fn pick(
+        &mut self,
+        site: &Site<'a>,
+        view: &View,
+        ranges: &[Range],
+        name: &str,
+    ) -> Result<View> {
         let dims = view.dims();
         let whole =
             |(range, &dim): (&Range, &usize)| *range == Range { start: 0, step: 1, count: dim };
@@ -89,7 +96,7 @@ impl<'a> Importer<'a> {
             return Ok(view.clone());
         }
         if ranges.iter().any(|range| range.count == 0) {
-            return Err(site.unsupported("an empty part"));
+            return Err(site.unsupported("a part without elements is not supported"));
         }
         let (tensor, order) = self.builder.one_by_one(view)?;
         let ranges: Vec<Range> = order
@@ -130,7 +137,7 @@ impl<'a> Importer<'a> {
         Ok(View::new(tensor, &shape, &order))
     }
 
-    /// Whole dimensions back to front, the others as they are.
+    /// Dimensions with a negative step: whole ones back to front, of others the elements are picked.
     fn reversed(
         &mut self,
         site: &Site<'a>,
@@ -139,21 +146,43 @@ impl<'a> Importer<'a> {
         ranges: &[Range],
         name: &str,
     ) -> Result<View> {
-        let tensor = self.builder.in_order(view, order)?;
-        let shape = self.builder.shape(tensor).to_vec();
+        let mut tensor = self.builder.in_order(view, order)?;
+        let mut shape = self.builder.shape(tensor).to_vec();
         let mut axes = Vec::new();
-        for (place, (range, &size)) in ranges.iter().zip(&shape).enumerate() {
+        for (place, range) in ranges.iter().enumerate() {
+            let size = shape.get(place).copied().unwrap_or(1);
             let last = size.saturating_sub(1);
             match *range {
                 Range { start: 0, step: 1, count } if count == size => {}
                 Range { start, step: -1, count } if start == last && count == size => {
                     axes.push(place);
                 }
-                _ => return Err(site.unsupported("a negative step over a part of a dimension")),
+                Range { start, step, count } => {
+                    self.builder.budget.take(count, 8)?;
+                    let start = i64::try_from(start).unwrap_or(i64::MAX);
+                    let at = |at: usize| {
+                        let moved = i64::try_from(at).unwrap_or(0).saturating_mul(step);
+                        usize::try_from(start.saturating_add(moved)).ok()
+                    };
+                    let indices: Option<Vec<usize>> = (0..count).map(at).collect();
+                    let indices = indices.ok_or_else(|| site.malformed("a part beyond its end"))?;
+                    if let Some(size) = shape.get_mut(place) {
+                        *size = count;
+                    }
+                    let part = format!("{name}/part {place}");
+                    let indices =
+                        self.builder.add_integers(&format!("{part}/indices"), &indices)?;
+                    let axis = i64::try_from(place).unwrap_or(0);
+                    let operator = Operator::Gather { axis, batch_dims: 0 };
+                    tensor = self.builder.emit_like(operator, &[tensor, indices], &part, &shape)?;
+                }
             }
         }
-        let axes = self.builder.add_integers(&format!("{name}/axes"), &axes)?;
-        let tensor = self.builder.emit_like(Operator::ReverseV2, &[tensor, axes], name, &shape)?;
+        if !axes.is_empty() {
+            let axes = self.builder.add_integers(&format!("{name}/axes"), &axes)?;
+            let operands = [tensor, axes];
+            tensor = self.builder.emit_like(Operator::ReverseV2, &operands, name, &shape)?;
+        }
         Ok(View::new(tensor, &shape, order))
     }
 }
@@ -203,22 +232,25 @@ pub(super) fn gather<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result
     importer.bind_view(site, view, value.dtype)
 }
 
-/// Gather by indices that are computed.
+/// Gather by indices that are computed; those below zero count from the end.
 fn gather_computed<'a>(
     importer: &mut Importer<'a>,
     site: &Site<'a>,
     value: &TensorValue,
     axis: usize,
 ) -> Result<()> {
-    let indices = importer.onnx_input(site, 1)?;
-    let dims = value.view.dims();
+    let mut c = Calculator::new(importer, site)?;
+    let (x, indices) = (c.onnx(value)?, c.input(1)?);
+    let size = x.view.dims().get(axis).copied().unwrap_or(1);
+    let raised = c.plus(&indices, size as f32)?;
+    let is_below = c.test_with(Operator::Less, &indices, 0.0)?;
+    let indices = c.select(&is_below, &raised, &indices)?;
+    let (dims, index_dims) = (x.view.dims(), indices.view.dims());
     let plain: Vec<usize> = (0..dims.len()).collect();
-    let index_plain: Vec<usize> = (0..indices.rank()).collect();
-    let view = importer.as_onnx(value)?;
-    let builder = &mut importer.builder;
-    let tensor = builder.in_order(&view, &plain)?;
-    let index_dims = indices.dims();
-    let indices = builder.in_order(&indices, &index_plain)?;
+    let index_plain: Vec<usize> = (0..index_dims.len()).collect();
+    let builder = &mut c.importer.builder;
+    let tensor = builder.in_order(&x.view, &plain)?;
+    let indices = builder.in_order(&indices.view, &index_plain)?;
     let mut shape: Vec<usize> = dims.iter().take(axis).copied().collect();
     shape.extend(&index_dims);
     shape.extend(dims.iter().skip(axis.saturating_add(1)));
@@ -230,11 +262,17 @@ fn gather_computed<'a>(
 
 /// TopK over the last dimension.
 pub(super) fn top_k<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<()> {
-    let view = importer.onnx_input(site, 0)?;
+    let mut view = importer.onnx_input(site, 0)?;
     let rank = view.rank();
     let axis = site.axis(site.int("axis", -1)?, rank)?;
-    if !site.flag("largest", true)? {
-        return Err(site.unsupported_attribute("largest", 0));
+    let name = site.output_name(0)?;
+    let is_least = !site.flag("largest", true)?;
+    if is_least {
+        // The greatest of the negated.
+        let shape = importer.builder.shape(view.tensor).to_vec();
+        let negated = format!("{name}/negated");
+        let operands = [view.tensor];
+        view = view.of(importer.builder.emit_like(Operator::Neg, &operands, &negated, &shape)?);
     }
     let count = match site.has("k") {
         true => site.int("k", 1)?,
@@ -253,7 +291,6 @@ pub(super) fn top_k<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<
         Some(size) if *size >= count && count > 0 => *size = count,
         _ => return Err(site.malformed(format!("{count} elements of {:?}", view.dims()))),
     }
-    let name = site.output_name(0)?;
     let dtype = importer.builder.tensor(tensor).dtype;
     let k = Constant::new(
         DataType::Int32,
@@ -276,5 +313,12 @@ pub(super) fn top_k<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Result<
         let view = View::new(wide, &shape, &order);
         importer.bind(index_name, Value::Tensor(TensorValue { view, dtype: DataType::Int64 }));
     }
+    let values = match is_least {
+        true => {
+            let least = format!("{name}/least");
+            importer.builder.emit_like(Operator::Neg, &[values], &least, &shape)?
+        }
+        false => values,
+    };
     importer.bind_view(site, View::new(values, &shape, &order), dtype)
 }

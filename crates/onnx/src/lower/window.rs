@@ -99,11 +99,58 @@ impl Window {
         pads: Pair,
         ceil: bool,
     ) -> Result<()> {
+        let taps = [self.filter[at], self.stride[at], self.dilation[at]];
+        let side = Side::settle(site, input[at], taps, auto, pads, ceil)?;
+        self.is_same &= side.is_same;
+        (self.before[at], self.after[at], self.out[at]) = (side.before, side.after, side.out);
+        self.extra[at] = side.extra;
+        Ok(())
+    }
+
+    /// The padding that the model's operators have, if they have this one.
+    pub fn padding(&self) -> Option<Padding> {
+        match (self.before, self.after) {
+            ([0, 0], [0, 0]) => Some(Padding::Valid),
+            _ if self.is_same => Some(Padding::Same),
+            _ => None,
+        }
+    }
+
+    /// Pads of a picture `[n, h, w, c]`.
+    fn pads(&self) -> [Pair; 4] {
+        let side = |at: usize| [self.before[at], self.after[at]];
+        [[0, 0], side(0), side(1), [0, 0]]
+    }
+}
+
+/// One dimension of a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Side {
+    /// Elements before and after the operand's.
+    pub before: usize,
+    pub after: usize,
+    /// Of those after, the ones that `ceil_mode` adds to the file's.
+    pub extra: usize,
+    pub out: usize,
+    /// TensorFlow Lite's SAME has just these pads.
+    is_same: bool,
+}
+
+impl Side {
+    /// Settles pads and output size of a dimension of `input` elements, for a window of
+    /// `[filter, stride, dilation]`.
+    pub fn settle(
+        site: &Site<'_>,
+        input: usize,
+        [filter, stride, dilation]: [usize; 3],
+        auto: &str,
+        pads: Pair,
+        ceil: bool,
+    ) -> Result<Self> {
         let too_large = || site.malformed("a window is too large");
-        let (input, stride) = (input[at], self.stride[at]);
         // The pixels that a window spans.
-        let span = (self.filter[at].saturating_sub(1))
-            .checked_mul(self.dilation[at])
+        let span = (filter.saturating_sub(1))
+            .checked_mul(dilation)
             .and_then(|span| span.checked_add(1))
             .ok_or_else(too_large)?;
         // TensorFlow Lite's SAME: as many outputs as strides begin within the picture.
@@ -134,31 +181,16 @@ impl Window {
         };
         let mut out = steps.checked_div(stride).unwrap_or(steps).saturating_add(1);
         let last = out.saturating_mul(stride);
+        let mut extra = 0;
         // A last window that begins within the picture or its left pad, but leaves it.
         if ceil && !steps.is_multiple_of(stride.max(1)) && last < input.saturating_add(before) {
             out = out.saturating_add(1);
             let needed = last.saturating_add(span);
-            self.extra[at] = needed.saturating_sub(padded);
-            after = after.saturating_add(self.extra[at]);
+            extra = needed.saturating_sub(padded);
+            after = after.saturating_add(extra);
         }
-        self.is_same &= out == same_out && (before, after) == (half, rest);
-        (self.before[at], self.after[at], self.out[at]) = (before, after, out);
-        Ok(())
-    }
-
-    /// The padding that the model's operators have, if they have this one.
-    pub fn padding(&self) -> Option<Padding> {
-        match (self.before, self.after) {
-            ([0, 0], [0, 0]) => Some(Padding::Valid),
-            _ if self.is_same => Some(Padding::Same),
-            _ => None,
-        }
-    }
-
-    /// Pads of a picture `[n, h, w, c]`.
-    fn pads(&self) -> [Pair; 4] {
-        let side = |at: usize| [self.before[at], self.after[at]];
-        [[0, 0], side(0), side(1), [0, 0]]
+        let is_same = out == same_out && (before, after) == (half, rest);
+        Ok(Self { before, after, extra, out, is_same })
     }
 }
 
