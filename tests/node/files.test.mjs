@@ -464,7 +464,7 @@ row("external data on the command line", "read by `classify` and `convert`", () 
   assert.deepEqual(answer(out), answer(place, "--preprocess", "unit"));
 });
 
-row("input `[1, h, w]`, `[h, w]` or `[1, h, w]` behind a batch", "a gray picture", async () => {
+row("input `[1, h, w]` or `[h, w]`", "a gray picture", async () => {
   const [black, white] = [picture([0, 0, 0], 28, 28), picture([255, 255, 255], 28, 28)];
   const labels = ["b", "w"];
   for (const shape of [
@@ -511,13 +511,22 @@ row(
   },
 );
 
-row("an int8, uint8 or float16 ONNX input", "pixels as they are, or prepared", async () => {
-  const white = picture([255, 255, 255], 28, 28);
-  // 255 * 8: the network's own scale is 0..1.
-  const bytes = blackOrWhite([1, 1, 28, 28], 2);
-  const found = await scores({ model: bytes, labels: ["b", "w"] }, white);
-  assert.ok(found.w > 0.999);
-});
+row(
+  "an ONNX input of uint8; of int8 without a scale",
+  "pixels as they are, without `preprocess`; refused",
+  async () => {
+    const labels = ["b", "w"];
+    const white = picture([255, 255, 255], 28, 28);
+    const black = picture([0, 0, 0], 28, 28);
+    const bytes = blackOrWhite([1, 1, 28, 28], 2);
+    assert.ok((await scores({ model: bytes, labels }, white)).w > 0.999);
+    assert.ok((await scores({ model: bytes, labels }, black)).b > 0.999);
+    const prepared = scores({ model: bytes, labels, ...unit }, white);
+    await refused(prepared, "UNSUPPORTED_TYPE", /"input" is uint8 without one scale/);
+    const signed = scores({ model: blackOrWhite([1, 1, 28, 28], 3), labels }, white);
+    await refused(signed, "UNSUPPORTED_TYPE", /"input" is int8 without one scale/);
+  },
+);
 
 row("a batch fixed to n pictures", "filled up; `classifyBatch` takes n at once", async () => {
   const bytes = colors((parts) => ({
