@@ -1,9 +1,12 @@
-//! The `image` crate, told to do what browsers do: orientation from EXIF, 8 bits a channel.
+//! The `image` crate, told to do what browsers do: orientation from EXIF, profiles, 8 bits a channel.
 
 use std::io::Cursor;
 
 use achado_model::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbaImage};
+
+use crate::color;
 
 /// The longest side that is decoded, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -13,7 +16,9 @@ const MAX_ALLOCATION_BYTES: u64 = 512 << 20;
 
 /// A picture as pixels.
 pub struct Decoded {
-    /// `[height, width, 4]`, RGBA, not premultiplied.
+    /// `[height, width, 4]`, RGBA in sRGB, not premultiplied: colours are those that are stored, also
+    /// of pixels that are transparent, as Pillow and TensorFlow give them. GIF has none for these: they
+    /// are black, as in browsers.
     pub pixels: Vec<u8>,
     /// In pixels, after the EXIF orientation was applied.
     pub width: u32,
@@ -50,19 +55,57 @@ pub fn decode(file: &[u8]) -> Result<Decoded> {
             .with("format", format.to_mime_type())
     };
     let mut decoder = reader.into_decoder().map_err(failed)?;
-    // A damaged EXIF block does not stop a browser from showing the picture.
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+    // A damaged EXIF block does not stop a browser from showing the picture. Chromium does not look at
+    // that of WebP files.
+    let orientation = match format {
+        ImageFormat::WebP => Orientation::NoTransforms,
+        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    };
+    let profile = decoder.icc_profile().ok().flatten();
+    let is_gray = !decoder.color_type().has_color();
     let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     picture.apply_orientation(orientation);
-    let mut rgba = picture.into_rgba8();
-    for pixel in rgba.pixels_mut() {
-        // A canvas premultiplies, so nothing is left of a colour that cannot be seen.
-        if pixel.0[3] == 0 {
+    let mut rgba = to_rgba8(picture);
+    if format == ImageFormat::Gif {
+        for pixel in rgba.pixels_mut().filter(|pixel| pixel.0[3] == 0) {
             pixel.0 = [0; 4];
         }
     }
+    let profile = match profile {
+        Some(profile) => color::icc(&profile, is_gray),
+        None if format == ImageFormat::Png => color::png(file, is_gray),
+        None => None,
+    };
+    if let Some(profile) = profile {
+        color::to_srgb(&profile, &mut rgba);
+    }
     let (width, height) = rgba.dimensions();
     Ok(Decoded { pixels: rgba.into_raw(), width, height })
+}
+
+/// Four bytes a pixel. Of 16 bits the upper 8 are taken, as libpng's `png_set_strip_16` does, which
+/// TensorFlow and Pillow go by.
+fn to_rgba8(picture: DynamicImage) -> RgbaImage {
+    let upper = |wide: u16| (wide >> 8) as u8;
+    let (width, height) = (picture.width(), picture.height());
+    let pixels: Vec<u8> = match picture {
+        DynamicImage::ImageLuma16(gray) => gray
+            .as_raw()
+            .iter()
+            .flat_map(|&gray| [upper(gray), upper(gray), upper(gray), 255])
+            .collect(),
+        DynamicImage::ImageLumaA16(gray) => {
+            let pixels = gray.as_raw().as_chunks::<2>().0.iter();
+            pixels.flat_map(|&[g, a]| [upper(g), upper(g), upper(g), upper(a)]).collect()
+        }
+        DynamicImage::ImageRgb16(rgb) => {
+            let pixels = rgb.as_raw().as_chunks::<3>().0.iter();
+            pixels.flat_map(|&[r, g, b]| [upper(r), upper(g), upper(b), 255]).collect()
+        }
+        DynamicImage::ImageRgba16(rgba) => rgba.as_raw().iter().map(|&wide| upper(wide)).collect(),
+        other => return other.into_rgba8(),
+    };
+    RgbaImage::from_raw(width, height, pixels).unwrap_or_default()
 }
 
 /// Whether an end-of-image marker comes after the first scan begins. (ITU-T T.81, annex B: segments
@@ -90,7 +133,7 @@ fn is_whole_jpeg(file: &[u8]) -> bool {
 mod tests {
     use super::*;
     use achado_model::ErrorCode;
-    use image::{ImageEncoder, Rgba, RgbaImage};
+    use image::{ImageEncoder, Rgba};
 
     fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut file = Cursor::new(Vec::new());
@@ -109,17 +152,50 @@ mod tests {
     }
 
     #[test]
-    fn invisible_pixels_lose_their_colour_as_on_a_canvas() {
-        let picture = RgbaImage::from_raw(2, 1, vec![9, 9, 9, 0, 9, 9, 9, 1]).unwrap();
+    fn invisible_pixels_keep_the_colour_that_is_stored() {
+        let picture = RgbaImage::from_raw(2, 1, vec![9, 8, 7, 0, 9, 9, 9, 1]).unwrap();
         let decoded = decode(&encoded(&picture.into(), ImageFormat::Png)).unwrap();
-        assert_eq!(decoded.pixels, [0, 0, 0, 0, 9, 9, 9, 1]);
+        assert_eq!(decoded.pixels, [9, 8, 7, 0, 9, 9, 9, 1]);
     }
 
     #[test]
-    fn sixteen_bits_a_channel_become_eight() {
-        let picture = image::ImageBuffer::from_raw(1, 1, vec![0xffff_u16, 0x8000, 0]).unwrap();
+    fn of_sixteen_bits_a_channel_the_upper_eight_are_taken() {
+        let picture = image::ImageBuffer::from_raw(1, 1, vec![0xffff_u16, 0x80ff, 0]).unwrap();
         let file = encoded(&DynamicImage::ImageRgb16(picture), ImageFormat::Png);
         assert_eq!(decode(&file).unwrap().pixels, [255, 128, 0, 255]);
+        let picture = image::ImageBuffer::from_raw(1, 1, vec![0x12ff_u16, 0x34ff]).unwrap();
+        let file = encoded(&DynamicImage::ImageLumaA16(picture), ImageFormat::Png);
+        assert_eq!(decode(&file).unwrap().pixels, [0x12, 0x12, 0x12, 0x34]);
+    }
+
+    /// The pictures of `scripts/preprocess/pictures.py`.
+    fn fixture(name: &str) -> Decoded {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/pictures/");
+        decode(&std::fs::read([folder, name].concat()).unwrap()).unwrap()
+    }
+
+    fn farthest(a: &Decoded, b: &Decoded) -> u8 {
+        a.pixels.iter().zip(&b.pixels).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+    }
+
+    #[test]
+    fn profiles_are_applied_to_pixels_of_any_depth_and_layout() {
+        let plain = fixture("rgb.png");
+        let wide = fixture("p3.png");
+        assert!(farthest(&plain, &wide) > 50);
+        // Display P3's primaries lie outside of sRGB's: [0, 0, 239] in the corner becomes darker.
+        for same in ["p3.webp", "p3_16.png", "p3_alpha.png"] {
+            let other = fixture(same);
+            let rgb = |picture: &Decoded| -> Vec<u8> {
+                picture.pixels.chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect()
+            };
+            let off = rgb(&wide).iter().zip(rgb(&other)).map(|(a, b)| a.abs_diff(b)).max();
+            assert!(off <= Some(1), "{same}: {off:?}");
+        }
+        assert!(farthest(&fixture("plain.jpg"), &fixture("p3.jpg")) > 50);
+        assert!(farthest(&fixture("gray.png"), &fixture("gray_icc.png")) > 20);
+        assert!(farthest(&plain, &fixture("gamma.png")) > 50);
+        assert_eq!(farthest(&plain, &fixture("damaged_icc.png")), 0);
     }
 
     /// A JPEG 32 pixels wide and 16 high, its left half white, with an EXIF orientation.

@@ -3,6 +3,7 @@
 //! A wasm file of its own, so that what a browser downloads stays small.
 #![forbid(unsafe_code)]
 
+mod color;
 mod decode;
 mod shell;
 
