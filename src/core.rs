@@ -1,7 +1,9 @@
 //! The one class that JavaScript sees: a model and room for a picture.
 
 use achado_model::{Error, Result};
-use achado_vision::{Classifier, ClassifierOptions, ImageModel, Picture, PixelFormat};
+use achado_vision::{
+    Band, Classifier, ClassifierOptions, Flatten, FrameOptions, ImageModel, Picture, PixelFormat,
+};
 use wasm_bindgen::prelude::*;
 
 use crate::runner::{self, Network};
@@ -40,7 +42,21 @@ pub struct Core {
     task: Task,
     /// The pixels of one picture, RGBA, kept from picture to picture.
     pixels: Vec<u8>,
+    large: Option<Large>,
 }
+
+/// A large picture that is put in band by band.
+struct Large {
+    bands: Vec<Band>,
+    /// Its place in the next batch, or none.
+    slot: Option<usize>,
+    flatten: Flatten,
+    done: usize,
+    preprocess_ms: f64,
+}
+
+/// What a page shows behind transparent pixels.
+const PAGE: [u8; 3] = [255; 3];
 
 #[wasm_bindgen]
 impl Core {
@@ -64,7 +80,7 @@ impl Core {
                 Task::Model(runner::model(model, &options.model)?.into())
             })
         };
-        open().map(|task| Self { task, pixels: Vec::new() }).map_err(error::thrown)
+        open().map(|task| Self { task, pixels: Vec::new(), large: None }).map_err(error::thrown)
     }
 
     /// Makes room for a picture of `bytes` bytes, and gives its address in wasm's memory. The
@@ -86,6 +102,63 @@ impl Core {
         Ok(self.pixels.as_ptr().addr())
     }
 
+    /// Begins a picture that is too large to be written at once, and gives the rows of each of its bands:
+    /// the first, and one past the last. For each, the caller asks for [`Core::frame`], writes the rows
+    /// there and calls [`Core::put_band`]; the next call that takes a picture takes this one.
+    ///
+    /// # Errors
+    /// Those of [`ImageModel::bands`], and `INVALID_OPTION` for options of a wrong type.
+    pub fn bands(
+        &mut self,
+        width: usize,
+        height: usize,
+        #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').FrameGeometry")]
+        frame: &JsValue,
+        most_bytes: usize,
+        is_staged: bool,
+    ) -> Result<Vec<usize>, JsValue> {
+        let mut begin = || {
+            self.large = None;
+            let flatten = self.flatten(frame)?;
+            let frame = options::frame_options(frame)?;
+            let slot = if is_staged { Some(classifier(&mut self.task)?.staged()) } else { None };
+            let model = model_mut(&mut self.task);
+            let bands = model.bands((width, height), PixelFormat::Rgba8, &frame, most_bytes)?;
+            let rows = bands.iter().flat_map(|band| <[usize; 2]>::from(band.rows())).collect();
+            self.large = Some(Large { bands, slot, flatten, done: 0, preprocess_ms: 0.0 });
+            Ok(rows)
+        };
+        begin().map_err(error::thrown)
+    }
+
+    /// Takes the next band of the picture, whose rows were written to [`Core::frame`].
+    ///
+    /// # Errors
+    /// Those of [`ImageModel::put_band`].
+    #[wasm_bindgen(js_name = putBand)]
+    pub fn put_band(&mut self) -> Result<(), JsValue> {
+        let Self { task, pixels, large } = self;
+        let mut put = || {
+            let missing = || Error::invalid_input("there is no further band of a picture");
+            let large = large.as_mut().ok_or_else(missing)?;
+            let band = large.bands.get(large.done).ok_or_else(missing)?;
+            let start = now_ms();
+            large.flatten.pixels(pixels);
+            model_mut(task).put_band(large.slot, band, pixels)?;
+            large.done += 1;
+            large.preprocess_ms += now_ms() - start;
+            Ok(())
+        };
+        put().map_err(error::thrown)
+    }
+
+    /// Why the values that pictures become are hardly those that the model was trained with, where its
+    /// graph shows it.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        self.model().complaint()
+    }
+
     /// What the picture shows whose pixels were written to [`Core::frame`], as [`answer::results`].
     ///
     /// # Errors
@@ -99,8 +172,13 @@ impl Core {
         frame: &JsValue,
     ) -> Result<Vec<f64>, JsValue> {
         let mut run = || {
-            let (smoothing, frame) = (options::smoothing(frame)?, options::frame_options(frame)?);
-            let Self { task, pixels } = self;
+            let smoothing = options::smoothing(frame)?;
+            if let Some(preprocess_ms) = self.take_large()? {
+                let classifier = classifier(&mut self.task)?;
+                return classifier.classify_put(preprocess_ms, smoothing.as_ref(), &now_ms);
+            }
+            let frame = self.flattened(frame)?;
+            let Self { task, pixels, .. } = self;
             let picture = rgba(pixels, width, height);
             classifier(task)?.classify_smoothed(&picture, &frame, smoothing.as_ref(), &now_ms)
         };
@@ -133,11 +211,23 @@ impl Core {
         frame: &JsValue,
     ) -> Result<(), JsValue> {
         let mut run = || {
-            let frame = options::frame_options(frame)?;
-            let Self { task, pixels } = self;
+            if let Some(preprocess_ms) = self.take_large()? {
+                classifier(&mut self.task)?.stage_put(preprocess_ms);
+                return Ok(());
+            }
+            let frame = self.flattened(frame)?;
+            let Self { task, pixels, .. } = self;
             classifier(task)?.stage(&rgba(pixels, width, height), &frame, &now_ms)
         };
         run().map_err(error::thrown)
+    }
+
+    /// Begins the next batch anew: a picture of it cannot be used.
+    pub fn unstage(&mut self) {
+        self.large = None;
+        if let Task::Classifier(classifier) = &mut self.task {
+            classifier.unstage();
+        }
     }
 
     /// What the pictures of the batch show, one after the other.
@@ -166,8 +256,12 @@ impl Core {
         frame: &JsValue,
     ) -> Result<JsValue, JsValue> {
         let mut run = || {
-            let (embed, frame) = (options::embed_options(frame)?, options::frame_options(frame)?);
-            let Self { task, pixels } = self;
+            let embed = options::embed_options(frame)?;
+            if self.take_large()?.is_some() {
+                return model_mut(&mut self.task).embed_put(embed);
+            }
+            let frame = self.flattened(frame)?;
+            let Self { task, pixels, .. } = self;
             model_mut(task).embed(&rgba(pixels, width, height), &frame, embed)
         };
         run().map(|embedding| answer::embedding(&embedding)).map_err(error::thrown)
@@ -186,8 +280,11 @@ impl Core {
         frame: &JsValue,
     ) -> Result<(), JsValue> {
         let mut run = || {
-            let frame = options::frame_options(frame)?;
-            let Self { task, pixels } = self;
+            if self.take_large()?.is_some() {
+                return Ok(());
+            }
+            let frame = self.flattened(frame)?;
+            let Self { task, pixels, .. } = self;
             model_mut(task).put_picture(&rgba(pixels, width, height), &frame)
         };
         run().map_err(error::thrown)
@@ -266,6 +363,31 @@ impl Core {
 }
 
 impl Core {
+    /// How a frame's transparent pixels are seen.
+    fn flatten(&self, frame: &JsValue) -> Result<Flatten> {
+        let page = options::is_on_page(frame)?.then_some(PAGE);
+        Ok(Flatten::new(self.model().background(), page))
+    }
+
+    /// The options of a frame whose pixels are here; these are put on what is behind them.
+    fn flattened(&mut self, frame: &JsValue) -> Result<FrameOptions> {
+        let mut flatten = self.flatten(frame)?;
+        let frame = options::frame_options(frame)?;
+        flatten.pixels(&mut self.pixels);
+        flatten.check()?;
+        Ok(frame)
+    }
+
+    /// How long the large picture took that has been put in, if one has.
+    fn take_large(&mut self) -> Result<Option<f64>> {
+        let Some(large) = self.large.take() else { return Ok(None) };
+        if large.done < large.bands.len() {
+            return Err(Error::invalid_input("bands of the picture are missing"));
+        }
+        large.flatten.check()?;
+        Ok(Some(large.preprocess_ms))
+    }
+
     fn model(&self) -> &ImageModel<Network> {
         match &self.task {
             Task::Classifier(classifier) => classifier.model(),

@@ -86,28 +86,8 @@ pub fn preprocess(options: &Fields<'_>) -> Result<Preprocess> {
     let Some(value) = options.object("preprocess")? else { return Ok(Preprocess::default()) };
     let fields = Fields::nested(&value, "preprocess.");
     Ok(Preprocess {
-        fit: fields.choice(
-            "fit",
-            &[
-                ("stretch", Fit::Stretch),
-                ("centerCrop", Fit::CenterCrop),
-                ("cover", Fit::CenterCrop),
-                ("contain", Fit::Contain),
-                ("letterbox", Fit::Contain),
-            ],
-        )?,
-        resize: fields.choice(
-            "resize",
-            &[
-                ("bilinear", Resize::Bilinear),
-                ("bilinear-tf", Resize::BilinearTf),
-                ("bicubic", Resize::Bicubic),
-                ("lanczos", Resize::Lanczos),
-                ("area", Resize::Area),
-                ("box", Resize::Box),
-                ("nearest", Resize::Nearest),
-            ],
-        )?,
+        fit: fields.choice("fit", &Fit::NAMES)?,
+        resize: fields.choice("resize", &Resize::NAMES)?,
         mean: fields.numbers("mean")?,
         std: fields.numbers("std")?,
         channels: fields.choice(
@@ -150,6 +130,11 @@ pub fn frame_options(value: &JsValue) -> Result<FrameOptions> {
         rotation_degrees: integer(&fields, "rotationDegrees")?.unwrap_or(0),
         mirror: fields.boolean("mirror")?.unwrap_or(false),
     })
+}
+
+/// Whether transparent pixels of the frame show the page behind it: the `page` of `FrameGeometry`.
+pub fn is_on_page(value: &JsValue) -> Result<bool> {
+    Ok(Fields::of(value).boolean("page")?.unwrap_or(false))
 }
 
 /// The `smoothing` of `FrameGeometry`.

@@ -3,7 +3,7 @@ import type { Engine, Frame, FrameGeometry, ResultNumbers } from "./engine.js";
 import { LoadedModel } from "./image-model.js";
 import { checkCall, checkOptions } from "./options.js";
 import { open } from "./opening.js";
-import { checkStillThere } from "./pixels.js";
+import { checkStillThere, release } from "./pixels.js";
 import type { Platform } from "./platform.js";
 import { readResults } from "./results.js";
 import { type FrameSource, frames } from "./stream.js";
@@ -92,7 +92,7 @@ class Classifier extends LoadedModel implements ImageClassifier {
         return resultsOf(engine, await engine.classifyBatch(batch, geometry));
       });
     } finally {
-      for (const frame of batch) if (!used && "close" in frame) frame.close();
+      if (!used) batch.forEach(release);
     }
   }
 

@@ -23,14 +23,33 @@ export interface EncodedPicture {
   readonly decoder: WebAssembly.Module;
 }
 
+/**
+ * What transparent pixels are: those of a canvas or an element show the `page` behind it, those of a
+ * file have the color that is `stored`.
+ */
+export type Alpha = "page" | "stored";
+
+/** Pixels in sRGB; `stored` if nothing is said. */
+export interface Pixels extends RawImage {
+  readonly alpha?: Alpha;
+}
+
+/** What the browser draws. */
+export interface Drawing {
+  readonly bitmap: ImageBitmap;
+  readonly alpha: Alpha;
+}
+
 /** A picture on its way to the engine: pixels, or what becomes pixels over there. */
-export type Frame = RawImage | ImageBitmap | EncodedPicture;
+export type Frame = Pixels | Drawing | EncodedPicture;
 
 /** The options of one frame that the core knows. */
 export type FrameGeometry = Pick<
   FrameOptions,
   "regionOfInterest" | "rotationDegrees" | "mirror"
 > & {
+  /** Whether transparent pixels show the page; set where pixels are read. */
+  page?: boolean;
   /** For the frames of a video: what is kept of the past, and whether there is none yet. */
   smoothing?: { share: number; restart: boolean } | undefined;
 };
@@ -75,13 +94,15 @@ export type CoreFacts = Pick<Engine, "simd" | "batchSize" | "batchRefusal">;
 export type ResultNumbers = Float64Array<ArrayBuffer>;
 
 /** What a model says about itself when it is opened and when options change. */
-export type Description = Pick<Engine, "metadata" | "names">;
+export type Description = Pick<Engine, "metadata" | "names" | "complaint">;
 
 /** A compiled model. It takes one call at a time. */
 export interface Engine {
   readonly metadata: ModelMetadata;
   /** Of the classes of each head. */
   readonly names: Names[];
+  /** Why the values that pictures become are hardly those that the model was trained with. */
+  readonly complaint: string | undefined;
   readonly simd: Runtime["simd"];
   readonly memoryBytes: number;
   /** How many pictures {@link Engine.classifyBatch} takes: 1 if the model takes one at a time. */

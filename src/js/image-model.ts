@@ -4,12 +4,13 @@ import { abortable } from "./errors.js";
 import { readLabels } from "./fetching.js";
 import { checkCall, checkOptions, checkRuns, coreOptions } from "./options.js";
 import { closed, type Opened, open } from "./opening.js";
-import { checkStillThere } from "./pixels.js";
+import { checkStillThere, release } from "./pixels.js";
 import type { Platform } from "./platform.js";
 import { ownTensors, readTensors } from "./tensors.js";
 import type {
   ClassifierOptions,
   EmbedOptions,
+  Fallback,
   FrameOptions,
   ImageInput,
   ImageModel,
@@ -82,7 +83,7 @@ export class LoadedModel implements ImageModel {
       simd: engine.simd,
       threads,
       worker,
-      fallbacks: [...fallbacks],
+      fallbacks: [...fallbacks, ...complaints(engine)],
       memoryBytes: engine.memoryBytes,
     };
   }
@@ -227,7 +228,7 @@ export class LoadedModel implements ImageModel {
         return work(engine, frame, geometry, use);
       });
     } finally {
-      if (!used && "close" in frame) frame.close();
+      if (!used) release(frame);
     }
   }
 
@@ -267,6 +268,12 @@ export class LoadedModel implements ImageModel {
   protected checkOpen(): void {
     if (this.#closed) throw closed();
   }
+}
+
+/** What is hardly meant, as it is to be told. */
+function complaints({ complaint }: Engine): Fallback[] {
+  if (complaint === undefined) return [];
+  return [{ from: "values as trained", to: "preprocess as given", reason: complaint }];
 }
 
 /** Outputs by name, with what they are. */

@@ -13,11 +13,12 @@ import type {
   WirePicture,
 } from "./engine.js";
 import { AchadoError, fromCore } from "./errors.js";
-import { readBitmap } from "./pixels.js";
+import { release } from "./pixels.js";
+import { sourceOf } from "./reading.js";
 import { type Names, splitNames } from "./results.js";
 import { maySleep } from "./threads.js";
 import { viewOf, type WireTensor } from "./tensors.js";
-import type { ModelMetadata, OperatorProfile, RawImage, Runtime, TensorData } from "./types.js";
+import type { ModelMetadata, OperatorProfile, Runtime, TensorData } from "./types.js";
 
 /** The glue of simd128.wasm; relaxed.wasm and tract.wasm have the same, which the build checks. */
 type WholeGlue = typeof import("./generated/simd128/achado.js");
@@ -56,13 +57,13 @@ function instantiate(glue: Glue, { module, memory }: Launch): WebAssembly.Memory
 }
 
 function describe(core: Core): Description {
-  return { metadata: core.metadata(), names: core.names().map(splitNames) };
+  const [metadata, names] = [core.metadata(), core.names().map(splitNames)];
+  return { metadata, names, complaint: core.complaint() };
 }
 
-function pixelsOf(frame: Frame): RawImage {
-  if ("encoded" in frame) throw new Error("files are decoded before they come here");
-  return "data" in frame ? frame : readBitmap(frame);
-}
+/** Bytes of pixels that are put into wasm's memory at once, at most; larger pictures come in bands. */
+const MOST_AT_ONCE = 1 << 24;
+const BAND_BYTES = 1 << 23;
 
 /** A model in this thread. */
 export class LocalEngine implements Engine {
@@ -75,6 +76,8 @@ export class LocalEngine implements Engine {
   description: Description;
   #failure: AchadoError | undefined;
   #closed = false;
+  /** Whether the caller has said what is behind transparent pixels. */
+  #onBackground = false;
 
   private constructor(
     glue: Glue,
@@ -111,6 +114,7 @@ export class LocalEngine implements Engine {
       if ("help" in glue) onClose = onInstance?.(glue, memory);
       const core = new glue.Core(model, { ...options, threads: launch.threads });
       const engine = new LocalEngine(glue, core, memory, onClose);
+      engine.#onBackground = options.preprocess?.background !== undefined;
       onPhase("compile", true);
       if (warmup) {
         onPhase("warmup", false);
@@ -157,6 +161,10 @@ export class LocalEngine implements Engine {
     return this.description.names;
   }
 
+  get complaint(): string | undefined {
+    return this.description.complaint;
+  }
+
   get simd(): Runtime["simd"] {
     return this.#glue.simdLevel();
   }
@@ -178,42 +186,43 @@ export class LocalEngine implements Engine {
   }
 
   async classify(frame: Frame, geometry: FrameGeometry): Promise<ResultNumbers> {
-    const pixels = pixelsOf(frame);
-    return this.#call(() => {
-      this.#write(pixels);
-      return this.#core.classify(pixels.width, pixels.height, geometry);
-    });
+    return this.#withPicture(frame, geometry, (width, height, own) =>
+      this.#core.classify(width, height, own),
+    );
   }
 
   async classifyBatch(frames: Frame[], geometry: FrameGeometry): Promise<ResultNumbers> {
-    // All are used up, also where one cannot be read.
-    const pictures = frames.map((frame) => {
-      try {
-        return pixelsOf(frame);
-      } catch (error) {
-        return { error };
+    const parts: ResultNumbers[] = [];
+    let next = 0;
+    try {
+      for (const frame of frames) {
+        next++;
+        this.#withPicture(
+          frame,
+          geometry,
+          (width, height, own) => this.#core.stage(width, height, own),
+          true,
+        );
+        const isFull = next % this.batchSize === 0;
+        if (isFull || next === frames.length) {
+          parts.push(this.#call(() => this.#core.classifyStaged()));
+        }
       }
-    });
-    for (const picture of pictures) if ("error" in picture) throw picture.error;
-    return this.#call(() => {
-      const parts: ResultNumbers[] = [];
-      for (const [index, picture] of (pictures as RawImage[]).entries()) {
-        this.#write(picture);
-        this.#core.stage(picture.width, picture.height, geometry);
-        const isFull = (index + 1) % this.batchSize === 0;
-        if (isFull || index + 1 === pictures.length) parts.push(this.#core.classifyStaged());
-      }
-      return Float64Array.from(parts.flatMap((part) => [...part]));
-    });
+    } catch (error) {
+      // All are used up, also where one cannot be used.
+      frames.slice(next).forEach(release);
+      throw error;
+    }
+    return Float64Array.from(parts.flatMap((part) => [...part]));
   }
 
   async run(tensors: WireTensor[], picture?: WirePicture): Promise<TensorData[]> {
-    const pixels = picture && pixelsOf(picture.frame);
+    if (picture) {
+      this.#withPicture(picture.frame, picture.geometry, (width, height, own) =>
+        this.#core.putPicture(width, height, own),
+      );
+    }
     return this.#call(() => {
-      if (pixels) {
-        this.#write(pixels);
-        this.#core.putPicture(pixels.width, pixels.height, picture.geometry);
-      }
       for (const { index, data } of tensors) {
         const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
         this.#bytes(this.#core.inputPlace(index)).set(bytes);
@@ -231,15 +240,14 @@ export class LocalEngine implements Engine {
     frame: Frame,
     geometry: EmbedGeometry,
   ): Promise<Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>> {
-    const pixels = pixelsOf(frame);
-    return this.#call(() => {
-      this.#write(pixels);
-      return this.#core.embed(pixels.width, pixels.height, geometry);
-    });
+    return this.#withPicture(frame, geometry, (width, height, own) =>
+      this.#core.embed(width, height, own),
+    );
   }
 
   async setOptions(options: CoreOptions): Promise<void> {
     this.#call(() => this.#core.setOptions(options));
+    this.#onBackground = options.preprocess?.background !== undefined;
     this.description = this.#call(() => describe(this.#core));
   }
 
@@ -255,8 +263,40 @@ export class LocalEngine implements Engine {
     this.#closed = true;
   }
 
+  /** Puts a picture in, which is used up, and works on it. */
+  #withPicture<T>(
+    frame: Frame,
+    geometry: FrameGeometry,
+    work: (width: number, height: number, geometry: FrameGeometry) => T,
+    isStaged = false,
+  ): T {
+    const source = sourceOf(frame, this.#onBackground);
+    try {
+      return this.#call(() => {
+        const { width, height, page } = source;
+        const own = { ...geometry, page };
+        if (width * height * 4 <= MOST_AT_ONCE) {
+          this.#write(source.rows(0, height));
+        } else {
+          const bands = this.#core.bands(width, height, own, BAND_BYTES, isStaged);
+          for (let i = 0; i < bands.length; i += 2) {
+            this.#write(source.rows(bands[i] as number, bands[i + 1] as number));
+            this.#core.putBand();
+          }
+        }
+        return work(width, height, own);
+      });
+    } catch (error) {
+      // What of it, or of its batch, is in there already is of no use.
+      if (!this.#failure) this.#core.unstage();
+      throw error;
+    } finally {
+      source.close();
+    }
+  }
+
   /** Puts pixels into wasm's memory: the only copy on this side. */
-  #write({ data }: RawImage): void {
+  #write(data: Uint8Array | Uint8ClampedArray): void {
     const address = this.#core.frame(data.length);
     new Uint8Array(this.#memory.buffer, address, data.length).set(data);
   }
@@ -268,7 +308,7 @@ export class LocalEngine implements Engine {
 
   #warmUp(tensors: boolean): void {
     if (!tensors) {
-      this.#write({ data: new Uint8Array(4), width: 1, height: 1 });
+      this.#write(Uint8Array.of(0, 0, 0, 255));
       this.#core.classify(1, 1, {});
       return;
     }

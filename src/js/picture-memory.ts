@@ -17,11 +17,11 @@ export class PictureMemory {
   /** A picture to post, and what is moved with it: bitmaps themselves. */
   sendable(frame: Frame): { own: Frame; transfer: Transferable[] } {
     if ("encoded" in frame) return { own: frame, transfer: [frame.encoded.buffer] };
-    if (!("data" in frame)) return { own: frame, transfer: [frame] };
-    const { data: pixels, width, height } = frame;
+    if (!("data" in frame)) return { own: frame, transfer: [frame.bitmap] };
+    const { data: pixels, ...rest } = frame;
     const data = this.#bytes(pixels.byteLength);
     data.set(pixels);
-    return { own: { data, width, height }, transfer: [data.buffer] };
+    return { own: { data, ...rest }, transfer: [data.buffer] };
   }
 
   #bytes(length: number): Uint8Array<ArrayBuffer> {

@@ -1,7 +1,16 @@
 // From what a page has (elements, frames, files) to a frame for the engine, without drawing twice.
-import type { Frame } from "./engine.js";
+import { fromDisplayP3 } from "./color-space.js";
+import type { Drawing, Frame, Pixels } from "./engine.js";
 import { AchadoError } from "./errors.js";
-import { isArrayBuffer, isBlob, isBytes, isDomException, isError, kindOf } from "./kind.js";
+import {
+  bytesOf,
+  isArrayBuffer,
+  isBlob,
+  isBytes,
+  isDomException,
+  isError,
+  kindOf,
+} from "./kind.js";
 import { checkNames, type NamesOf } from "./names.js";
 import type { ImageInput, RawImage } from "./types.js";
 
@@ -9,10 +18,7 @@ function invalid(message: string, detail: Record<string, unknown> = {}): AchadoE
   return new AchadoError("INVALID_INPUT", message, detail);
 }
 
-/** The longest side that is read, in pixels: larger canvases stay blank in some browsers. */
-const MAX_SIDE = 16_384;
-
-const RAW: NamesOf<RawImage> = { data: 1, width: 1, height: 1 };
+const RAW: NamesOf<RawImage> = { data: 1, width: 1, height: 1, colorSpace: 1 };
 
 /** Whether something carries its pixels: `ImageData`, or an object like it. */
 export function isRawImage(image: unknown): image is RawImage {
@@ -31,10 +37,10 @@ function isPlain(value: object): boolean {
  *
  * @throws {AchadoError} INVALID_INPUT
  */
-export function checkRawImage(image: RawImage): RawImage {
+export function checkRawImage(image: RawImage): Pixels {
   // Objects of a class have fields of their own, such as those of `ImageData`.
   if (isPlain(image)) checkNames(image, RAW, "field", "INVALID_INPUT", "picture.");
-  const { data, width, height } = image;
+  const { data, width, height, colorSpace = "srgb" } = image;
   if (!Number.isInteger(width) || !Number.isInteger(height) || width <= 0 || height <= 0) {
     throw invalid(`the picture is ${width}x${height} pixels; both sides must be above 0`, {
       width,
@@ -51,8 +57,18 @@ export function checkRawImage(image: RawImage): RawImage {
       { width, height, needed, found: data.length },
     );
   }
+  if (colorSpace !== "srgb" && colorSpace !== "display-p3") {
+    const message = `the picture's colorSpace must be "srgb" or "display-p3", is ${String(colorSpace)}`;
+    throw invalid(message, { colorSpace });
+  }
   // An object's other properties must not travel to the worker.
-  return { data, width, height };
+  return {
+    data: colorSpace === "srgb" ? data : fromDisplayP3(data),
+    width,
+    height,
+    // It comes from a canvas.
+    alpha: kindOf(image) === "ImageData" ? "page" : "stored",
+  };
 }
 
 /**
@@ -64,6 +80,11 @@ export function checkStillThere(frame: Frame): void {
   if ("data" in frame && frame.data.length !== frame.width * frame.height * 4) {
     throw invalid("the picture's data was transferred or resized before its turn came");
   }
+}
+
+/** Closes a frame that nobody uses any more. */
+export function release(frame: Frame): void {
+  if ("bitmap" in frame) frame.bitmap.close();
 }
 
 /**
@@ -153,9 +174,19 @@ function checkReady(image: unknown, kind: string): void {
   }
 }
 
-async function bitmapOf(source: ImageBitmapSource, kind: string): Promise<ImageBitmap> {
+/** Whether a file has no alpha, by its first bytes: looking for it in pixels would take time. */
+async function isJpeg(file: Blob): Promise<boolean> {
+  const [first, second] = await bytesOf(file.slice(0, 2));
+  return first === 0xff && second === 0xd8;
+}
+
+async function bitmapOf(source: ImageBitmapSource, kind: string): Promise<Drawing> {
   try {
-    return await createImageBitmap(source);
+    if (!isBlob(source) || (await isJpeg(source))) {
+      return { bitmap: await createImageBitmap(source), alpha: "page" };
+    }
+    const bitmap = await createImageBitmap(source, { premultiplyAlpha: "none" });
+    return { bitmap, alpha: "stored" };
   } catch (cause) {
     if (isDomException(cause) && cause.name === "InvalidStateError") {
       throw new AchadoError(
@@ -190,43 +221,4 @@ export function inputError(cause: unknown): unknown {
     {},
     { cause },
   );
-}
-
-/** Reused: making a canvas for each frame costs more than reading it. */
-let canvas: OffscreenCanvas | undefined;
-let context: OffscreenCanvasRenderingContext2D | null = null;
-
-/**
- * The pixels of a bitmap, which is closed.
- *
- * @throws {AchadoError} TAINTED_CANVAS, INVALID_INPUT
- */
-export function readBitmap(bitmap: ImageBitmap): RawImage {
-  const { width, height } = bitmap;
-  try {
-    if (Math.max(width, height) > MAX_SIDE) {
-      throw invalid(
-        `the picture is ${width}x${height} pixels; scale it down to ${MAX_SIDE} a side`,
-        {
-          width,
-          height,
-        },
-      );
-    }
-    canvas ??= new OffscreenCanvas(width, height);
-    context ??= canvas.getContext("2d", { willReadFrequently: true });
-    if (!context) throw invalid("this browser gives no 2D canvas to read pixels with");
-    if (canvas.width !== width) canvas.width = width;
-    if (canvas.height !== height) canvas.height = height;
-    context.globalCompositeOperation = "copy";
-    context.drawImage(bitmap, 0, 0);
-    return context.getImageData(0, 0, width, height);
-  } catch (cause) {
-    // A canvas that was drawn on from another origin stays unreadable.
-    canvas = undefined;
-    context = null;
-    throw inputError(cause);
-  } finally {
-    bitmap.close();
-  }
 }

@@ -149,6 +149,10 @@ export class RemoteEngine implements Engine {
     return this.#described.names;
   }
 
+  get complaint(): string | undefined {
+    return this.#described.complaint;
+  }
+
   get #described(): Description {
     if (!this.#description) throw new Error("no model was opened");
     return this.#description;

@@ -42,12 +42,18 @@ export type Assets = string | URL | Readonly<Partial<Record<AssetName, Asset | u
 
 /** Pixels as `ImageData` has them: RGBA, 8 bits a channel, rows from the top, no gaps. */
 export interface RawImage {
-  /** `height * width * 4` bytes. Alpha is ignored. */
+  /**
+   * `height * width * 4` bytes, not multiplied by alpha. Transparent pixels count with the color that
+   * they have, but those of an `ImageData` are seen on white, as on a page: see
+   * {@link Preprocess.background}.
+   */
   readonly data: Uint8ClampedArray | Uint8Array;
   /** In pixels. */
   readonly width: number;
   /** In pixels. */
   readonly height: number;
+  /** As canvases have it: `srgb` by default. */
+  readonly colorSpace?: "srgb" | "display-p3" | undefined;
 }
 
 /**

@@ -119,16 +119,29 @@ impl<R: Runner> Classifier<R> {
         smoothing: Option<&Smoothing>,
         clock: &dyn Fn() -> f64,
     ) -> Result<ClassifierResult> {
-        let Self { model, postprocessor, .. } = self;
         let start = clock();
-        model.put_picture(picture, frame)?;
+        self.model.put_picture(picture, frame)?;
+        self.classify_put(clock() - start, smoothing, clock)
+    }
+
+    /// The same for a picture that has been put in, which took so long.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::classify_smoothed`].
+    pub fn classify_put(
+        &mut self,
+        preprocess_ms: f64,
+        smoothing: Option<&Smoothing>,
+        clock: &dyn Fn() -> f64,
+    ) -> Result<ClassifierResult> {
+        let Self { model, postprocessor, .. } = self;
         let prepared = clock();
         model.run()?;
         let inferred = clock();
         let bytes = |output| model.score_bytes(output);
         let classifications = postprocessor.run(&bytes, smoothing)?;
         let timings = Timings {
-            preprocess: prepared - start,
+            preprocess: preprocess_ms,
             inference: inferred - prepared,
             postprocess: clock() - inferred,
         };
@@ -149,11 +162,26 @@ impl<R: Runner> Classifier<R> {
         let start = clock();
         let slot = self.prepared_ms.len();
         if let Err(error) = self.model.put_picture_in_batch(slot, picture, frame) {
-            self.prepared_ms.clear();
+            self.unstage();
             return Err(error);
         }
         self.prepared_ms.push(clock() - start);
         Ok(())
+    }
+
+    /// How many pictures of the next batch are prepared: the place of the next.
+    pub fn staged(&self) -> usize {
+        self.prepared_ms.len()
+    }
+
+    /// Begins the next batch anew.
+    pub fn unstage(&mut self) {
+        self.prepared_ms.clear();
+    }
+
+    /// Counts the next picture of a batch, which has been put into its place and took so long.
+    pub fn stage_put(&mut self, preprocess_ms: f64) {
+        self.prepared_ms.push(preprocess_ms);
     }
 
     /// What the pictures of the batch show, in their order. Each has an equal share of the time that

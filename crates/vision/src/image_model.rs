@@ -12,10 +12,11 @@ use crate::embed::{EmbedOptions, Embedding, embedding, none};
 use crate::ends::{OutputEnd, output_ends};
 use crate::file_order::FileOrder;
 use crate::frame::FrameOptions;
+use crate::graph_start::GraphStart;
 use crate::metadata::{ModelMetadata, tensor_name};
 use crate::options::{ImageModelOptions, ScoreActivation, invalid};
-use crate::picture::Picture;
-use crate::preprocess::{Fit, Preprocess, Preprocessor};
+use crate::picture::{Picture, PixelFormat};
+use crate::preprocess::{Band, Fit, Preprocess, Preprocessor};
 use crate::runner::Runner;
 
 /// The most pictures of a batch: beyond it nothing is won.
@@ -40,6 +41,10 @@ pub struct ImageModel<R = Session> {
     places: usize,
     /// Which input takes the picture, and how; or why none does.
     picture: Result<(usize, Preprocessor)>,
+    /// By input: what the graph makes of it at first, where that is known.
+    starts: Vec<Option<GraphStart>>,
+    /// What is behind transparent pixels, if the caller or the file says so.
+    background: Option<[u8; 3]>,
     metadata: ModelMetadata,
     order: FileOrder,
 }
@@ -82,6 +87,7 @@ impl ImageModel {
         let order = model.source_order.take();
         let (shapes, declared) = input_shapes(&model, file.as_ref(), &options.input_shapes)?;
         let ends = output_ends(&model);
+        let starts = model.inputs.iter().map(|&input| GraphStart::of(&model, input)).collect();
         let features = add_outputs(&mut model, ends.iter().map(|end| end.features));
         let chosen_from = add_outputs(&mut model, ends.iter().map(|end| end.scores));
 
@@ -106,7 +112,7 @@ impl ImageModel {
                 Err(error) => (None, Some(error)),
             }
         };
-        let mut made = Self::over(session, ends, file, &description, options, declared)?;
+        let mut made = Self::over(session, ends, starts, file, &description, options, declared)?;
         if let Some(order) = order {
             made.keep_order(&order);
         }
@@ -131,7 +137,8 @@ impl<R: Runner> ImageModel<R> {
         options: &ImageModelOptions,
     ) -> Result<Self> {
         let size = batch_size(options)?;
-        let mut made = Self::over(runner, ends, None, description, options, BTreeMap::new())?;
+        let (starts, declared) = (Vec::new(), BTreeMap::new());
+        let mut made = Self::over(runner, ends, starts, None, description, options, declared)?;
         let refusal = || Error::unsupported_type("this network runs one picture at a time");
         made.batch_refusal = (size > 1).then(refusal);
         Ok(made)
@@ -140,6 +147,7 @@ impl<R: Runner> ImageModel<R> {
     fn over(
         session: R,
         ends: Vec<OutputEnd>,
+        starts: Vec<Option<GraphStart>>,
         file: Option<Metadata>,
         description: &str,
         options: &ImageModelOptions,
@@ -148,7 +156,11 @@ impl<R: Runner> ImageModel<R> {
         let outputs = &session.outputs()[..ends.len()];
         let mut metadata =
             ModelMetadata::new(session.inputs(), outputs, file.as_ref(), description);
-        let picture = prepare(&session, file.as_ref(), &options.preprocess, &declared);
+        let preprocess = options.preprocess.or_stored(file.as_ref());
+        let background = preprocess.as_ref().ok().and_then(|preprocess| preprocess.background);
+        let picture = preprocess.and_then(|preprocess| {
+            prepare(&session, file.as_ref(), &starts, &preprocess, &declared)
+        });
         if let Err(error) = &picture
             && error.code == ErrorCode::InvalidOption
         {
@@ -171,6 +183,8 @@ impl<R: Runner> ImageModel<R> {
             declared,
             places,
             picture,
+            starts,
+            background,
             metadata,
             order: FileOrder::default(),
         })
@@ -196,13 +210,53 @@ impl<R: Runner> ImageModel<R> {
     /// # Errors
     /// Those of [`Preprocessor::new`]; then the old way stays.
     pub fn set_preprocess(&mut self, preprocess: &Preprocess) -> Result<()> {
-        let picture = prepare(&self.session, self.file.as_ref(), preprocess, &self.declared);
+        let preprocess = preprocess.or_stored(self.file.as_ref())?;
+        let (file, starts) = (self.file.as_ref(), &self.starts);
+        let picture = prepare(&self.session, file, starts, &preprocess, &self.declared);
         if let (Err(error), Ok(_)) = (&picture, &self.picture) {
             return Err(error.clone());
         }
         self.metadata.picture_input = picture.as_ref().ok().map(|(input, _)| *input);
         self.picture = picture;
+        self.background = preprocess.background;
         Ok(())
+    }
+
+    /// The colour behind transparent pixels, where one is set.
+    pub fn background(&self) -> Option<[u8; 3]> {
+        self.background
+    }
+
+    /// Why the values that pictures become are hardly those that the graph was trained with, where its
+    /// first operators show it.
+    pub fn complaint(&self) -> Option<String> {
+        let (input, preprocessor) = self.picture.as_ref().ok()?;
+        let start = self.starts.get(*input)?.as_ref()?;
+        let tensor = self.session.picture(*input);
+        start.complaint(|channel| preprocessor.values(tensor, channel))
+    }
+
+    /// The bands in which a large picture is put in, each by [`ImageModel::put_band`].
+    ///
+    /// # Errors
+    /// Those of [`ImageModel::check_picture`] and of [`Preprocessor::bands`].
+    pub fn bands(
+        &mut self,
+        size: (usize, usize),
+        format: PixelFormat,
+        frame: &FrameOptions,
+        most_bytes: usize,
+    ) -> Result<Vec<Band>> {
+        let (_, preprocessor) = self.picture.as_mut().map_err(|error| error.clone())?;
+        preprocessor.bands(size, format, frame, most_bytes)
+    }
+
+    /// Fills a part of the input that takes pictures, or of place `slot` of a batch.
+    ///
+    /// # Errors
+    /// Those of [`ImageModel::put_picture_in_batch`].
+    pub fn put_band(&mut self, slot: Option<usize>, band: &Band, pixels: &[u8]) -> Result<()> {
+        self.put(slot, |preprocessor, out| preprocessor.run_band(band, pixels, out))
     }
 
     /// Whether pictures can be given.
@@ -218,12 +272,35 @@ impl<R: Runner> ImageModel<R> {
     /// # Errors
     /// Those of [`ImageModel::check_picture`] and of [`Preprocessor::run`].
     pub fn put_picture(&mut self, picture: &Picture<'_>, frame: &FrameOptions) -> Result<()> {
+        self.put(None, |preprocessor, out| preprocessor.run(picture, frame, out))
+    }
+
+    /// Fills the input that takes pictures, all of its places, or one place of a batch.
+    fn put(
+        &mut self,
+        slot: Option<usize>,
+        write: impl FnOnce(&mut Preprocessor, &mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        let size = self.batch_size();
         let (input, preprocessor) = self.picture.as_mut().map_err(|error| error.clone())?;
-        let pictures = picture_count(self.session.picture(*input));
-        let one = self.session.picture_bytes_mut(*input)?.len() / pictures;
-        let (first, others) = self.session.picture_bytes_mut(*input)?.split_at_mut(one);
-        preprocessor.run(picture, frame, first)?;
-        others.chunks_exact_mut(one).for_each(|other| other.copy_from_slice(first));
+        if let (Some(slot), Some((batch, _))) = (slot, &mut self.batch) {
+            let all = batch.input_bytes_mut(*input)?;
+            return write(preprocessor, place_of(all, slot, size)?);
+        }
+        match slot {
+            Some(slot @ 1..) => {
+                let all = self.session.picture_bytes_mut(*input)?;
+                write(preprocessor, place_of(all, slot, size)?)?;
+            }
+            Some(0) | None => {
+                let pictures = picture_count(self.session.picture(*input));
+                let all = self.session.picture_bytes_mut(*input)?;
+                let one = all.len() / pictures;
+                let (first, others) = all.split_at_mut(one);
+                write(preprocessor, first)?;
+                others.chunks_exact_mut(one).for_each(|other| other.copy_from_slice(first));
+            }
+        }
         self.session.take_picture(*input);
         self.order.forget(*input);
         Ok(())
@@ -302,25 +379,7 @@ impl<R: Runner> ImageModel<R> {
         picture: &Picture<'_>,
         frame: &FrameOptions,
     ) -> Result<()> {
-        if slot == 0 && self.batch.is_none() {
-            return self.put_picture(picture, frame);
-        }
-        let size = self.batch_size();
-        let (input, preprocessor) = self.picture.as_mut().map_err(|error| error.clone())?;
-        let all = match &mut self.batch {
-            Some((batch, _)) => batch.input_bytes_mut(*input)?,
-            None => self.session.picture_bytes_mut(*input)?,
-        };
-        let one = all.len() / size;
-        let Some(out) = all.chunks_exact_mut(one).nth(slot) else {
-            return Err(no_slot(slot, size));
-        };
-        preprocessor.run(picture, frame, out)?;
-        if self.batch.is_none() {
-            self.session.take_picture(*input);
-            self.order.forget(*input);
-        }
-        Ok(())
+        self.put(Some(slot), |preprocessor, out| preprocessor.run(picture, frame, out))
     }
 
     /// Computes the outputs of a whole batch.
@@ -383,8 +442,17 @@ impl<R: Runner> ImageModel<R> {
         frame: &FrameOptions,
         options: EmbedOptions,
     ) -> Result<Embedding> {
-        let output = self.embedding_output()?;
+        self.embedding_output()?;
         self.put_picture(picture, frame)?;
+        self.embed_put(options)
+    }
+
+    /// The same of a picture that has been put in.
+    ///
+    /// # Errors
+    /// Those of [`ImageModel::embed`].
+    pub fn embed_put(&mut self, options: EmbedOptions) -> Result<Embedding> {
+        let output = self.embedding_output()?;
         self.session.run()?;
         let tensor = one_picture(&self.session.outputs()[output], self.places);
         let all = self.session.output_bytes(output)?;
@@ -459,6 +527,12 @@ fn batch_size(options: &ImageModelOptions) -> Result<usize> {
         return Err(invalid("batchSize", &format!("must be from 1 to {MAX_BATCH}, is {size}")));
     }
     Ok(size)
+}
+
+/// One of the places for pictures.
+fn place_of(all: &mut [u8], slot: usize, size: usize) -> Result<&mut [u8]> {
+    let one = all.len() / size;
+    all.chunks_exact_mut(one).nth(slot).ok_or_else(|| no_slot(slot, size))
 }
 
 fn no_slot(slot: usize, size: usize) -> Error {
@@ -652,21 +726,52 @@ fn free_batch(model: &mut Model, size: usize) {
 fn trained(trainer: Trainer, preprocess: &Preprocess) -> (Preprocess, Normalization) {
     match trainer {
         Trainer::Ultralytics => {
-            let fit = preprocess.fit.or(Some(Fit::CenterCrop));
             let unit = Normalization { mean: vec![0.0], std: vec![255.0] };
-            (Preprocess { fit, ..preprocess.clone() }, unit)
+            let mut cut = preprocess.clone();
+            // Resized to whole pixels, as long as the input, and then cut.
+            if cut.fit.is_none() && cut.short_side.is_none() {
+                cut.fit = Some(Fit::CenterCrop);
+                cut.crop_fraction = cut.crop_fraction.or(Some(1.0));
+            }
+            (cut, unit)
         }
     }
+}
+
+/// A preprocessor for an input. Where nobody says how pixels become values, a graph that normalises by
+/// itself takes them as they are.
+fn prepare_input(
+    input: &Tensor,
+    normalization: Option<&Normalization>,
+    start: Option<&GraphStart>,
+    preprocess: &Preprocess,
+) -> Result<Preprocessor> {
+    let made = Preprocessor::new(input, normalization, preprocess);
+    let (Some(start), Err(error)) = (start, &made) else { return made };
+    if error.code != ErrorCode::MetadataMissing {
+        return made;
+    }
+    if start.takes_raw() {
+        let raw = Preprocess { mean: Some(vec![0.0]), std: Some(vec![1.0]), ..preprocess.clone() };
+        return Preprocessor::new(input, normalization, &raw);
+    }
+    made.map_err(|mut error| {
+        if let Some(fits) = start.fitting() {
+            let hint = format!("{}; the graph's first operators fit \"{fits}\"", error.message);
+            error.message = hint.into();
+        }
+        error
+    })
 }
 
 /// Finds the input that takes pictures.
 fn prepare<R: Runner>(
     session: &R,
     file: Option<&Metadata>,
+    starts: &[Option<GraphStart>],
     preprocess: &Preprocess,
     declared: &Shapes,
 ) -> Result<(usize, Preprocessor)> {
-    let preprocess = &preprocess.or_stored(file)?;
     let mut why = None;
     let trainer = file.and_then(|file| file.trainer);
     let trained = trainer.map(|trainer| trained(trainer, preprocess));
@@ -687,7 +792,8 @@ fn prepare<R: Runner>(
             .and_then(|input| input.normalization.as_ref())
             .or(trained.as_ref().map(|(_, normalization)| normalization));
         let preprocess = trained.as_ref().map_or(preprocess, |(preprocess, _)| preprocess);
-        match Preprocessor::new(input, normalization, preprocess) {
+        let start = starts.get(index).and_then(Option::as_ref);
+        match prepare_input(input, normalization, start, preprocess) {
             Ok(preprocessor) => return Ok((index, preprocessor)),
             Err(error) => why = why.or(Some(error)),
         }

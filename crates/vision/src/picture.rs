@@ -9,8 +9,9 @@ pub const MAX_SIDE: usize = 1 << 20;
 /// How the bytes of a [`Picture`] are laid out: rows from the top, no gaps, 8 bits a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
-    /// Red, green, blue, alpha, as canvas `ImageData` has them. Alpha is ignored, as MediaPipe
-    /// does: a transparent pixel counts with the colour it carries (canvas says black).
+    /// Red, green, blue, alpha, as canvas `ImageData` has them. Alpha is ignored: a
+    /// transparent pixel counts with the colour that it has; [`Flatten`](crate::Flatten) puts pictures
+    /// on another before.
     Rgba8,
     /// Red, green, blue.
     Rgb8,
@@ -42,6 +43,23 @@ pub struct Picture<'a> {
     pub format: PixelFormat,
 }
 
+/// Whether both sides are above zero and at most [`MAX_SIDE`].
+pub(crate) fn check_size(width: usize, height: usize) -> Result<()> {
+    let message = if width == 0 || height == 0 {
+        format!(
+            "the picture is {width}x{height} pixels; wait until it is loaded, \
+             or give one with both sides above 0"
+        )
+    } else if width.max(height) > MAX_SIDE {
+        format!(
+            "the picture is {width}x{height} pixels; scale it down to at most {MAX_SIDE} a side"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid_input(message).with("width", width).with("height", height))
+}
+
 impl Picture<'_> {
     /// Whether the size is above zero, at most [`MAX_SIDE`], and what `pixels` holds.
     ///
@@ -49,18 +67,8 @@ impl Picture<'_> {
     /// `INVALID_INPUT`, saying what to change.
     pub fn validate(&self) -> Result<()> {
         let Self { width, height, .. } = *self;
+        check_size(width, height)?;
         let size = |error: Error| error.with("width", width).with("height", height);
-        if width == 0 || height == 0 {
-            return Err(size(Error::invalid_input(format!(
-                "the picture is {width}x{height} pixels; wait until it is loaded, \
-                 or give one with both sides above 0"
-            ))));
-        }
-        if width.max(height) > MAX_SIDE {
-            return Err(size(Error::invalid_input(format!(
-                "the picture is {width}x{height} pixels; scale it down to at most {MAX_SIDE} a side"
-            ))));
-        }
         let channels = self.format.channels();
         let needed = width.checked_mul(height).and_then(|n| n.checked_mul(channels));
         if needed != Some(self.pixels.len()) {

@@ -183,6 +183,38 @@ fn pixel_formats_agree() {
 }
 
 #[test]
+fn bands_give_what_the_whole_picture_gives() {
+    let mut random = Random(31);
+    for case in 0..300 {
+        let picture = Owned::random(&mut random);
+        let options = random_options(&mut random);
+        let frame = FrameOptions {
+            region: random_region(&mut random),
+            rotation_degrees: random.pick(&[0, 90, 180, 270]),
+            mirror: random.below(2) == 1,
+        };
+        let depth = random.pick(&[1, 3]);
+        let shape = [1, 1 + random.below(12), 1 + random.below(12), depth];
+        let tensor = common::tensor(DataType::UInt8, &shape, None);
+        let mut preprocessor = Preprocessor::new(&tensor, None, &options).unwrap();
+        let [mut whole, mut parts] = [0x55, 0xaa].map(|byte| vec![byte; tensor.size_bytes()]);
+        preprocessor.run(&picture.as_picture(), &frame, &mut whole).unwrap();
+        let stride = picture.width * picture.format.channels();
+        let size = (picture.width, picture.height);
+        let most = stride * (1 + random.below(picture.height));
+        let bands = preprocessor.bands(size, picture.format, &frame, most).unwrap();
+        assert!(bands.windows(2).all(|pair| pair[0].rows().0 <= pair[1].rows().0), "case {case}");
+        for band in &bands {
+            let (start, end) = band.rows();
+            let rows = &picture.pixels[start * stride..end * stride];
+            preprocessor.run_band(band, rows, &mut parts).unwrap();
+            assert!(preprocessor.run_band(band, &rows[1..], &mut parts).is_err());
+        }
+        assert_eq!(parts, whole, "case {case}: {options:?} {frame:?} {bands:?}");
+    }
+}
+
+#[test]
 fn extreme_shapes_and_regions_neither_panic_nor_leave_the_range() {
     let mut random = Random(13);
     let sliver = 1e-9;

@@ -18,6 +18,15 @@ pub enum Fit {
 }
 
 impl Fit {
+    /// The names in JavaScript; of two, the first is what it is called.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("stretch", Self::Stretch),
+        ("centerCrop", Self::CenterCrop),
+        ("cover", Self::CenterCrop),
+        ("contain", Self::Contain),
+        ("letterbox", Self::Contain),
+    ];
+
     /// The name in JavaScript.
     pub const fn name(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use achado_model::metadata::Normalization;
 use achado_model::{Error, Result, Tensor};
 
 use crate::frame::FrameOptions;
-use crate::picture::{MAX_SIDE, Picture, PixelFormat};
+use crate::picture::{MAX_SIDE, Picture, PixelFormat, check_size};
 pub use geometry::Fit;
 use geometry::{Fitting, Placement, place};
 pub use resample::Resize;
@@ -121,6 +121,23 @@ impl Preprocess {
 fn option(name: &str, message: String) -> Error {
     Error::invalid_option(format!("preprocess.{name}: {message}"))
         .with("option", format!("preprocess.{name}"))
+}
+
+/// Rows of a large picture, and what comes of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Band {
+    size: (usize, usize),
+    format: PixelFormat,
+    frame: FrameOptions,
+    rows: (usize, usize),
+    outputs: (usize, usize),
+}
+
+impl Band {
+    /// The first row, and one past the last.
+    pub fn rows(&self) -> (usize, usize) {
+        self.rows
+    }
 }
 
 /// Fills one input tensor `[1, height, width, channels]` from pictures.
@@ -241,6 +258,49 @@ impl Preprocessor {
         })
     }
 
+    /// What the least and the greatest byte of a channel become, in the real numbers of the input
+    /// tensor.
+    pub(crate) fn values(&self, tensor: &Tensor, channel: usize) -> [f64; 2] {
+        self.table.values(tensor, channel % self.depth)
+    }
+
+    /// The rows of a picture that are read at a time, so that they take at most so many bytes: one after
+    /// the other from the top. A row that is of no use is in none.
+    ///
+    /// # Errors
+    /// Those of [`Preprocessor::run`] about the picture's size and the frame.
+    pub fn bands(
+        &mut self,
+        (width, height): (usize, usize),
+        format: PixelFormat,
+        frame: &FrameOptions,
+        most_bytes: usize,
+    ) -> Result<Vec<Band>> {
+        check_size(width, height)?;
+        frame.validate()?;
+        self.plan(width, height, frame);
+        let groups = self.y.groups((most_bytes / (width * format.channels())).max(1));
+        let band =
+            |(outputs, rows)| Band { size: (width, height), format, frame: *frame, rows, outputs };
+        Ok(groups.into_iter().map(band).collect())
+    }
+
+    /// Writes the elements that come of a band, in its order, into `out`, which is for all of them.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where `pixels` are not the rows of the band.
+    ///
+    /// # Panics
+    /// If `out` is not the tensor's size in bytes.
+    pub fn run_band(&mut self, band: &Band, pixels: &[u8], out: &mut [u8]) -> Result<()> {
+        let Band { size: (width, height), format, ref frame, rows, outputs } = *band;
+        let picture = Picture { pixels, width, height: rows.1 - rows.0, format };
+        picture.validate()?;
+        let placement = self.plan(width, height, frame);
+        self.fill_from(&picture, rows.0, placement, outputs, out);
+        Ok(())
+    }
+
     /// Writes the tensor's elements, little-endian, into `out`.
     ///
     /// # Errors
@@ -258,15 +318,30 @@ impl Preprocessor {
         picture.validate()?;
         frame.validate()?;
         let placement = self.plan(picture.width, picture.height, frame);
+        self.fill_from(picture, 0, placement, (0, self.y.len()), out);
+        Ok(())
+    }
+
+    /// Fills `outputs` from rows of the source, the first of which is `origin`.
+    fn fill_from(
+        &mut self,
+        picture: &Picture<'_>,
+        origin: usize,
+        placement: Placement,
+        outputs: (usize, usize),
+        out: &mut [u8],
+    ) {
         let elements = self.width * self.height * self.depth;
         assert_eq!(out.len(), elements * self.table.element_bytes(), "tensor size");
 
-        let Picture { pixels, width, format, .. } = *picture;
+        let Picture { pixels, width, height, format } = *picture;
         let mut scratch = std::mem::take(&mut self.scratch);
         if self.channels == Channels::Gray && format != PixelFormat::Gray8 {
             let (first_row, end_row) = self.y.bounds();
+            let first_row = first_row.max(origin);
+            let end_row = end_row.min(origin + height);
             let stride = width * format.channels();
-            let pixels = &pixels[first_row * stride..end_row * stride];
+            let pixels = &pixels[(first_row - origin) * stride..(end_row - origin) * stride];
             let mut gray = std::mem::take(&mut self.gray);
             gray.clear();
             match format {
@@ -274,14 +349,13 @@ impl Preprocessor {
                 _ => gray.extend(pixels.as_chunks::<3>().0.iter().map(luma)),
             }
             let rows = Rows { pixels: &gray, width, channels: 1, first_row };
-            self.fill(rows, placement, &mut scratch, out);
+            self.fill(rows, placement, outputs, &mut scratch, out);
             self.gray = gray;
         } else {
-            let rows = Rows { pixels, width, channels: format.channels(), first_row: 0 };
-            self.fill(rows, placement, &mut scratch, out);
+            let rows = Rows { pixels, width, channels: format.channels(), first_row: origin };
+            self.fill(rows, placement, outputs, &mut scratch, out);
         }
         self.scratch = scratch;
-        Ok(())
     }
 
     fn plan(&mut self, width: usize, height: usize, frame: &FrameOptions) -> Placement {
@@ -314,9 +388,16 @@ impl Preprocessor {
     }
 
     /// `out` is `[height, width, depth]` elements.
-    fn fill(&self, rows: Rows<'_>, placement: Placement, scratch: &mut Scratch, out: &mut [u8]) {
+    fn fill(
+        &self,
+        rows: Rows<'_>,
+        placement: Placement,
+        outputs: (usize, usize),
+        scratch: &mut Scratch,
+        out: &mut [u8],
+    ) {
         let pixel_bytes = self.depth * self.table.element_bytes();
-        if placement.leaves_border(self.width, self.height) {
+        if outputs.0 == 0 && placement.leaves_border(self.width, self.height) {
             let mut pad = [0; 3 * 4];
             let pad = &mut pad[..pixel_bytes];
             self.table.convert(&self.colour(self.pad_color)[..self.depth], pad);
@@ -329,7 +410,7 @@ impl Preprocessor {
         let transpose = placement.orientation.transpose;
         let axes = (&self.x, &self.y);
         let mut colours = std::mem::take(&mut scratch.colours);
-        resample(rows, axes, placement.order, scratch, &mut |line, pixels| {
+        resample(rows, axes, placement.order, outputs, scratch, &mut |line, pixels| {
             let colours = elements::colours(self.channels, rows.channels, pixels, &mut colours);
             if !transpose {
                 let first = ((top + line) * self.width + left) * pixel_bytes;

@@ -32,6 +32,17 @@ pub enum Resize {
 }
 
 impl Resize {
+    /// The names in JavaScript.
+    pub const NAMES: [(&'static str, Self); 7] = [
+        ("bilinear", Self::Bilinear),
+        ("bilinear-tf", Self::BilinearTf),
+        ("bicubic", Self::Bicubic),
+        ("lanczos", Self::Lanczos),
+        ("area", Self::Area),
+        ("box", Self::Box),
+        ("nearest", Self::Nearest),
+    ];
+
     /// Whether pixels outside of a crop are never seen, because these programs crop first.
     pub(crate) fn samples(self) -> bool {
         matches!(self, Self::BilinearTf | Self::Area)
@@ -370,6 +381,23 @@ impl Axis {
         self.has_windows.then_some(&self.windows)
     }
 
+    /// Groups of outputs, as [`resample`] takes them, whose source pixels are at most `most`, or those
+    /// of one output; with the source pixels.
+    pub fn groups(&self, most: usize) -> Vec<((usize, usize), (usize, usize))> {
+        let mut groups: Vec<((usize, usize), (usize, usize))> = Vec::new();
+        for (index, (_, Span { start, count, .. })) in self.source_order().enumerate() {
+            let end = start + count;
+            match groups.last_mut() {
+                Some((outputs, pixels)) if end.max(pixels.1) - pixels.0 <= most => {
+                    outputs.1 = index + 1;
+                    pixels.1 = pixels.1.max(end);
+                }
+                _ => groups.push(((index, index + 1), (start, end))),
+            }
+        }
+        groups
+    }
+
     /// Outputs in the order in which their source pixels ascend.
     fn source_order(&self) -> impl Iterator<Item = (usize, Span)> {
         let last = self.len() - 1;
@@ -425,11 +453,13 @@ pub(crate) struct Scratch {
 }
 
 /// Resamples `source`, handing `emit` one line of `x.len()` pixels for each output of `y`, with
-/// that output's index.
+/// that output's index: those from the first to before the second of `outputs`, which count in the
+/// order of the source's rows.
 pub(crate) fn resample(
     source: Rows<'_>,
     (x, y): (&Axis, &Axis),
     order: Order,
+    outputs: (usize, usize),
     scratch: &mut Scratch,
     emit: &mut dyn FnMut(usize, &[u8]),
 ) {
@@ -437,12 +467,13 @@ pub(crate) fn resample(
     let length = x.len() * channels;
     let Scratch { rows, line, .. } = scratch;
     line.resize(length, 0);
+    let y_order = || y.source_order().skip(outputs.0).take(outputs.1 - outputs.0);
     match order {
         // Rows that stay as they are can come from the source at any time: 224x224 pixels as they
         // are, 0.49 -> 0.03 ms in WebAssembly.
         _ if x.shifts => {
             let columns = x.bounds();
-            for (output, span) in y.source_order() {
+            for (output, span) in y_order() {
                 let lines = source.lines(span.start, columns);
                 emit(output, across(lines, y.taps(span), line));
             }
@@ -452,7 +483,7 @@ pub(crate) fn resample(
             let slots = y.max_count;
             rows.resize(slots * length, 0);
             let mut next = 0;
-            for (output, span) in y.source_order() {
+            for (output, span) in y_order() {
                 next = next.max(span.start);
                 while next < span.start + span.count {
                     let slot = next % slots * length;
@@ -469,7 +500,7 @@ pub(crate) fn resample(
         Order::YFirst => {
             let (start, end) = x.bounds();
             rows.resize((end - start) * channels, 0);
-            for (output, span) in y.source_order() {
+            for (output, span) in y_order() {
                 let lines = source.lines(span.start, (start, end));
                 along_row(channels, across(lines, y.taps(span), rows), start, x, line);
                 emit(output, line);

@@ -8,17 +8,8 @@ use super::{Channels, Fit, Preprocess, Resize};
 /// The name of the entry in the custom metadata.
 pub const STORED_PREPROCESS: &str = "achado.preprocess";
 
-const FITS: [(&str, Fit); 3] =
-    [("stretch", Fit::Stretch), ("centerCrop", Fit::CenterCrop), ("contain", Fit::Contain)];
-const RESIZES: [(&str, Resize); 7] = [
-    ("bilinear", Resize::Bilinear),
-    ("bilinear-tf", Resize::BilinearTf),
-    ("bicubic", Resize::Bicubic),
-    ("lanczos", Resize::Lanczos),
-    ("area", Resize::Area),
-    ("box", Resize::Box),
-    ("nearest", Resize::Nearest),
-];
+const FITS: [(&str, Fit); 5] = Fit::NAMES;
+const RESIZES: [(&str, Resize); 7] = Resize::NAMES;
 const CHANNELS: [Channels; 3] = [Channels::Rgb, Channels::Bgr, Channels::Gray];
 
 fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {
@@ -145,6 +136,17 @@ mod tests {
                 }
             }
         }
+        let all = Preprocess {
+            fit: Some(Fit::CenterCrop),
+            short_side: Some(256),
+            pad_color: Some([1, 2, 3]),
+            background: Some([255; 3]),
+            ..Preprocess::default()
+        };
+        let stored = file(&all.to_stored());
+        assert_eq!(Preprocess::default().or_stored(Some(&stored)), Ok(all));
+        let cut = Preprocess { crop_fraction: Some(0.5), ..Preprocess::default() };
+        assert_eq!(cut.or_stored(Some(&stored)).unwrap().short_side, None);
         assert_eq!(Preprocess::default().to_stored(), "");
         let asked = Preprocess { fit: Some(Fit::Contain), ..Preprocess::default() };
         let stored = file("fit=centerCrop\ncropFraction=0.5\n");
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused() {
         for text in
-            ["fit", "fit=cover", "cropFraction=2", "cropFraction=NaN", "padColor=1,2", "color=1"]
+            ["fit", "fit=fill", "padColor=1,2", "cropFraction=2", "cropFraction=NaN", "color=1"]
         {
             let error = Preprocess::default().or_stored(Some(&file(text))).unwrap_err();
             assert!(error.message.contains(text), "{error}");

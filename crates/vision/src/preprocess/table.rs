@@ -114,6 +114,23 @@ impl Table {
         Ok(Self::Floats(Box::new(Floats { mean, std })))
     }
 
+    /// What bytes 0 and 255 of a channel become, in the tensor's real numbers.
+    pub fn values(&self, tensor: &Tensor, channel: usize) -> [f64; 2] {
+        let real = |element: u8| {
+            let (scale, zero_point) = scale_of(tensor).unwrap_or((1.0, 0));
+            let signed = i16::from(element as i8);
+            let q = if tensor.dtype == DataType::Int8 { signed } else { i16::from(element) };
+            f64::from(scale) * (f64::from(q) - f64::from(zero_point))
+        };
+        [0, 255].map(|x: u8| match self {
+            Self::Floats(floats) => {
+                f64::from((f32::from(x) - floats.mean[channel]) / floats.std[channel])
+            }
+            Self::Shift(shift) => real(shift.element(x)),
+            Self::Bytes(tables) => real(tables[channel % tables.len()][usize::from(x)]),
+        })
+    }
+
     /// Bytes of an element.
     pub fn element_bytes(&self) -> usize {
         if matches!(self, Self::Floats(_)) { 4 } else { 1 }
@@ -199,9 +216,9 @@ fn missing(tensor: &Tensor) -> Error {
         ErrorCode::MetadataMissing,
         format!(
             "input tensor {name:?} is {how} and the model does not say how pixels become its \
-             values; give preprocess.mean and preprocess.std as in training: (x - mean) / std with \
-             x from 0 to 255, such as mean [127.5], std [127.5] for -1..1, or mean [0], std [255] \
-             for 0..1"
+             values; give preprocess as in training: \"raw\" (0..255), \"unit\" (0..1), \
+             \"symmetric\" (-1..1), \"imagenet\" or \"caffe-bgr\", or preprocess.mean and \
+             preprocess.std of your own: (x - mean) / std with x from 0 to 255"
         ),
     )
     .with("tensor", name.as_str())
