@@ -137,8 +137,6 @@ function portableGlue() {
         if (/^(?:let|const) cachedText|^cachedText|instanceof Object/m.test(contents)) {
           throw new Error(`${file} is not as wasm-bindgen used to write it`);
         }
-        if (/[\\/]decode[\\/]/.test(file))
-          contents += "\nexport function forget() { wasm = undefined; }";
         return { contents: `${contents}\nif (false) [${SHORT_NAMES}];`, loader: "js" };
       });
     },
