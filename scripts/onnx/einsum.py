@@ -2,7 +2,8 @@
 
     python3 einsum.py    writes tests/fixtures/onnx/einsum.onnx and einsum.npy
 
-Needs onnx, onnxruntime and numpy. A convolution, the mean of its picture, and an Einsum as the last layer. The picture
+Needs onnx, onnxruntime and numpy. A convolution, the mean of its picture, and an Einsum as the last layer. Before it
+the channels are put in an order that a BitwiseAnd computes, which has no form in .tflite: it is theirs already. The picture
 is `picture()` below, 24 x 16, which the tests make by the same rule; neither sides nor channels can be swapped without
 another answer. `einsum.npy` has the scores of that picture, prepared by `x / 255`.
 """
@@ -29,12 +30,20 @@ def normal(name, *shape):
     return numpy_helper.from_array(RANDOM.standard_normal(shape).astype(np.float32), name)
 
 
+ORDER = [
+    numpy_helper.from_array(np.arange(HIDDEN, dtype=np.int32), "channels"),
+    numpy_helper.from_array(np.full(HIDDEN, 15, np.int32), "mask"),
+]
+
+
 def model():
     nodes = [
         helper.make_node("Conv", ["pixels", "kernel", "bias"], ["edges"], "edges", strides=[2, 2], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["edges"], ["positive"], "positive"),
         helper.make_node("GlobalAveragePool", ["positive"], ["mean"], "mean"),
-        helper.make_node("Einsum", ["mean", "weights"], ["logits"], "dense", equation="bchw,kc->bk"),
+        helper.make_node("BitwiseAnd", ["channels", "mask"], ["order"], "order"),
+        helper.make_node("Gather", ["mean", "order"], ["ordered"], "ordered", axis=1),
+        helper.make_node("Einsum", ["ordered", "weights"], ["logits"], "dense", equation="bchw,kc->bk"),
         helper.make_node("Softmax", ["logits"], ["scores"], "scores", axis=1),
     ]
     graph = helper.make_graph(
@@ -42,9 +51,9 @@ def model():
         "einsum",
         [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, HEIGHT, WIDTH])],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", CLASSES])],
-        [normal("kernel", HIDDEN, 3, 3, 3), normal("bias", HIDDEN), normal("weights", CLASSES, HIDDEN)],
+        [normal("kernel", HIDDEN, 3, 3, 3), normal("bias", HIDDEN), normal("weights", CLASSES, HIDDEN), *ORDER],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     onnx.checker.check_model(made)
     return made.SerializeToString()
 
