@@ -69,7 +69,8 @@ test("SSD-MobileNet finds the boxes, classes and scores", { skip }, async () => 
 test("DeepLab gives each pixel its class", { skip }, async () => {
   // In numbers, as crates/decode/src/shell.rs has it.
   const wasm = await readFile(new URL("../../pkg/dist/decode.wasm", import.meta.url));
-  const { instance } = await WebAssembly.instantiate(wasm, {});
+  const imports = { "./achado_bg.js": { __wbindgen_init_externref_table() {} } };
+  const { instance } = await WebAssembly.instantiate(wasm, imports);
   const { memory, room, decodeFile, place, length } = instance.exports;
   const decoded = (file) => {
     const address = room(file.length);
