@@ -169,12 +169,13 @@ function join(folder: string | URL, name: AssetName): string {
 }
 
 /**
- * Vite's development server bundles packages into a cache below `node_modules/.vite/deps`, without
+ * Vite's development server bundles packages into a cache, `node_modules/.vite` or `.vite`, without
  * the files that they name; it serves those where they were installed.
  */
 function relocated(url: URL, name: AssetName): URL {
-  const [, root] = /^(.*\/node_modules\/)\.(?!.*\/node_modules\/)/.exec(url.href) ?? [];
-  return root === undefined ? url : new URL(`${root}achado/${FOLDERS[name]}/${name}`);
+  const cache = /^(.*\/)(?:node_modules\/\.|\.vite\/)(?!.*\/node_modules\/)/;
+  const [, root] = cache.exec(url.href) ?? [];
+  return root === undefined ? url : new URL(`${root}node_modules/achado/${FOLDERS[name]}/${name}`);
 }
 
 /** Some files by name, as `assets` takes them; those whose place is unknown are left out. */
@@ -194,7 +195,7 @@ export function remedy(url: string | URL): string {
   if (/\/\.angular\//.test(text)) {
     return 'Angular copies no files of packages: list them as assets in angular.json, or run `npx achado copy public/achado` and call setAssets("/achado/")';
   }
-  if (/\/node_modules\/|\/@fs\//.test(text)) {
+  if (/\/node_modules\/|\/\.vite\/|\/@fs\//.test(text)) {
     return 'in Vite, add optimizeDeps: { exclude: ["achado"] } to the configuration, or the plugin of "achado/vite"';
   }
   if (/\/_next\//.test(text)) {

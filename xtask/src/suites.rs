@@ -18,6 +18,13 @@ pub struct Suite {
     run: fn() -> Result<Outcome>,
 }
 
+impl Suite {
+    /// Whether it is one of every run.
+    pub fn is_usual(&self) -> bool {
+        !ON_REQUEST.contains(&self.name)
+    }
+}
+
 /// A suite's name, what came of it, and its seconds.
 pub type Row = (&'static str, Outcome, f64);
 
@@ -62,7 +69,16 @@ const SUITES: &[Suite] = &[
         needs_package: true,
         run: || node_tests("tests/browser"),
     },
+    Suite {
+        name: "integrations",
+        what: "the package in other versions of tools, which npm installs (tests/integrations)",
+        needs_package: true,
+        run: || node_tests("tests/integrations"),
+    },
 ];
+
+/// Suites that run by name alone.
+const ON_REQUEST: &[&str] = &["integrations"];
 
 /// TypeScript projects: the package and the page.
 const TYPESCRIPT_PROJECTS: &[&str] = &["src/js/tsconfig.json", "www/tsconfig.json"];
@@ -81,7 +97,9 @@ pub fn test(only: &[String]) -> Result<bool> {
         let names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
         bail!("there is no suite `{unknown}`; there are {}", names.join(", "));
     }
-    let chosen = |suite: &Suite| only.is_empty() || only.iter().any(|name| name == suite.name);
+    let chosen = |suite: &Suite| {
+        if only.is_empty() { suite.is_usual() } else { only.iter().any(|name| name == suite.name) }
+    };
     Ok(report(&run(chosen, None)))
 }
 
