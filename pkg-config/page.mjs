@@ -76,7 +76,7 @@ export async function page(common, typescript) {
   await serviceWorker(common);
   await Promise.all(
     filesOf(DIST)
-      .filter((name) => COMPRESSIBLE.test(name))
+      .filter((name) => COMPRESSIBLE.test(name) && !UNUSED.test(name))
       .map(compressFile),
   );
 }
@@ -96,13 +96,16 @@ async function about() {
   };
 }
 
+/** The package's scripts at which pages begin, and their workers. */
+const PAGE_SCRIPTS = ["index", "worker", "maker", "maker-worker"];
+
 /** The service worker knows each file by its hash; its own bytes change with any of them. */
 async function serviceWorker(common) {
   const files = filesOf(DIST).filter((name) => !NOT_KEPT.test(name));
   const hashes = Object.fromEntries(
     files.map((name) => [name, hash(readFileSync(`${DIST}/${name}`))]),
   );
-  const scripts = reachable(["pkg/dist/index.js", "pkg/dist/worker.js"]);
+  const scripts = reachable(PAGE_SCRIPTS.map((name) => `pkg/dist/${name}.js`));
   const shell = files.filter((name) => !name.startsWith("achado/") || scripts.has(name));
   await build({
     ...common,
@@ -136,8 +139,6 @@ function filesOf(folder) {
     .map(({ parentPath, name }) => path.relative(folder, path.join(parentPath, name)))
     .sort();
 }
-
-const isCompressed = (name) => COMPRESSIBLE.test(name) && !UNUSED.test(name);
 
 async function compressFile(name) {
   const bytes = readFileSync(`${DIST}/${name}`);

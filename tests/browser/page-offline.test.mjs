@@ -46,6 +46,10 @@ test("after one visit both pages work with the network cut and the server gone",
   await page.locator("#status").filter({ hasText: "Done." }).waitFor();
   assert.match(await page.locator("#rows td").nth(2).textContent(), /^\d+\.\d$/);
   await screenshot(page, "offline-bench");
+  await page.goto(`${server.url}/maker.html`);
+  assert.equal(await page.locator("h1").textContent(), "Teach it your own");
+  const wasm = await page.evaluate(async () => (await fetch("./achado/dist/maker.wasm")).status);
+  assert.equal(wasm, 200);
 });
 
 test("after the benchmark alone: what it used is there, and until then the page says what is not", async (t) => {

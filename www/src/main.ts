@@ -405,6 +405,6 @@ showAbout();
 showCode();
 void use(PACKAGE_MODEL).then(async () => {
   if (!touched && inUse()) await lookAtSample(SAMPLES[0], false);
-  // The form takes ONNX files: their converter is to be there, too.
-  await keepForOffline(["./achado/dist/onnx.wasm"]);
+  // The form takes ONNX files, and the page beside this one trains: what they need is kept, too.
+  await keepForOffline(["./achado/dist/onnx.wasm", "./achado/dist/maker.wasm"]);
 });
