@@ -53,7 +53,8 @@ pub(super) fn max_pool<'a>(importer: &mut Importer<'a>, site: &Site<'a>) -> Resu
     // Of quantised integers, too: the greatest stays the greatest.
     let x = importer.tensor_input(site, 0)?;
     let rank = x.view.rank();
-    if is_for_any_rank(site, rank)? || !x.is_real() {
+    let is_plain = importer.builder.tensor(x.view.tensor).quantization.is_none();
+    if is_for_any_rank(site, rank)? || (!x.is_real() && is_plain) {
         return spatial::pool(importer, site, Pool::Max);
     }
     let (picture, [n, c, h, w]) = as_picture(site, &x.view)?;
