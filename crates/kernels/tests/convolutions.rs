@@ -161,7 +161,9 @@ fn packed_in_place(columns: usize, k: usize, weights: &FloatWeights) -> PackedWe
 }
 
 fn depthwise_shape(random: &mut Random) -> DepthwiseShape {
-    let kernel = random.pick(&[[3, 3], [3, 3], [5, 5], [5, 5], [1, 1], [2, 2], [3, 1], [7, 7]]);
+    let squares = [1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9].map(|side| [side, side]);
+    let others = [[3, 1], [1, 7], [9, 4], [11, 2]];
+    let kernel = random.pick(&[&squares[..], &others].concat());
     let in_c = random.pick(&[1, 3, 4, 7, 8, 9, 16, 19, 40]);
     DepthwiseShape { window: random.window(kernel), in_c, multiplier: 1 }
 }

@@ -1,9 +1,9 @@
 //! DEPTHWISE_CONV_2D with a multiplier of 1, row by row.
 //!
-//! Windows of 3x3 and 5x5 with strides of 1 and 2 have kernels that compute neighbouring output
-//! pixels together, so that a column that several see is loaded once: integers walk along a line of
-//! interleaved rows (`rows.rs`), floats along the rows themselves (`edges.rs`). Other windows go tap
-//! by tap through pointers, a pixel of zero points standing in for the padding.
+//! Neighbouring output pixels are computed together, so that what several see is loaded once: integers
+//! walk along a line of interleaved rows (`rows.rs`), floats along the rows themselves (`edges.rs` for
+//! windows of 3x3 and 5x5 with strides of 1 and 2). Integers with windows of more than 9 rows go tap by
+//! tap through pointers (`taps.rs`), a pixel of zero points standing in for the padding.
 
 mod edges;
 mod float;
@@ -23,7 +23,7 @@ use crate::shape::Window;
 /// Windows up to this many taps have their pointers on the stack.
 pub const MAX_TAPS: usize = 81;
 
-/// Whether the fast kernels take this shape: a multiplier of 1, at most [`MAX_TAPS`] taps.
+/// Whether the kernel of integers takes this shape: a multiplier of 1, at most [`MAX_TAPS`] taps.
 pub fn fits(shape: &DepthwiseShape) -> bool {
     shape.multiplier == 1 && shape.window.kernel_h * shape.window.kernel_w <= MAX_TAPS
 }
@@ -48,6 +48,14 @@ fn row_kernel(window: &Window) -> Option<(usize, usize)> {
     let is_plain = kernel_h == kernel_w && stride[0] == stride[1] && dilation == [1, 1];
     (is_plain && matches!(kernel_h, 3 | 5) && matches!(stride[0], 1 | 2))
         .then_some((kernel_h, stride[0]))
+}
+
+/// The taps of a window, `dilation` apart, that lie in a picture of `len` rows or columns, where the
+/// first tap is at `first` of the padded picture.
+fn inside(first: usize, pad: usize, kernel: usize, dilation: usize, len: usize) -> Range<usize> {
+    let start = pad.saturating_sub(first).div_ceil(dilation).min(kernel);
+    let end = (pad + len).saturating_sub(first).div_ceil(dilation).min(kernel);
+    start..end.max(start)
 }
 
 /// Picture and row of output row `row` of `[n * out_h]`.

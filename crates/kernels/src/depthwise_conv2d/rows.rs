@@ -1,4 +1,5 @@
-//! DEPTHWISE_CONV_2D of 8-bit tensors along rows: windows of 3x3 and 5x5.
+//! DEPTHWISE_CONV_2D of 8-bit tensors along rows: windows of up to 9 rows, those of 3x3 and 5x5 by
+//! functions of their own.
 //!
 //! ```text
 //! input    read in place                                         u8 or i8
@@ -27,6 +28,7 @@ use crate::gemm::tile::Epilogue;
 use crate::reference::QuantizedWeights;
 use crate::reference::depthwise_conv2d::DepthwiseShape;
 use crate::requant::Requantize;
+use crate::shape::Window;
 use crate::simd::{Element, Simd};
 
 /// Output pixels that are computed together.
@@ -103,17 +105,18 @@ const fn output_rows(k: usize, stride: usize, rows: usize) -> usize {
 }
 
 /// Output rows that are computed together: a column of the line is loaded once for all.
-const fn together(k: usize, stride: usize, rows: usize) -> usize {
-    if output_rows(k, stride, rows) > 1 { 2 } else { 1 }
+const fn together(served: usize) -> usize {
+    if served.is_multiple_of(2) { 2 } else { 1 }
 }
 
-/// Input rows that these windows see.
-const fn input_rows(k: usize, stride: usize, rows: usize) -> usize {
-    (output_rows(k, stride, rows) - 1) * stride + k
-}
+/// The most rows of a window.
+const MOST_K: usize = 9;
 
-/// The most of [`input_rows`].
-const MOST_ROWS: usize = 8;
+/// The most input rows that the windows of a line see, and rows of its units.
+const MOST_ROWS: usize = 12;
+
+/// In place of a size and stride of the window: those of the shape.
+const ANY: usize = 0;
 
 impl Lines {
     /// Rows of a unit.
@@ -157,25 +160,29 @@ impl DepthwiseRows {
         weights: &QuantizedWeights<W>,
         requant: &Requantize,
     ) -> Option<Self> {
-        let (k, stride) = row_kernel(&shape.window)?;
+        let Window { kernel_h, kernel_w, stride: [stride, _], .. } = shape.window;
+        if kernel_h > MOST_K {
+            return None;
+        }
         let (channels, rows) = (shape.in_c, lines.rows());
-        let (served, units) = (output_rows(k, stride, rows), units(k, rows));
+        let (served, units) = (served(&shape.window, rows), units(kernel_h, rows));
         let steps = channels.div_ceil(CHANNELS);
-        let step = served * k * units * CHANNELS * rows;
-        let mut packed = AlignedVec::zeroed(steps * served * k * units * UNIT);
+        let step = served * kernel_w * units * CHANNELS * rows;
+        let mut packed = AlignedVec::zeroed(steps * served * kernel_w * units * UNIT);
         let mut epilogue = Epilogue::new::<T>(channels, requant);
         let mut sums = vec![0i32; channels];
         let mut values = vec![0i16; channels];
-        for (tap, weights_of) in weights.values.chunks_exact(channels).take(k * k).enumerate() {
+        let taps = kernel_h * kernel_w;
+        for (tap, weights_of) in weights.values.chunks_exact(channels).take(taps).enumerate() {
             widen(weights_of, weights.zero_point, &mut values, &mut sums);
             let is_byte = |&value: &i16| i8::try_from(value).is_ok();
             if matches!(lines, Lines::Bytes(_)) && !values.iter().all(is_byte) {
                 return None;
             }
-            let (ky, kx) = (tap / k, tap % k);
+            let (ky, kx) = (tap / kernel_w, tap % kernel_w);
             for output in 0..served {
                 let ky = output * stride + ky;
-                let unit = (output * k + kx) * units + ky / rows;
+                let unit = (output * kernel_w + kx) * units + ky / rows;
                 let places = Places { first: unit * CHANNELS * rows + ky % rows, rows, step };
                 match lines {
                     Lines::Bytes(_) => places.put(&values, &mut packed, |value| value as i8),
@@ -193,7 +200,7 @@ impl DepthwiseRows {
             epilogue.bias[c] =
                 weights.bias.map_or(0, |bias| bias[c]).wrapping_sub(sum.wrapping_mul(zero_point));
         }
-        epilogue.settle(k * k);
+        epilogue.settle(taps);
         let fits = matches!(lines, Lines::Words { .. }) || epilogue.is_plain;
         fits.then_some(Self { shape, lines, weights: packed, epilogue })
     }
@@ -219,7 +226,8 @@ impl DepthwiseRows {
     /// Columns of a line: all that the windows of a row of pairs of output pixels cover.
     fn columns(&self) -> usize {
         let window = &self.shape.window;
-        (window.out_w.next_multiple_of(PIXELS) - 1) * window.stride[1] + window.kernel_w
+        let last = (window.kernel_w - 1) * window.dilation[1];
+        (window.out_w.next_multiple_of(PIXELS) - 1) * window.stride[1] + last + 1
     }
 
     /// Bytes of a line.
@@ -271,18 +279,19 @@ impl DepthwiseRows {
     fn bands<S: Simd, U: Unit>(&self, mut work: Work, line: &mut [u8], out: &mut [u8]) {
         let DepthwiseShape { window, in_c, .. } = self.shape;
         let stride = window.stride[0];
-        let served = output_rows(window.kernel_h, stride, U::Dot::ROWS);
+        let served = served(&window, U::Dot::ROWS);
         let band = (BAND_BYTES / (window.in_w * in_c * stride)).max(1).next_multiple_of(served);
         let end = work.rows.end;
         for out in out.chunks_mut(band * window.out_w * in_c) {
             work.rows.end = (work.rows.start + band).min(end);
             for channel in (0..in_c).step_by(CHANNELS) {
                 work.channel = channel;
-                match (window.kernel_h, stride) {
-                    (3, 1) => self.block::<S, U, 3, 1>(&work, line, out),
-                    (3, _) => self.block::<S, U, 3, 2>(&work, line, out),
-                    (_, 1) => self.block::<S, U, 5, 1>(&work, line, out),
-                    _ => self.block::<S, U, 5, 2>(&work, line, out),
+                match row_kernel(&window) {
+                    Some((3, 1)) => self.block::<S, U, 3, 1>(&work, line, out),
+                    Some((3, _)) => self.block::<S, U, 3, 2>(&work, line, out),
+                    Some((_, 1)) => self.block::<S, U, 5, 1>(&work, line, out),
+                    Some(_) => self.block::<S, U, 5, 2>(&work, line, out),
+                    None => self.block::<S, U, ANY, ANY>(&work, line, out),
                 }
             }
             work.rows.start = work.rows.end;
@@ -299,10 +308,13 @@ impl DepthwiseRows {
         out: &mut [u8],
     ) {
         let DepthwiseShape { window, in_c, .. } = self.shape;
-        let interior = window.pad_left * const { units(K, U::Dot::ROWS) } * UNIT;
+        let interior = window.pad_left * column_units::<U, K>(&window) * UNIT;
         let count = window.in_w.min(self.columns() - window.pad_left);
         let row_len = window.out_w * in_c;
-        let served = const { output_rows(K, STRIDE, U::Dot::ROWS) };
+        let served = match K {
+            ANY => served(&window, U::Dot::ROWS),
+            _ => const { output_rows(K, if STRIDE == 0 { 1 } else { STRIDE }, U::Dot::ROWS) },
+        };
         let Range { start: mut row, end } = work.rows;
         let mut out = out;
         while row < end {
@@ -310,12 +322,12 @@ impl DepthwiseRows {
             let rows = served.min(window.out_h - y).min(end - row);
             self.make_line::<S, U, K, STRIDE>(work, row, &mut line[interior..], count);
             let (now, later) = out.split_at_mut(rows * row_len);
-            for first in (0..rows).step_by(const { together(K, STRIDE, U::Dot::ROWS) }) {
+            for first in (0..rows).step_by(together(served)) {
                 let out = &mut now[first * row_len..];
                 let place = work.channel / CHANNELS * served + first;
                 // Kernels of a type of their own: the others keep their registers.
                 let is_fixed = self.epilogue.fixed.is_some();
-                match (const { together(K, STRIDE, U::Dot::ROWS) }, is_fixed) {
+                match (together(served), is_fixed) {
                     (1, false) => self.along::<S, U::Dot, 1>(line, place, out),
                     (1, true) => self.along::<S, <U::Dot as Dot>::Fixed, 1>(line, place, out),
                     (_, false) => self.along::<S, U::Dot, 2>(line, place, out),
@@ -332,9 +344,10 @@ impl DepthwiseRows {
     #[inline(never)]
     fn along<S: Simd, D: Dot, const R: usize>(&self, line: &[u8], place: usize, out: &mut [u8]) {
         let DepthwiseShape { window, in_c, .. } = self.shape;
-        let (k, stride) = (window.kernel_h, window.stride[1]);
-        let column = units(k, D::ROWS);
-        let (panel, units) = (place / output_rows(k, stride, D::ROWS), k * column);
+        let stride = window.stride[1];
+        let column = units(window.kernel_h, D::ROWS);
+        let (panel, units) = (place / served(&window, D::ROWS), window.kernel_w * column);
+        let dilation = window.dilation[1];
         let weights = self.weights[place * units * UNIT..][..R * units * UNIT].as_ptr();
         let epilogue = self.epilogue.panel::<S>(panel);
         let fixed = D::IS_FIXED.then(|| self.epilogue.fixed_panel::<S>(panel));
@@ -352,7 +365,12 @@ impl DepthwiseRows {
             // steps over one; of a pair, `out` holds as many pixels as are left, in each row.
             unsafe {
                 let pixels = [at, at.wrapping_add(step)];
-                let sums = pairs::<S, D, R>(pixels, weights, units, epilogue.bias);
+                let sums = if dilation == 1 {
+                    pairs::<S, D, R>(pixels, weights, units, epilogue.bias)
+                } else {
+                    let columns = [window.kernel_w, column, (dilation - 1) * column];
+                    pairs_apart::<S, D, R>(pixels, weights, columns, epilogue.bias)
+                };
                 // Through an index that is known only at run time sums would go by memory.
                 unrolled!(ROW in 1 0 {
                     if ROW < R {
@@ -388,12 +406,13 @@ impl DepthwiseRows {
     ) {
         let DepthwiseShape { window, in_c, .. } = self.shape;
         let [n, y] = picture_row(&window, row);
+        let seen = input_rows::<U, K, STRIDE>(&window);
         let mut slack = usize::MAX;
         // From pixel to pixel; padding is the same everywhere.
         let mut steps = [0; MOST_ROWS];
         let rows: [*const u8; MOST_ROWS] = core::array::from_fn(|ky| {
             let row = window.input_row(y, ky);
-            let row = row.filter(|_| ky < const { input_rows(K, STRIDE, U::Dot::ROWS) });
+            let row = row.filter(|_| ky < seen);
             let Some(row) = row else {
                 return work.padding.as_ptr();
             };
@@ -403,7 +422,8 @@ impl DepthwiseRows {
             slack = slack.min(work.input.len() - first - (count - 1) * in_c);
             row.as_ptr()
         });
-        let column = const { units(K, U::Dot::ROWS) } * UNIT;
+        let units = column_units::<U, K>(&window);
+        let column = units * UNIT;
         let to = line[..count * column].as_mut_ptr();
         let flip = match self.lines {
             Lines::Bytes(activations) => activations.flip,
@@ -414,7 +434,7 @@ impl DepthwiseRows {
         // Where that is less than a step, the last column is read from a copy.
         unsafe {
             let whole = if slack >= CHANNELS { count } else { count - 1 };
-            let ends = interleave::<S, U, K, STRIDE>(rows, steps, whole, flip, to);
+            let ends = interleave::<S, U, K, STRIDE>(rows, steps, [whole, units], flip, to);
             if whole < count {
                 let mut copies = [[0u8; CHANNELS]; MOST_ROWS];
                 for ((copy, from), step) in copies.iter_mut().zip(ends).zip(steps) {
@@ -423,7 +443,7 @@ impl DepthwiseRows {
                 }
                 let rows = copies.each_ref().map(|copy| copy.as_ptr());
                 let to = to.add(whole * column);
-                interleave::<S, U, K, STRIDE>(rows, [0; MOST_ROWS], 1, flip, to);
+                interleave::<S, U, K, STRIDE>(rows, [0; MOST_ROWS], [1, units], flip, to);
             }
         }
     }
@@ -440,7 +460,29 @@ struct Work<'a> {
     padding: &'a [u8],
 }
 
-/// Interleaves 8 channels of `count` columns of the rows of a line, and returns where they go on.
+/// Output rows that a line serves.
+#[inline(always)]
+fn served(window: &Window, rows: usize) -> usize {
+    if window.dilation[0] > 1 { 1 } else { output_rows(window.kernel_h, window.stride[0], rows) }
+}
+
+/// Units of a column.
+#[inline(always)]
+fn column_units<U: Unit, const K: usize>(window: &Window) -> usize {
+    units(if K == ANY { window.kernel_h } else { K }, U::Dot::ROWS)
+}
+
+/// Input rows that the windows of a line see.
+#[inline(always)]
+fn input_rows<U: Unit, const K: usize, const STRIDE: usize>(window: &Window) -> usize {
+    if K == ANY {
+        return (served(window, U::Dot::ROWS) - 1) * window.stride[0] + window.kernel_h;
+    }
+    (output_rows(K, STRIDE, U::Dot::ROWS) - 1) * STRIDE + K
+}
+
+/// Interleaves 8 channels of `count` columns of `units` of the rows of a line, and returns where they
+/// go on.
 ///
 /// # Safety
 /// Each row is readable for 8 bytes at each of `count` steps; `to` is writable for `count` columns.
@@ -448,11 +490,30 @@ struct Work<'a> {
 unsafe fn interleave<S: Simd, U: Unit, const K: usize, const STRIDE: usize>(
     mut rows: [*const u8; MOST_ROWS],
     steps: [usize; MOST_ROWS],
-    count: usize,
+    [count, units]: [usize; 2],
     flip: S::V,
     mut to: *mut u8,
 ) -> [*const u8; MOST_ROWS] {
-    let seen = const { input_rows(K, STRIDE, U::Dot::ROWS) };
+    if K == ANY {
+        for _ in 0..count {
+            for first in (0..units).map(|unit| unit * U::Dot::ROWS) {
+                // SAFETY: the caller's. Rows that no window sees have weights of 0.
+                unsafe {
+                    let [low, high] = U::of::<S>(|row| Some(rows[first + row]), flip);
+                    S::store(to, low);
+                    S::store(to.add(UNIT / 2), high);
+                    to = to.add(UNIT);
+                }
+            }
+            for (row, step) in rows.iter_mut().zip(steps) {
+                *row = row.wrapping_add(step);
+            }
+        }
+        return rows;
+    }
+    let seen = const {
+        if K == ANY { 0 } else { (output_rows(K, STRIDE, U::Dot::ROWS) - 1) * STRIDE + K }
+    };
     for _ in 0..count {
         unrolled!(UNIT_OF_ROWS in 0 1 2 {
             let first = UNIT_OF_ROWS * U::Dot::ROWS;
@@ -504,6 +565,40 @@ unsafe fn pairs<S: Simd, D: Dot, const R: usize>(
                     for (sums, weights) in sums.iter_mut().zip(&weights) {
                         let sum = &mut sums[pixel][half];
                         *sum = D::add::<S>(weights[half], x, *sum);
+                    }
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// [`pairs`] of columns that do not lie side by side: so many, of so many units, and units between.
+///
+/// # Safety
+/// As for [`pairs`], of all units from the first column's to the last's.
+#[inline(always)]
+unsafe fn pairs_apart<S: Simd, D: Dot, const R: usize>(
+    pixels: [*const u8; PIXELS],
+    weights: *const i8,
+    [columns, column, gap]: [usize; 3],
+    bias: [S::V; 2],
+) -> [[[S::V; 2]; PIXELS]; R] {
+    let mut sums = [[bias; PIXELS]; R];
+    for kx in 0..columns {
+        for unit in 0..column {
+            let at = (kx * column + unit) * UNIT;
+            let place = (kx * (column + gap) + unit) * UNIT;
+            for (r, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller's.
+                unsafe {
+                    let weights = weights.add(r * columns * column * UNIT + at);
+                    for half in 0..2 {
+                        let weights = S::load(weights.add(half * UNIT / 2));
+                        for (pixel, sums) in pixels.iter().zip(&mut *sums) {
+                            let x = S::load(pixel.add(place + half * UNIT / 2));
+                            sums[half] = D::add::<S>(weights, x, sums[half]);
+                        }
                     }
                 }
             }

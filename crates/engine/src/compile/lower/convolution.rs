@@ -8,13 +8,11 @@ use achado_kernels::depthwise_conv2d::{self, DepthwiseFloat, DepthwiseQuantized}
 use achado_kernels::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
 use achado_kernels::gemm::TILE_ROWS;
 use achado_kernels::reference::conv2d::{Conv2dShape, conv2d_quantized};
-use achado_kernels::reference::depthwise_conv2d::{
-    DepthwiseShape, depthwise_conv2d_f32, depthwise_conv2d_quantized,
-};
+use achado_kernels::reference::depthwise_conv2d::{DepthwiseShape, depthwise_conv2d_quantized};
 use achado_kernels::reference::wide;
 use achado_kernels::requant::builtin::Ties;
 use achado_kernels::requant::dynamic::Grid;
-use achado_model::{DataType, Operator, Result};
+use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
 use super::weights::{
     Arithmetic, FloatParts, Grids, QuantizedParts, arithmetic, constant_weights, dynamic_range,
@@ -23,7 +21,7 @@ use super::weights::{
 use super::{Builder, hybrid, int16, matrix, with_quantized};
 use crate::compile::infer::{WindowAttributes, fully_connected_sizes, window};
 use crate::compile::node::NodeRef;
-use crate::step::{Operands, Step};
+use crate::step::{Operands, Simple, Step};
 
 /// A packed 8-bit kernel with its element type.
 struct Packed<K, T> {
@@ -64,7 +62,11 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         return Err(node.malformed("not a CONV_2D"));
     };
     let shape = conv2d_shape(node)?;
-    let out_c = shape.out_c;
+    let Conv2dShape { window, in_c, out_c, groups } = shape;
+    if groups == in_c && in_c > 1 && !matches!(arithmetic(node)?, Arithmetic::Wide) {
+        let shape = DepthwiseShape { window, in_c, multiplier: out_c / in_c };
+        return channel_by_channel(builder, node, shape, activation);
+    }
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
@@ -197,18 +199,34 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
     let attributes = WindowAttributes { filter: [kernel_h, kernel_w], stride, dilation, padding };
     let window = window(node, picture, &attributes)?;
     let shape = DepthwiseShape { window, in_c, multiplier: out_c / in_c };
-    let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
-    let fast = depthwise_conv2d::fits(&shape);
+    channel_by_channel(builder, node, shape, activation)
+}
+
+/// A DEPTHWISE_CONV_2D, or a CONV_2D with a group for each input channel, whose weights are in another
+/// order.
+fn channel_by_channel(
+    builder: &mut Builder,
+    node: &NodeRef,
+    shape: DepthwiseShape,
+    activation: Activation,
+) -> Result<()> {
+    let is_depthwise = matches!(node.node.operator, Operator::DepthwiseConv2d { .. });
+    let channel_axis = if is_depthwise { 3 } else { 0 };
+    let out_c = shape.in_c * shape.multiplier;
+    let outputs = [node.output_id(0)?];
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
-            let ties = match T::MIN {
-                0 => Ties::AWAY_FROM_ZERO,
+            let ties = match (is_depthwise, T::MIN) {
+                (false, _) | (true, 0) => Ties::AWAY_FROM_ZERO,
                 _ => Ties::of_vectors(out_c),
             };
-            let parts = QuantizedParts::new::<T>(node, out_c, 3, activation)?;
+            let parts = QuantizedParts::new::<T>(node, out_c, channel_axis, activation)?;
             let parts = parts.settle::<T>(builder, node, activation, ties)?;
             let values = constant_weights::<T>(node)?;
-            if fast && parts.fits_vectors() {
+            let transposed = if is_depthwise { Vec::new() } else { transposed(values, out_c) };
+            let values = if is_depthwise { values } else { &transposed };
+            let (input, shape) = repeat_channels::<T>(builder, node, node.input_id(0)?, shape);
+            if depthwise_conv2d::fits(&shape) && parts.fits_vectors() {
                 let kernel = T::pack_depthwise(
                     shape,
                     parts.input_zero_point,
@@ -216,10 +234,10 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
                     &parts.requant(),
                     builder.byte_dot,
                 );
-                builder.push(node, Packed::<_, T>::new(kernel), &inputs, &outputs);
+                builder.push(node, Packed::<_, T>::new(kernel), &[input], &outputs);
             } else {
                 let values = values.to_vec();
-                builder.push_simple(node, "reference", &inputs, move |operands| {
+                builder.push_simple(node, "reference", &[input], move |operands| {
                     let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
                     let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
                     depthwise_conv2d_quantized(
@@ -234,31 +252,64 @@ pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<
             }
         }, else return Err(node.unsupported_types())),
         Arithmetic::Wide => {
-            let weights = int16::weights(node, out_c, 3, activation)?;
+            let weights = int16::weights(node, out_c, channel_axis, activation)?;
             let run = move |input: &[i16], out: &mut [i16]| {
                 wide::depthwise_conv2d(&shape, input, &weights, out);
             };
             int16::push_weighted(builder, node, run)?;
         }
         Arithmetic::Float => {
-            let parts = FloatParts::new(node, out_c, activation)?;
-            let picture_len = picture[1..].iter().product();
-            let inputs =
-                [dynamic_range(builder, node, Grids { grid: Grid::Affine, len: picture_len })?];
-            if fast {
-                let kernel = DepthwiseFloat::new(shape, &parts.weights());
-                builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
-            } else {
-                let parts = parts.into_owned();
-                builder.push_simple(node, "reference", &inputs, move |operands| {
-                    let input = bytemuck::cast_slice(operands.inputs[0]);
-                    let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-                    depthwise_conv2d_f32(&shape, input, &parts.weights(), out);
-                })?;
+            let mut parts = FloatParts::new(node, out_c, activation)?;
+            if !is_depthwise {
+                parts.reorder(|values| transposed(values, out_c));
             }
+            let DepthwiseShape { window, in_c, .. } = shape;
+            let grids = match is_depthwise {
+                true => Grids { grid: Grid::Affine, len: window.in_h * window.in_w * in_c },
+                false => hybrid::grids(builder, node, &conv2d_shape(node)?)?,
+            };
+            let input = dynamic_range(builder, node, grids)?;
+            let (input, shape) = repeat_channels::<f32>(builder, node, input, shape);
+            let kernel = DepthwiseFloat::new(shape, &parts.weights());
+            builder.push(node, Packed::<_, f32>::new(kernel), &[input], &outputs);
         }
     }
     Ok(())
+}
+
+/// Weights `[out_c, kernel_h, kernel_w, 1]` as `[1, kernel_h, kernel_w, out_c]`.
+fn transposed<T: Copy>(values: &[T], out_c: usize) -> Vec<T> {
+    let taps = values.len() / out_c;
+    (0..values.len()).map(|at| values[at % out_c * taps + at / out_c]).collect()
+}
+
+/// The input with each channel as often as it has output channels: a temporary, and a shape with a
+/// multiplier of 1. As it is where the multiplier is 1.
+fn repeat_channels<T: bytemuck::Pod + Send + Sync>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    input: TensorId,
+    shape: DepthwiseShape,
+) -> (TensorId, DepthwiseShape) {
+    let DepthwiseShape { window, in_c, multiplier } = shape;
+    if multiplier == 1 {
+        return (input, shape);
+    }
+    let out_c = in_c * multiplier;
+    let pixels = window.batch * window.in_h * window.in_w;
+    let repeated = builder.temporary(pixels * out_c * size_of::<T>());
+    let run = move |operands: &mut Operands| {
+        let input: &[T] = bytemuck::cast_slice(operands.inputs[0]);
+        let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        operands.pool.split(out, out_c, 64, operands.scratch, |pixels, out, _| {
+            let input = &input[pixels.start * in_c..pixels.end * in_c];
+            for (&x, out) in input.iter().zip(out.chunks_exact_mut(multiplier)) {
+                out.fill(x);
+            }
+        });
+    };
+    builder.push(node, Simple { kernel: "repeat channels", run }, &[input], &[repeated]);
+    (repeated, DepthwiseShape { in_c: out_c, multiplier: 1, ..shape })
 }
 
 fn depthwise_macs(shape: &DepthwiseShape) -> u64 {

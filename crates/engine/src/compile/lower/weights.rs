@@ -188,6 +188,11 @@ impl<'a> FloatParts<'a> {
         Ok(Self { values, bias, activation: [low, high] })
     }
 
+    /// Puts the weights into another order.
+    pub fn reorder(&mut self, order: impl Fn(&[f32]) -> Vec<f32>) {
+        self.values = Cow::Owned(order(&self.values));
+    }
+
     /// The same, for a step that reads the weights as they are.
     pub fn into_owned(self) -> FloatParts<'static> {
         let Self { values, bias, activation } = self;
