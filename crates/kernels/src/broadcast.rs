@@ -1,5 +1,7 @@
 //! Two operands of different shapes, element by element.
 
+use core::ops::Range;
+
 use crate::loops::{Loops, MAX_RANK};
 
 /// How a run of neighbouring output elements reads an operand pair.
@@ -24,6 +26,11 @@ pub struct Broadcast {
     rows: Loops<2>,
     row: Row,
     row_len: usize,
+    /// The first row and how many there are of it on.
+    first: usize,
+    count: usize,
+    /// Elements of a row of both operands before the first.
+    skipped: usize,
 }
 
 impl Broadcast {
@@ -48,6 +55,9 @@ impl Broadcast {
         }
         let row = rows.take_innermost();
         Some(Broadcast {
+            count: rows.count(),
+            first: 0,
+            skipped: 0,
             rows,
             row: match row.strides {
                 [0, 0] | [1, 1] => Row::Both,
@@ -80,15 +90,35 @@ impl Broadcast {
 
     /// Output elements.
     pub fn out_len(&self) -> usize {
-        self.rows.count() * self.row_len
+        self.count * self.row_len
+    }
+
+    /// Output elements of an item of [`Self::part`].
+    pub fn item_len(&self) -> usize {
+        if self.count == 1 { 1 } else { self.row_len }
+    }
+
+    /// The loops of the output's items `items` alone, which are rows, or elements where there is one
+    /// row: `out` holds just these, operands are whole.
+    #[must_use]
+    pub fn part(&self, items: Range<usize>) -> Broadcast {
+        if self.count == 1 {
+            return Broadcast {
+                row_len: items.len(),
+                skipped: self.skipped + items.start,
+                ..*self
+            };
+        }
+        Broadcast { first: self.first + items.start, count: items.len(), ..*self }
     }
 
     /// Calls `body(first, second, out)` with the offsets of each row, in the output's order.
     #[inline]
     pub fn for_each_row(&self, mut body: impl FnMut(usize, usize, usize)) {
         let mut at = 0;
-        self.rows.for_each(|[first, second]| {
-            body(first, second, at);
+        let [first_step, second_step] = self.row_steps();
+        self.rows.for_each_of(self.first..self.first + self.count, |[first, second]| {
+            body(first + first_step * self.skipped, second + second_step * self.skipped, at);
             at += self.row_len;
         });
     }

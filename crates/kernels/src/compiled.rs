@@ -7,11 +7,13 @@
 use core::ops::Range;
 
 use crate::add::add_quantized;
+use crate::average_pool_2d::average_pool_2d_bytes;
 use crate::broadcast::Broadcast;
 use crate::conv2d::{Conv2dDynamic, Conv2dFloat, Conv2dHybrid, Conv2dQuantized, Dynamic, Grids};
 use crate::depthwise_conv2d::{DepthwiseFloat, DepthwiseQuantized};
 use crate::fully_connected::{FullyConnectedFloat, FullyConnectedQuantized};
 use crate::gemm::bytes::ByteDot;
+use crate::max_pool_2d::max_pool_2d_quantized;
 use crate::mean::mean_quantized;
 use crate::mul::{MulQuantized, mul_quantized};
 use crate::quantize::quantize_f32;
@@ -20,7 +22,9 @@ use crate::reference::QuantizedWeights;
 use crate::reference::conv2d::Conv2dShape;
 use crate::reference::depthwise_conv2d::DepthwiseShape;
 use crate::requant::{AddRequantize, Affine, ReduceRequantize, Requantize};
+use crate::shape::Window;
 use crate::simd::{Element, Native};
+use crate::squared_difference::SquaredDifference;
 
 /// Declares methods of [`Compiled`] and implements each by the call that follows it.
 macro_rules! compiled {
@@ -137,6 +141,35 @@ compiled! {
         input: &[Self],
         out: &mut [Self],
     ) = mean_quantized(reduction, requant, input, out);
+
+    /// [`average_pool_2d_bytes`].
+    fn average_pool_2d(
+        window: &Window,
+        channels: usize,
+        bounds: [i32; 2],
+        input: &[Self],
+        rows: Range<usize>,
+        out: &mut [Self],
+    ) = average_pool_2d_bytes::<Native, Self>(window, channels, bounds, input, rows, out);
+
+    /// [`max_pool_2d_quantized`].
+    fn max_pool_2d(
+        window: &Window,
+        channels: usize,
+        bounds: [i32; 2],
+        input: &[Self],
+        rows: Range<usize>,
+        out: &mut [Self],
+    ) = max_pool_2d_quantized(window, channels, bounds, input, rows, out);
+
+    /// [`SquaredDifference::run`].
+    fn squared_difference(
+        broadcast: &Broadcast,
+        params: &SquaredDifference,
+        first: &[Self],
+        second: &[Self],
+        out: &mut [Self],
+    ) = params.run(broadcast, first, second, out);
 
     /// [`quantize_f32`].
     fn quantize(output: Affine, input: &[f32], out: &mut [Self])

@@ -1,5 +1,7 @@
 //! Nested loops over dimensions, with offsets into several buffers.
 
+use core::ops::Range;
+
 /// Greatest rank of a tensor that the index-moving and element-wise kernels take.
 pub const MAX_RANK: usize = 8;
 
@@ -74,11 +76,25 @@ impl<const N: usize> Loops<N> {
 
     /// Calls `body` with the offsets of each visit, the innermost loop fastest.
     #[inline]
-    pub fn for_each(&self, mut body: impl FnMut([usize; N])) {
+    pub fn for_each(&self, body: impl FnMut([usize; N])) {
+        self.for_each_of(0..self.count(), body);
+    }
+
+    /// The same for the visits `range` alone, of all counted in their order.
+    #[inline]
+    pub fn for_each_of(&self, range: Range<usize>, mut body: impl FnMut([usize; N])) {
         let loops = &self.loops[..self.depth];
         let mut counters = [0; MAX_RANK];
         let mut offsets = [0usize; N];
-        for _ in 0..self.count() {
+        let mut before = range.start;
+        for (counter, l) in counters.iter_mut().zip(loops).take_while(|_| range.start > 0) {
+            *counter = before % l.len;
+            before /= l.len;
+            for (offset, stride) in offsets.iter_mut().zip(l.strides) {
+                *offset = offset.wrapping_add(stride.wrapping_mul(*counter));
+            }
+        }
+        for _ in range {
             body(offsets);
             for (counter, l) in counters.iter_mut().zip(loops) {
                 *counter += 1;

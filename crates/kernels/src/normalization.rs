@@ -4,9 +4,11 @@
 //! None is delegated to XNNPACK; 8-bit arithmetic is the built-in kernels', and is exact, so that
 //! the definition is the kernel.
 
+use crate::math::powers;
+use crate::reduce::extreme_f32;
 use crate::requant::builtin::{FixedMultiplier, softmax_exp};
 use crate::requant::{Affine, Quantized};
-use crate::unary::exp;
+use crate::simd::Native;
 
 /// L2_NORMALIZATION divides by no less.
 const L2_EPSILON: f32 = 1e-6;
@@ -48,9 +50,8 @@ pub fn l2_normalization_quantized<T: Quantized>(
 /// `x - greatest - ln(sum(exp(x - greatest)))` of each row.
 pub fn log_softmax_f32(depth: usize, input: &[f32], out: &mut [f32]) {
     for (row, out) in input.chunks_exact(depth).zip(out.chunks_exact_mut(depth)) {
-        let most = row.iter().fold(f32::NEG_INFINITY, |most, &x| if x > most { x } else { most });
-        let sum: f32 = row.iter().map(|x| exp(x - most)).sum();
-        let log = libm::logf(sum);
+        let most = extreme_f32(row, true);
+        let log = libm::logf(powers::<Native>([1.0, most], row, out));
         for (out, x) in out.iter_mut().zip(row) {
             *out = x - most - log;
         }

@@ -2,9 +2,11 @@
 //! [`reference::softmax`](crate::reference::softmax).
 
 use crate::lookup::Lookup;
+use crate::math::powers;
+use crate::reduce::extreme_f32;
 use crate::requant::builtin::{FixedMultiplier, softmax_element, softmax_exp};
 use crate::requant::{Affine, Quantized};
-use crate::unary::exp;
+use crate::simd::Native;
 
 /// What a quantised softmax looks up.
 #[derive(Clone, Debug)]
@@ -94,21 +96,11 @@ impl WideSoftmax {
 }
 
 /// Float softmax of rows of `depth` elements; `beta` multiplies the inputs.
+#[inline(never)]
 pub fn softmax_f32(beta: f32, depth: usize, input: &[f32], out: &mut [f32]) {
     for (row, out) in input.chunks_exact(depth).zip(out.chunks_exact_mut(depth)) {
-        let most = row.iter().fold(f32::NEG_INFINITY, |most, &x| if x > most { x } else { most });
-        for (out, &x) in out.iter_mut().zip(row) {
-            *out = exp((x - most) * beta);
-        }
-        let mut sums = [0.0; 8];
-        let mut chunks = out.chunks_exact(8);
-        for chunk in &mut chunks {
-            for (sum, x) in sums.iter_mut().zip(chunk) {
-                *sum += x;
-            }
-        }
-        let rest: f32 = chunks.remainder().iter().sum();
-        let factor = 1.0 / (sums.iter().sum::<f32>() + rest);
+        let most = extreme_f32(row, true);
+        let factor = 1.0 / powers::<Native>([beta, most], row, out);
         for out in out {
             *out *= factor;
         }

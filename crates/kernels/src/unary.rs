@@ -1,7 +1,11 @@
 //! Float operators of one operand: LOGISTIC, RELU, HARD_SWISH, TANH and the like.
 //!
-//! Written without branches and calls where that is possible, so that the compiler makes vectors
-//! of the loops. (8-bit tensors go through a [`table`](crate::table).)
+//! Powers and what is made of them are in [`math`](crate::math); the rest is written without branches
+//! and calls where that is possible, so that the compiler makes vectors of the loops. (8-bit tensors go
+//! through a [`table`](crate::table).)
+
+use crate::math::{self, Function};
+use crate::simd::Native;
 
 /// An operator of one operand, with its attributes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +54,8 @@ pub enum Unary {
     Rsqrt,
     /// -1, 0 or 1.
     Sign,
+    /// `x / (1 + e^-x)`.
+    Silu,
     /// Sine.
     Sin,
     /// Square root.
@@ -66,25 +72,17 @@ pub fn unary_f32(operator: Unary, input: &[f32], out: &mut [f32]) {
         Unary::Abs => map(input, out, f32::abs),
         Unary::Ceil => map(input, out, f32::ceil),
         Unary::Cos => map(input, out, libm::cosf),
-        Unary::Elu => map(input, out, |x| if x < 0.0 { exp_m1(x) } else { x }),
-        Unary::Exp => map(input, out, exp),
+        Unary::Elu => lanes(math::Elu, input, out),
+        Unary::Exp => lanes(math::Exp, input, out),
         Unary::Floor => map(input, out, f32::floor),
-        Unary::Gelu { approximate: false } => {
-            // By erfc, which keeps its digits where 1 + erf cancels.
-            map(input, out, |x| 0.5 * x * libm::erfcf(x * -core::f32::consts::FRAC_1_SQRT_2))
-        }
-        Unary::Gelu { approximate: true } => {
-            const SQRT_2_BY_PI: f32 = 0.797_884_6;
-            map(input, out, |x| {
-                0.5 * x * (1.0 + tanh(SQRT_2_BY_PI * x * (1.0 + 0.044_715 * x * x)))
-            })
-        }
+        Unary::Gelu { approximate: false } => lanes(math::Gelu, input, out),
+        Unary::Gelu { approximate: true } => lanes(math::GeluByTanh, input, out),
         Unary::HardSwish => {
             map(input, out, |x| x * (1.0 / 6.0) * clamp(x + 3.0, [0.0, 6.0]));
         }
         Unary::LeakyRelu { alpha } => map(input, out, |x| if x < 0.0 { alpha * x } else { x }),
         Unary::Log => map(input, out, libm::logf),
-        Unary::Logistic => map(input, out, logistic),
+        Unary::Logistic => lanes(math::Logistic, input, out),
         Unary::Neg => map(input, out, |x| -x),
         Unary::Relu => map(input, out, |x| clamp(x, [0.0, f32::INFINITY])),
         Unary::Relu6 => map(input, out, |x| clamp(x, [0.0, 6.0])),
@@ -93,10 +91,11 @@ pub fn unary_f32(operator: Unary, input: &[f32], out: &mut [f32]) {
         Unary::Round => map(input, out, f32::round_ties_even),
         Unary::Rsqrt => map(input, out, |x| 1.0 / x.sqrt()),
         Unary::Sign => map(input, out, |x| if x == 0.0 { 0.0 } else { 1f32.copysign(x) }),
+        Unary::Silu => lanes(math::Silu, input, out),
         Unary::Sin => map(input, out, libm::sinf),
         Unary::Sqrt => map(input, out, f32::sqrt),
         Unary::Square => map(input, out, |x| x * x),
-        Unary::Tanh => map(input, out, tanh),
+        Unary::Tanh => lanes(math::Tanh, input, out),
     }
 }
 
@@ -132,6 +131,12 @@ pub fn unary_integer<T: Integer>(operator: Unary, input: &[T], out: &mut [T]) {
     }
 }
 
+/// [`math::map`] by the level of this build.
+#[inline(never)]
+fn lanes(f: impl Function, input: &[f32], out: &mut [f32]) {
+    math::map::<Native, _>(f, input, out);
+}
+
 #[inline]
 fn map(input: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
     for (out, &x) in out.iter_mut().zip(input) {
@@ -156,62 +161,4 @@ pub fn clamp_all(out: &mut [f32], activation: [f32; 2]) {
             *x = clamp(*x, activation);
         }
     }
-}
-
-/// 1.5 * 2^23: adding and taking it away again rounds to an integer.
-const MAGIC: f32 = 12_582_912.0;
-/// ln 2 in two parts: the first has so few bits that its product with an exponent is exact.
-const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-/// `e^x` is taken as 0 below, where a float would lose digits, and as infinite above.
-const EXP_RANGE: [f32; 2] = [-86.9, 88.722_83];
-
-/// `e^r - 1 - r` over `r^2`, for `|r| <= ln 2 / 2` (the minimax polynomial of Cephes' `expf`).
-#[inline]
-fn exp_tail(r: f32) -> f32 {
-    const C: [f32; 6] =
-        [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5];
-    ((((C[0] * r + C[1]) * r + C[2]) * r + C[3]) * r + C[4]) * r + C[5]
-}
-
-/// `e^x` with a relative error of some 1e-7, for `x` within [`EXP_RANGE`].
-#[inline]
-fn exp_inside(x: f32) -> f32 {
-    let shifted = x * core::f32::consts::LOG2_E + MAGIC;
-    let n = shifted - MAGIC;
-    let r = x - n * LN_2[0] - n * LN_2[1];
-    let digits = exp_tail(r) * r * r + r + 1.0;
-    // Half of 2^n, as 2^128 has no float.
-    let exponent = shifted.to_bits().wrapping_sub(MAGIC.to_bits() - 126);
-    digits * f32::from_bits(exponent << 23) * 2.0
-}
-
-/// `e^x`; 0 below -86.9.
-#[inline]
-pub fn exp(x: f32) -> f32 {
-    let value = exp_inside(clamp(x, EXP_RANGE));
-    let value = if x < EXP_RANGE[0] { 0.0 } else { value };
-    if x > EXP_RANGE[1] { f32::INFINITY } else { value }
-}
-
-/// `e^x - 1` without cancellation near 0.
-#[inline]
-fn exp_m1(x: f32) -> f32 {
-    let small = exp_tail(x) * x * x + x;
-    if x.abs() < 0.34 { small } else { exp(x) - 1.0 }
-}
-
-/// `1 / (1 + e^-x)`.
-#[inline]
-pub fn logistic(x: f32) -> f32 {
-    1.0 / (1.0 + exp_inside(clamp(-x, EXP_RANGE)))
-}
-
-/// Hyperbolic tangent: an odd polynomial (Cephes' `tanhf`) near 0, else by [`exp`].
-#[inline]
-fn tanh(x: f32) -> f32 {
-    const C: [f32; 5] = [-5.704_989e-3, 2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8];
-    let z = x * x;
-    let small = ((((C[0] * z + C[1]) * z + C[2]) * z + C[3]) * z + C[4]) * z * x + x;
-    let large = (1.0 - 2.0 / (exp_inside(clamp(2.0 * x.abs(), EXP_RANGE)) + 1.0)).copysign(x);
-    if x.abs() < 0.625 { small } else { large }
 }

@@ -99,12 +99,16 @@ fn pool_quantized<T: Quantized + Ord>(case: &Case) {
             &window, channels, bounds, &input, &mut out,
         );
         assert_equal(case, "reference", &out);
-        average_pool_2d::average_pool_2d_quantized(&window, channels, bounds, &input, &mut out);
+        let rows = 0..window.batch * window.out_h;
+        average_pool_2d::average_pool_2d_quantized(
+            &window, channels, bounds, &input, rows, &mut out,
+        );
     } else {
         let bounds = affine.activation_bounds::<T>(case.activation());
         reference::max_pool_2d::max_pool_2d_quantized(&window, channels, bounds, &input, &mut out);
         assert_equal(case, "reference", &out);
-        max_pool_2d::max_pool_2d_quantized(&window, channels, bounds, &input, &mut out);
+        let rows = 0..window.batch * window.out_h;
+        max_pool_2d::max_pool_2d_quantized(&window, channels, bounds, &input, rows, &mut out);
     }
     assert_equal(case, "kernel", &out);
 }
@@ -117,12 +121,20 @@ fn pool_float(case: &Case) {
     let kernels: [(&str, Pool); 2] = if case.operator == "average_pool_2d" {
         [
             ("reference", reference::average_pool_2d::average_pool_2d_f32),
-            ("kernel", average_pool_2d::average_pool_2d_f32),
+            ("kernel", |window, channels, activation, input, out| {
+                let rows = 0..window.batch * window.out_h;
+                average_pool_2d::average_pool_2d_f32(
+                    window, channels, activation, input, rows, out,
+                );
+            }),
         ]
     } else {
         [
             ("reference", reference::max_pool_2d::max_pool_2d_f32),
-            ("kernel", max_pool_2d::max_pool_2d_f32),
+            ("kernel", |window, channels, activation, input, out| {
+                let rows = 0..window.batch * window.out_h;
+                max_pool_2d::max_pool_2d_f32(window, channels, activation, input, rows, out);
+            }),
         ]
     };
     for (name, pool) in kernels {

@@ -8,6 +8,7 @@ use achado_kernels::reference::transpose_conv::TransposeConvShape;
 use achado_kernels::reference::{self, FloatWeights, Operand, QuantizedWeights};
 use achado_kernels::requant::{Affine, Quantized, ReduceRequantize};
 use achado_kernels::shape::Window;
+use achado_kernels::simd::{Element, Native};
 use achado_kernels::softmax::SoftmaxTable;
 use achado_kernels::{
     average_pool_2d, concatenation, l2_pool_2d, max_pool_2d, mean, softmax, table, transpose_conv,
@@ -41,10 +42,24 @@ fn pooling_window(random: &mut Random) -> Window {
     window
 }
 
-fn pooling<T: Quantized + Ord>() {
+/// Output rows in two parts.
+fn in_parts<T>(
+    window: &Window,
+    channels: usize,
+    out: &mut [T],
+    run: impl Fn(core::ops::Range<usize>, &mut [T]),
+) {
+    let rows = window.batch * window.out_h;
+    let (first, second) = out.split_at_mut(rows / 3 * window.out_w * channels);
+    run(0..rows / 3, first);
+    run(rows / 3..rows, second);
+}
+
+fn pooling<T: Element + Ord>() {
     for seed in 0..ROUNDS {
         let mut random = Random::new(seed);
-        let (window, channels) = (pooling_window(&mut random), random.pick(&[1, 3, 16, 65, 130]));
+        let (window, channels) =
+            (pooling_window(&mut random), random.pick(&[1, 3, 16, 32, 44, 65, 130]));
         let input = random.elements::<T>(window.batch * window.in_h * window.in_w * channels);
         let len = window.out_pixels() * channels;
         let (mut expected, mut found) = (vec![T::default(); len], vec![T::default(); len]);
@@ -53,12 +68,23 @@ fn pooling<T: Quantized + Ord>() {
         use average_pool_2d::average_pool_2d_quantized as average;
         use reference::average_pool_2d::average_pool_2d_quantized as expected_average;
         expected_average(&window, channels, bounds, &input, &mut expected);
-        average(&window, channels, bounds, &input, &mut found);
+        in_parts(&window, channels, &mut found, |rows, found| {
+            average::<T>(&window, channels, bounds, &input, rows, found);
+        });
+        assert_eq!(expected, found, "AVERAGE_POOL_2D, seed {seed}: {window:?} {channels}");
+
+        in_parts(&window, channels, &mut found, |rows, found| {
+            average_pool_2d::average_pool_2d_bytes::<Native, T>(
+                &window, channels, bounds, &input, rows, found,
+            );
+        });
         assert_eq!(expected, found, "AVERAGE_POOL_2D, seed {seed}: {window:?} {channels}");
 
         use reference::max_pool_2d::max_pool_2d_quantized as expected_max;
         expected_max(&window, channels, bounds, &input, &mut expected);
-        max_pool_2d::max_pool_2d_quantized(&window, channels, bounds, &input, &mut found);
+        in_parts(&window, channels, &mut found, |rows, found| {
+            max_pool_2d::max_pool_2d_quantized(&window, channels, bounds, &input, rows, found);
+        });
         assert_eq!(expected, found, "MAX_POOL_2D, seed {seed}: {window:?} {channels}");
     }
 }
@@ -77,7 +103,7 @@ fn pooling_of_uint8_equals_the_reference() {
 fn pooling_of_floats_equals_the_reference() {
     for seed in 0..ROUNDS {
         let mut random = Random::new(seed);
-        let (window, channels) = (pooling_window(&mut random), random.pick(&[1, 3, 16, 65]));
+        let (window, channels) = (pooling_window(&mut random), random.pick(&[1, 3, 4, 16, 23, 65]));
         let input = random.floats(window.batch * window.in_h * window.in_w * channels);
         let len = window.out_pixels() * channels;
         let (mut expected, mut found) = (vec![0.0; len], vec![0.0; len]);
@@ -86,7 +112,9 @@ fn pooling_of_floats_equals_the_reference() {
         use average_pool_2d::average_pool_2d_f32 as average;
         use reference::average_pool_2d::average_pool_2d_f32 as expected_average;
         expected_average(&window, channels, activation, &input, &mut expected);
-        average(&window, channels, activation, &input, &mut found);
+        in_parts(&window, channels, &mut found, |rows, found| {
+            average(&window, channels, activation, &input, rows, found);
+        });
         assert_near(&expected, &found, &(seed, window));
 
         reference::l2_pool_2d::l2_pool_2d_f32(&window, channels, activation, &input, &mut expected);
@@ -100,7 +128,9 @@ fn pooling_of_floats_equals_the_reference() {
             &input,
             &mut expected,
         );
-        max_pool_2d::max_pool_2d_f32(&window, channels, activation, &input, &mut found);
+        in_parts(&window, channels, &mut found, |rows, found| {
+            max_pool_2d::max_pool_2d_f32(&window, channels, activation, &input, rows, found);
+        });
         assert_eq!(expected, found, "MAX_POOL_2D, seed {seed}: {window:?} {channels}");
     }
 }
@@ -312,4 +342,43 @@ fn transpose_conv_of<T: Quantized>() {
 fn transpose_conv_equals_the_reference() {
     transpose_conv_of::<i8>();
     transpose_conv_of::<u8>();
+}
+
+fn squared_differences<T: Element>() {
+    use achado_kernels::broadcast::Broadcast;
+    use achado_kernels::reference::binary_quantized::SquaredDifference as Expected;
+    use achado_kernels::requant::Affine;
+    use achado_kernels::squared_difference::SquaredDifference;
+    for seed in 0..ROUNDS {
+        let mut random = Random::new(seed);
+        let shapes = random.pick(&[
+            ([2, 5, 130], [2, 5, 130]),
+            ([2, 5, 130], [2, 5, 1]),
+            ([1, 3, 1], [4, 1, 70]),
+        ]);
+        let broadcast = Broadcast::new(&shapes.0, &shapes.1).unwrap();
+        let first = random.elements::<T>(shapes.0.iter().product());
+        let second = random.elements::<T>(shapes.1.iter().product());
+        let [a, b, c] = [0, 0, 0].map(|_| {
+            let scale = 0.05 * (random.float() * 3.0).exp();
+            Affine { scale, zero_point: random.zero_point::<T>() }
+        });
+        let len = broadcast.out_len();
+        let (mut expected, mut found) = (vec![T::default(); len], vec![T::default(); len]);
+        let params = Expected::new(a, b, c);
+        broadcast.apply(&first, &second, &mut expected, |x, y| params.apply(x, y));
+        let params = SquaredDifference::new::<T>(a, b, c);
+        // In two parts, as threads take them.
+        let items = len / broadcast.item_len();
+        let (low, high) = found.split_at_mut(items / 3 * broadcast.item_len());
+        params.run(&broadcast.part(0..items / 3), &first, &second, low);
+        params.run(&broadcast.part(items / 3..items), &first, &second, high);
+        assert_eq!(expected, found, "seed {seed}: {shapes:?} {a:?} {b:?} {c:?}");
+    }
+}
+
+#[test]
+fn squared_differences_equal_the_reference() {
+    squared_differences::<i8>();
+    squared_differences::<u8>();
 }

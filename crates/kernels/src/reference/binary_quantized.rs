@@ -30,11 +30,19 @@ impl SquaredDifference {
         }
     }
 
+    /// An element of operand 0 or 1 on the common scale.
+    pub fn operand(&self, operand: usize, x: i32) -> i32 {
+        self.operands[operand].apply((x - self.zero_points[operand]) << LEFT_SHIFT)
+    }
+
+    /// What squares are multiplied by, and the zero point of the result.
+    pub fn output(&self) -> (FixedMultiplier, i32) {
+        (self.output, self.zero_points[2])
+    }
+
     /// Of one pair.
     pub fn apply<T: Quantized>(&self, a: T, b: T) -> T {
-        let [a, b] = [a.into(), b.into()].map(|x: i32| x);
-        let a = self.operands[0].apply((a - self.zero_points[0]) << LEFT_SHIFT);
-        let b = self.operands[1].apply((b - self.zero_points[1]) << LEFT_SHIFT);
+        let (a, b) = (self.operand(0, a.into()), self.operand(1, b.into()));
         let square = (a - b).wrapping_mul(a - b);
         T::saturated(self.output.apply(square).saturating_add(self.zero_points[2]))
     }

@@ -55,6 +55,7 @@ fn real(operator: Unary, x: f64) -> f64 {
                 x.signum()
             }
         }
+        Unary::Silu => x / (1.0 + libm::exp(-x)),
         Unary::Sin => libm::sin(x),
         Unary::Sqrt => x.sqrt(),
         Unary::Square => x * x,

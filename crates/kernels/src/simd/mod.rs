@@ -94,8 +94,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// `a & b`.
     fn and(a: Self::V, b: Self::V) -> Self::V;
+    /// `a | b`.
+    fn or(a: Self::V, b: Self::V) -> Self::V;
     /// `a ^ b`.
     fn xor(a: Self::V, b: Self::V) -> Self::V;
+    /// The bits of `a` where `mask` has ones, those of `b` elsewhere.
+    fn select(a: Self::V, b: Self::V, mask: Self::V) -> Self::V;
     /// Whether any bit is 1.
     fn any_true(a: Self::V) -> bool;
     /// Whether any byte's top bit is 1.
@@ -149,6 +153,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn i32x4_high_mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b`, low 32 bits.
     fn i32x4_mul(a: Self::V, b: Self::V) -> Self::V;
+    /// Shift left of 32-bit lanes.
+    fn i32x4_shl(a: Self::V, bits: u32) -> Self::V;
     /// Arithmetic shift right of 32-bit lanes.
     fn i32x4_shr(a: Self::V, bits: u32) -> Self::V;
     /// `a0 b0 + a1 b1, ...`: sums of products of neighbouring signed words.
@@ -174,9 +180,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn f32x4_mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a / b`.
     fn f32x4_div(a: Self::V, b: Self::V) -> Self::V;
-    /// `b < a ? b : a`; one instruction on every machine.
+    /// Square roots.
+    fn f32x4_sqrt(a: Self::V) -> Self::V;
+    /// All ones where `a < b`, else zeros.
+    fn f32x4_lt(a: Self::V, b: Self::V) -> Self::V;
+    /// All ones where `a` is not `b`, which is a NaN; else zeros.
+    fn f32x4_ne(a: Self::V, b: Self::V) -> Self::V;
+    /// `b < a ? b : a`; one instruction on every machine. Where `a` is a NaN, the relaxed level may
+    /// give either.
     fn f32x4_pmin(a: Self::V, b: Self::V) -> Self::V;
-    /// `a < b ? b : a`; one instruction on every machine.
+    /// `a < b ? b : a`; as [`Self::f32x4_pmin`].
     fn f32x4_pmax(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`: fused in the relaxed level, two roundings in the others.
     fn f32x4_madd(a: Self::V, b: Self::V, c: Self::V) -> Self::V;

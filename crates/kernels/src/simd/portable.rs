@@ -117,6 +117,14 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         V(zip(a.0, b.0, |x, y| x & y))
     }
     #[inline(always)]
+    fn or(a: V, b: V) -> V {
+        V(zip(a.0, b.0, |x, y| x | y))
+    }
+    #[inline(always)]
+    fn select(a: V, b: V, mask: V) -> V {
+        V(core::array::from_fn(|i| (a.0[i] & mask.0[i]) | (b.0[i] & !mask.0[i])))
+    }
+    #[inline(always)]
     fn xor(a: V, b: V) -> V {
         V(zip(a.0, b.0, |x, y| x ^ y))
     }
@@ -226,6 +234,10 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
         from_i32s(zip(i32s(a), i32s(b), i32::wrapping_mul))
     }
     #[inline(always)]
+    fn i32x4_shl(a: V, bits: u32) -> V {
+        from_i32s(i32s(a).map(|x| x << (bits & 31)))
+    }
+    #[inline(always)]
     fn i32x4_shr(a: V, bits: u32) -> V {
         from_i32s(i32s(a).map(|x| x >> (bits & 31)))
     }
@@ -288,6 +300,20 @@ impl<const SIGNED: bool> Simd for Portable<SIGNED> {
     #[inline(always)]
     fn f32x4_div(a: V, b: V) -> V {
         from_f32s(zip(f32s(a), f32s(b), |x, y| x / y))
+    }
+    #[inline(always)]
+    fn f32x4_sqrt(a: V) -> V {
+        from_f32s(f32s(a).map(f32::sqrt))
+    }
+    #[inline(always)]
+    fn f32x4_lt(a: V, b: V) -> V {
+        let (a, b) = (f32s(a), f32s(b));
+        from_i32s(core::array::from_fn(|i| -i32::from(a[i] < b[i])))
+    }
+    #[inline(always)]
+    fn f32x4_ne(a: V, b: V) -> V {
+        let (a, b) = (f32s(a), f32s(b));
+        from_i32s(core::array::from_fn(|i| -i32::from(a[i] != b[i])))
     }
     #[inline(always)]
     fn f32x4_pmin(a: V, b: V) -> V {

@@ -106,6 +106,14 @@ macro_rules! level {
                 i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(a, b)
             }
             #[inline(always)]
+            fn select(a: v128, b: v128, mask: v128) -> v128 {
+                v128_bitselect(a, b, mask)
+            }
+            #[inline(always)]
+            fn i32x4_shl(a: v128, bits: u32) -> v128 {
+                i32x4_shl(a, bits)
+            }
+            #[inline(always)]
             fn i32x4_shr(a: v128, bits: u32) -> v128 {
                 i32x4_shr(a, bits)
             }
@@ -144,19 +152,19 @@ macro_rules! level {
                 $dot_add(weights, activations, sum)
             }
 
-            level!(@one and v128_and, xor v128_xor, i8x16_add i8x16_add, i8x16_max i8x16_max, i8x16_sub i8x16_sub,
+            level!(@one and v128_and, or v128_or, xor v128_xor, i8x16_add i8x16_add, i8x16_max i8x16_max, i8x16_sub i8x16_sub,
                 i16x8_add i16x8_add, i16x8_add_sat i16x8_add_sat, i16x8_sub i16x8_sub,
                 i32x4_add i32x4_add, i32x4_sub i32x4_sub, i32x4_mul i32x4_mul, i32x4_max i32x4_max, i32x4_min i32x4_min,
                 i32x4_dot_i16x8 i32x4_dot_i16x8, i16x8_max i16x8_max, i16x8_min i16x8_min, i16x8_narrow_i32x4 i16x8_narrow_i32x4,
                 i8x16_narrow_i16x8 i8x16_narrow_i16x8, u8x16_narrow_i16x8 u8x16_narrow_i16x8,
                 f32x4_add f32x4_add, f32x4_sub f32x4_sub, f32x4_mul f32x4_mul,
-                f32x4_div f32x4_div, f32x4_pmin f32x4_pmin, f32x4_pmax f32x4_pmax);
+                f32x4_div f32x4_div, f32x4_lt f32x4_lt, f32x4_ne f32x4_ne, f32x4_pmin f32x4_pmin, f32x4_pmax f32x4_pmax);
             level!(@unary i16x8_extend_low_i8x16 i16x8_extend_low_i8x16,
                 i16x8_extend_high_i8x16 i16x8_extend_high_i8x16,
                 i32x4_extend_low_i16x8 i32x4_extend_low_i16x8,
                 i32x4_extend_high_i16x8 i32x4_extend_high_i16x8,
                 i16x8_sum_pairs_i8x16 i16x8_extadd_pairwise_i8x16,
-                f32x4_convert_i32x4 f32x4_convert_i32x4);
+                f32x4_sqrt f32x4_sqrt, f32x4_convert_i32x4 f32x4_convert_i32x4);
         }
     };
     (@one $($name:ident $intrinsic:ident),*) => {$(

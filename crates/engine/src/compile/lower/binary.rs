@@ -4,11 +4,14 @@ use achado_kernels::binary::{
     Binary, Comparison, Integer, Select, binary_f32, binary_integer, compare, logical_and,
     logical_not, logical_or, maximum, minimum,
 };
-use achado_kernels::reference::binary_quantized::{Div, Prelu, SquaredDifference};
+use achado_kernels::broadcast::Broadcast;
+use achado_kernels::compiled::Compiled;
+use achado_kernels::reference::binary_quantized::{Div, Prelu};
 use achado_kernels::requant::builtin::FixedMultiplier;
+use achado_kernels::squared_difference::SquaredDifference;
 use achado_model::{Activation, DataType, Operator, Result};
 
-use super::elementwise::{bounds, broadcast, common_type};
+use super::elementwise::{bounds, broadcast, common_type, push_pairs};
 use super::{Builder, elementwise, int16, with_bits, with_quantized};
 use crate::compile::node::NodeRef;
 
@@ -34,13 +37,9 @@ pub(super) fn binary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let dtype = common_type(node)?;
     match dtype {
         DataType::Float32 => {
-            let (broadcast, range) = (broadcast(node)?, bounds(activation));
-            let inputs = [node.input_id(0)?, node.input_id(1)?];
-            builder.push_simple(node, "map f32", &inputs, move |operands| {
-                let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-                let (first, second) = (operands.inputs[0], operands.inputs[1]);
-                let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
-                binary_f32(operator, &broadcast, range, first, second, out);
+            let range = bounds(activation);
+            push_pairs(builder, node, "map f32", move |broadcast, first, second, out| {
+                binary_f32(operator, broadcast, range, first, second, out);
             })
         }
         DataType::Int32 | DataType::Int64 => integers(builder, node, operator, activation),
@@ -107,56 +106,45 @@ fn quantized(
     operator: Binary,
     activation: Activation,
 ) -> Result<()> {
-    let broadcast = broadcast(node)?;
-    let inputs = [node.input_id(0)?, node.input_id(1)?];
     let first = node.affine(node.input(0)?)?;
     let second = node.affine(node.input(1)?)?;
     let output = node.affine(node.output(0)?)?;
     let is_alike = first == second && first == output;
     with_quantized!(common_type(node)?, T => {
-        let push = |builder: &mut Builder, kernel: Kernel<T>| {
-            builder.push_simple(node, "map", &inputs, move |operands| {
-                let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-                let (first, second) = (operands.inputs[0], operands.inputs[1]);
-                kernel(bytemuck::cast_slice(first), bytemuck::cast_slice(second), out);
-            })
-        };
-        match operator {
+        let kernel: Kernel<T> = match operator {
             Binary::Maximum | Binary::Minimum if !is_alike => {
-                Err(node.unsupported("operands and result must share scale and zero point"))
+                let what = "operands and result must share scale and zero point";
+                return Err(node.unsupported(what));
             }
-            Binary::Maximum => {
-                push(builder, Box::new(move |a, b, out| maximum::<T>(&broadcast, a, b, out)))
-            }
-            Binary::Minimum => {
-                push(builder, Box::new(move |a, b, out| minimum::<T>(&broadcast, a, b, out)))
-            }
+            Binary::Maximum => Box::new(maximum::<T>),
+            Binary::Minimum => Box::new(minimum::<T>),
             Binary::Div => {
                 let clamp = output.builtin_activation_bounds::<T>(bounds(activation));
                 let params = Div::new(first, second, output, clamp);
-                push(builder, Box::new(move |a, b, out| {
+                Box::new(move |broadcast, a, b, out| {
                     broadcast.apply(a, b, out, |a: T, b: T| params.apply(a, b));
-                }))
+                })
             }
             Binary::SquaredDifference => {
-                let params = SquaredDifference::new(first, second, output);
-                push(builder, Box::new(move |a, b, out| {
-                    broadcast.apply(a, b, out, |a: T, b: T| params.apply(a, b));
-                }))
+                let params = SquaredDifference::new::<T>(first, second, output);
+                Box::new(move |broadcast, a, b, out| {
+                    T::squared_difference(broadcast, &params, a, b, out);
+                })
             }
             Binary::Prelu => {
                 let params = Prelu::new(first, second, output);
-                push(builder, Box::new(move |a, b, out| {
+                Box::new(move |broadcast, a, b, out| {
                     broadcast.apply(a, b, out, |a: T, b: T| params.apply(a, b));
-                }))
+                })
             }
-            _ => Err(node.unsupported_types()),
-        }
+            _ => return Err(node.unsupported_types()),
+        };
+        push_pairs(builder, node, "map", kernel)
     }, else Err(node.unsupported_types()))
 }
 
 /// What an 8-bit operator does with its operands and its result.
-type Kernel<T> = Box<dyn Fn(&[T], &[T], &mut [T]) + Send + Sync>;
+type Kernel<T> = Box<dyn Fn(&Broadcast, &[T], &[T], &mut [T]) + Send + Sync>;
 
 /// EQUAL, LESS, ...
 #[inline(never)]

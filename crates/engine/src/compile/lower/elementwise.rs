@@ -12,7 +12,6 @@ use achado_model::{Activation, DataType, Operator, Result};
 
 use super::{Builder, binary, int16, with_quantized};
 use crate::compile::node::NodeRef;
-use crate::step::Operands;
 
 /// How the operands of a binary operator meet.
 pub(super) fn broadcast(node: &NodeRef) -> Result<Broadcast> {
@@ -35,18 +34,66 @@ pub(super) fn bounds(activation: Activation) -> [f32; 2] {
     [low, high]
 }
 
+/// Elements of a part of an element-wise step, at least: less is not worth another thread.
+const GRAIN: usize = 4096;
+
+/// A step that computes pairs of elements, in parts: `run` gets the loops of a part of the output.
+pub(super) fn push_pairs<T: bytemuck::Pod + Send + Sync, O: bytemuck::Pod + Send + Sync>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    kernel: &'static str,
+    run: impl Fn(&Broadcast, &[T], &[T], &mut [O]) + Send + Sync + 'static,
+) -> Result<()> {
+    let (broadcast, inputs) = (broadcast(node)?, [node.input_id(0)?, node.input_id(1)?]);
+    builder.push_simple(node, kernel, &inputs, move |operands| {
+        let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let (first, second) = (operands.inputs[0], operands.inputs[1]);
+        let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
+        let len = broadcast.item_len();
+        let grain = GRAIN.div_ceil(len);
+        operands.pool.split(out, len, grain, operands.scratch, |items, out, _| {
+            run(&broadcast.part(items), first, second, out);
+        });
+    })
+}
+
+/// A step that computes elements by themselves, in parts.
+pub(super) fn push_map<T: bytemuck::Pod + Send + Sync, O: bytemuck::Pod + Send + Sync>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    kernel: &'static str,
+    run: impl Fn(&[T], &mut [O]) + Send + Sync + 'static,
+) -> Result<()> {
+    push_rows(builder, node, kernel, 1, run)
+}
+
+/// A step that maps rows of `len` elements, in parts.
+pub(super) fn push_rows<T: bytemuck::Pod + Send + Sync, O: bytemuck::Pod + Send + Sync>(
+    builder: &mut Builder,
+    node: &NodeRef,
+    kernel: &'static str,
+    len: usize,
+    run: impl Fn(&[T], &mut [O]) + Send + Sync + 'static,
+) -> Result<()> {
+    let len = len.max(1);
+    builder.push_simple(node, kernel, &[node.input_id(0)?], move |operands| {
+        let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let input: &[T] = bytemuck::cast_slice(operands.inputs[0]);
+        let grain = GRAIN.div_ceil(len);
+        operands.pool.split(out, len, grain, operands.scratch, |rows, out, _| {
+            run(&input[rows.start * len..rows.end * len], out);
+        });
+    })
+}
+
 /// ADD.
 #[inline(never)]
 pub(super) fn add(builder: &mut Builder, node: &NodeRef, activation: Activation) -> Result<()> {
     let dtype = common_type(node)?;
     if dtype == DataType::Float32 {
-        let (broadcast, inputs) = (broadcast(node)?, [node.input_id(0)?, node.input_id(1)?]);
         let range = bounds(activation);
-        return builder.push_simple(node, "add f32", &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-            let (first, second) = (operands.inputs[0], operands.inputs[1]);
-            let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
-            add_f32(&broadcast, range, first, second, out);
+        return push_pairs(builder, node, "add f32", move |broadcast, first, second, out| {
+            add_f32(broadcast, range, first, second, out);
         });
     }
     match dtype {
@@ -65,8 +112,6 @@ pub(super) fn add_or_subtract(
     activation: Activation,
     subtract: bool,
 ) -> Result<()> {
-    let broadcast = broadcast(node)?;
-    let inputs = [node.input_id(0)?, node.input_id(1)?];
     let dtype = common_type(node)?;
     let first = node.affine(node.input(0)?)?;
     let second = node.affine(node.input(1)?)?;
@@ -74,11 +119,8 @@ pub(super) fn add_or_subtract(
     let requant = AddRequantize::new(first, second, output, subtract);
     with_quantized!(dtype, T => {
         let clamp = output.activation_bounds::<T>(bounds(activation));
-        builder.push_simple(node, "add i32", &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-            let (first, second) = (operands.inputs[0], operands.inputs[1]);
-            let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
-            T::add(&broadcast, &requant, clamp, first, second, out);
+        push_pairs(builder, node, "add i32", move |broadcast, first, second, out| {
+            T::add(broadcast, &requant, clamp, first, second, out);
         })
     }, else Err(node.unsupported_types()))
 }
@@ -86,16 +128,11 @@ pub(super) fn add_or_subtract(
 /// MUL.
 #[inline(never)]
 pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation) -> Result<()> {
-    let broadcast = broadcast(node)?;
-    let inputs = [node.input_id(0)?, node.input_id(1)?];
     let dtype = common_type(node)?;
     if dtype == DataType::Float32 {
         let range = bounds(activation);
-        return builder.push_simple(node, "mul f32", &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-            let (first, second) = (operands.inputs[0], operands.inputs[1]);
-            let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
-            mul_f32(&broadcast, range, first, second, out);
+        return push_pairs(builder, node, "mul f32", move |broadcast, first, second, out| {
+            mul_f32(broadcast, range, first, second, out);
         });
     }
     if matches!(dtype, DataType::Int32 | DataType::Int64) {
@@ -113,11 +150,8 @@ pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation)
             zero_points: [first.zero_point, second.zero_point, output.zero_point],
             bounds: output.activation_bounds::<T>(bounds(activation)),
         };
-        builder.push_simple(node, "mul i32", &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-            let (first, second) = (operands.inputs[0], operands.inputs[1]);
-            let (first, second) = (bytemuck::cast_slice(first), bytemuck::cast_slice(second));
-            T::mul(&broadcast, &params, first, second, out);
+        push_pairs(builder, node, "mul i32", move |broadcast, first, second, out| {
+            T::mul(broadcast, &params, first, second, out);
         })
     }, else Err(node.unsupported_types()))
 }
@@ -155,12 +189,10 @@ pub(super) fn unary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     if input.dtype != output.dtype {
         return Err(node.unsupported_types());
     }
-    let inputs = [node.input_id(0)?];
     match input.dtype {
-        DataType::Float32 => builder.push_simple(node, "map f32", &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-            unary_f32(operator, bytemuck::cast_slice(operands.inputs[0]), out);
-        }),
+        DataType::Float32 => {
+            push_map(builder, node, "map f32", move |input, out| unary_f32(operator, input, out))
+        }
         DataType::Int32 => unary_integer::<i32>(builder, node, operator),
         DataType::Int64 => unary_integer::<i64>(builder, node, operator),
         DataType::Int16 => int16::map(builder, node),
@@ -188,7 +220,5 @@ fn unary_integer<T: unary::Integer>(
 }
 
 pub(super) fn push_table(builder: &mut Builder, node: &NodeRef, table: Table) -> Result<()> {
-    builder.push_simple(node, "table", &[node.input_id(0)?], move |operands: &mut Operands| {
-        table::apply(&table, operands.inputs[0], operands.outputs[0]);
-    })
+    push_map(builder, node, "table", move |input, out| table::apply(&table, input, out))
 }

@@ -210,10 +210,11 @@ pub(super) fn pool(
     builder.push_simple(node, kernel, &[node.input_id(0)?], move |operands| {
         let out = bytemuck::cast_slice_mut::<u8, i16>(operands.outputs[0]);
         let input = bytemuck::cast_slice(operands.inputs[0]);
+        let rows = 0..window.batch * window.out_h;
         if is_max {
-            max_pool_2d_quantized(&window, channels, clamp, input, out);
+            max_pool_2d_quantized(&window, channels, clamp, input, rows, out);
         } else {
-            average_pool_2d_quantized(&window, channels, clamp, input, out);
+            average_pool_2d_quantized(&window, channels, clamp, input, rows, out);
         }
     })
 }

@@ -10,6 +10,7 @@ use achado_kernels::softmax::{SoftmaxTable, softmax_f32, softmax_quantized};
 use achado_model::{Activation, DataType, Result};
 use bytemuck::Pod;
 
+use super::elementwise::push_rows;
 use super::{Builder, int16, with_quantized};
 use crate::compile::node::NodeRef;
 
@@ -20,19 +21,6 @@ fn rows(node: &NodeRef) -> Result<(usize, DataType)> {
         return Err(node.unsupported_types());
     }
     Ok((input.shape.last().copied().unwrap_or(1), input.dtype))
-}
-
-/// A step that maps float rows.
-fn push_f32(
-    builder: &mut Builder,
-    node: &NodeRef,
-    kernel: &'static str,
-    run: impl Fn(&[f32], &mut [f32]) + Send + Sync + 'static,
-) -> Result<()> {
-    builder.push_simple(node, kernel, &[node.input_id(0)?], move |operands| {
-        let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-        run(bytemuck::cast_slice(operands.inputs[0]), out);
-    })
 }
 
 /// SOFTMAX.
@@ -48,13 +36,13 @@ pub(super) fn softmax(builder: &mut Builder, node: &NodeRef, beta: f32) -> Resul
     }
     if dtype == DataType::Float32 {
         let run = move |input: &[f32], out: &mut [f32]| softmax_f32(beta, depth, input, out);
-        return push_f32(builder, node, "softmax f32", run);
+        return push_rows(builder, node, "softmax f32", depth, run);
     }
     with_quantized!(dtype, T => softmax_of::<T, T>(builder, node, beta),
         else Err(node.unsupported_types()))
 }
 
-fn softmax_of<I: Pod + Quantized + Ord, O: Pod + Quantized>(
+fn softmax_of<I: Pod + Quantized + Ord + Send + Sync, O: Pod + Quantized + Send + Sync>(
     builder: &mut Builder,
     node: &NodeRef,
     beta: f32,
@@ -62,9 +50,7 @@ fn softmax_of<I: Pod + Quantized + Ord, O: Pod + Quantized>(
     let input = node.input(0)?;
     let depth = input.shape.last().copied().unwrap_or(1);
     let table = SoftmaxTable::new(node.affine(input)?.scale, beta, node.affine(node.output(0)?)?);
-    builder.push_simple(node, "softmax table", &[node.input_id(0)?], move |operands| {
-        let out = bytemuck::cast_slice_mut::<u8, O>(operands.outputs[0]);
-        let input = bytemuck::cast_slice::<u8, I>(operands.inputs[0]);
+    push_rows(builder, node, "softmax table", depth, move |input: &[I], out: &mut [O]| {
         softmax_quantized(&table, depth, input, out);
     })
 }
@@ -75,7 +61,7 @@ pub(super) fn log_softmax(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let (depth, dtype) = rows(node)?;
     if dtype == DataType::Float32 {
         let run = move |input: &[f32], out: &mut [f32]| log_softmax_f32(depth, input, out);
-        return push_f32(builder, node, "log softmax f32", run);
+        return push_rows(builder, node, "log softmax f32", depth, run);
     }
     with_quantized!(dtype, T => {
         let scale = node.affine(node.input(0)?)?.scale;
@@ -101,7 +87,7 @@ pub(super) fn l2_normalization(
     let (depth, dtype) = rows(node)?;
     if dtype == DataType::Float32 {
         let run = move |input: &[f32], out: &mut [f32]| l2_normalization_f32(depth, input, out);
-        return push_f32(builder, node, "normalise f32", run);
+        return push_rows(builder, node, "normalise f32", depth, run);
     }
     let zero_point = node.affine(node.input(0)?)?.zero_point;
     let to = node.affine(node.output(0)?)?;
@@ -132,5 +118,5 @@ pub(super) fn local_response_normalization(
     let run = move |input: &[f32], out: &mut [f32]| {
         local_response_normalization_f32(&params, depth, input, out);
     };
-    push_f32(builder, node, "local response f32", run)
+    push_rows(builder, node, "local response f32", depth, run)
 }

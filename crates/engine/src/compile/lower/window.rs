@@ -1,9 +1,10 @@
 //! Operators over pictures without weights: pools and RESIZE.
 
-use achado_kernels::average_pool_2d::{average_pool_2d_f32, average_pool_2d_quantized};
+use achado_kernels::average_pool_2d::average_pool_2d_f32;
+use achado_kernels::compiled::Compiled;
 use achado_kernels::indexed_copy::IndexedCopy;
 use achado_kernels::l2_pool_2d::l2_pool_2d_f32;
-use achado_kernels::max_pool_2d::{max_pool_2d_f32, max_pool_2d_quantized};
+use achado_kernels::max_pool_2d::max_pool_2d_f32;
 use achado_kernels::resize::ResizeBilinear;
 use achado_kernels::resize_builtin::BuiltinResize;
 use achado_model::{Activation, DataType, Operator, Result};
@@ -29,6 +30,7 @@ pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     let picture = node.picture(input)?;
     let channels = picture[3];
     let window = window(node, picture, &attributes)?;
+    let row_len = window.out_w * channels;
     if input.dtype != output.dtype {
         return Err(node.unsupported_types());
     }
@@ -39,11 +41,13 @@ pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         return builder.push_simple(node, kernel, &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut(operands.outputs[0]);
             let input = bytemuck::cast_slice(operands.inputs[0]);
-            if is_max {
-                max_pool_2d_f32(&window, channels, [low, high], input, out);
-            } else {
-                average_pool_2d_f32(&window, channels, [low, high], input, out);
-            }
+            operands.pool.split(out, row_len, 1, operands.scratch, |rows, out, _| {
+                if is_max {
+                    max_pool_2d_f32(&window, channels, [low, high], input, rows, out);
+                } else {
+                    average_pool_2d_f32(&window, channels, [low, high], input, rows, out);
+                }
+            });
         });
     }
     let affine = node.affine(input)?;
@@ -61,11 +65,13 @@ pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         builder.push_simple(node, kernel, &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
             let input = bytemuck::cast_slice(operands.inputs[0]);
-            if is_max {
-                max_pool_2d_quantized(&window, channels, bounds, input, out);
-            } else {
-                average_pool_2d_quantized(&window, channels, bounds, input, out);
-            }
+            operands.pool.split(out, row_len, 1, operands.scratch, |rows, out, _| {
+                if is_max {
+                    T::max_pool_2d(&window, channels, bounds, input, rows, out);
+                } else {
+                    T::average_pool_2d(&window, channels, bounds, input, rows, out);
+                }
+            });
         })
     }, else Err(node.unsupported_types()))
 }
