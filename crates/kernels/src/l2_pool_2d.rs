@@ -13,7 +13,7 @@ pub fn l2_pool_2d_f32(
     input: &[f32],
     out: &mut [f32],
 ) {
-    for_each_pixel(window, |pixel, taps| {
+    for_each_pixel(window, 0..window.batch * window.out_h, |pixel, taps| {
         let out = &mut out[pixel * channels..][..channels];
         out.fill(0.0);
         taps.for_each(|tap| {
