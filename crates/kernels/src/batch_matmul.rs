@@ -1,8 +1,13 @@
 //! BATCH_MATMUL: `[..., rows, depth]` by `[..., depth, columns]`, batches broadcast.
 
+use core::ops::Range;
+
 use crate::broadcast::Broadcast;
+use crate::gemm::PANEL;
+use crate::gemm::float::{Matrix, Runs, pack_panels};
 use crate::requant::builtin::FixedMultiplier;
 use crate::requant::{Quantized, Requantize};
+use crate::simd::Simd;
 
 /// The geometry of a product of two batches of matrices.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,74 @@ impl BatchMatmul {
     /// Output elements.
     pub fn out_len(&self) -> usize {
         self.batches.out_len() * self.sizes[0] * self.sizes[2]
+    }
+
+    /// Rows of the result, products summed, columns of the result.
+    pub fn sizes(&self) -> [usize; 3] {
+        self.sizes
+    }
+
+    /// Multiplications with an addition.
+    pub fn macs(&self) -> u64 {
+        self.out_len() as u64 * self.sizes[1] as u64
+    }
+
+    /// Floats of one packed matrix of the second operand.
+    pub fn packed_len(&self) -> usize {
+        self.sizes[1] * self.sizes[2].next_multiple_of(PANEL)
+    }
+
+    /// Packs the matrices `batches` of the second operand into `packed`, which holds just these.
+    pub fn pack_f32(&self, batches: Range<usize>, second: &[f32], packed: &mut [f32]) {
+        let [_, depth, columns] = self.sizes;
+        let len = depth * columns;
+        for (batch, packed) in batches.zip(packed.chunks_exact_mut(self.packed_len())) {
+            let matrix = &second[batch * len..][..len];
+            pack_panels([columns, depth], self.strides[1], matrix, packed);
+        }
+    }
+
+    /// The first operand's matrices with rows one after another, where they are adjoint.
+    pub fn transpose_f32(&self, first: &[f32], out: &mut [f32]) {
+        let [rows, depth, _] = self.sizes;
+        let [row, step] = self.strides[0];
+        let matrices = first.chunks_exact(rows * depth).zip(out.chunks_exact_mut(rows * depth));
+        for (from, to) in matrices {
+            for (r, to) in to.chunks_exact_mut(depth).enumerate() {
+                for (k, to) in to.iter_mut().enumerate() {
+                    *to = from[r * row + k * step];
+                }
+            }
+        }
+    }
+
+    /// Rows `rows` of all matrices of the float product, into `out`, which holds just these. Rows of
+    /// the first operand lie one after another, the second is packed.
+    pub fn run_packed_f32<S: Simd>(
+        &self,
+        first: &[f32],
+        packed: &[f32],
+        rows: Range<usize>,
+        out: &mut [f32],
+    ) {
+        let [matrix_rows, depth, columns] = self.sizes;
+        let len = self.packed_len();
+        let steps = self.batches.row_steps();
+        self.batches.for_each_row(|i, j, at| {
+            for k in 0..self.batches.row_len() {
+                let (i, j, before) = (i + k * steps[0], j + k * steps[1], (at + k) * matrix_rows);
+                let from = rows.start.max(before);
+                let end = rows.end.min(before + matrix_rows);
+                if from >= end {
+                    continue;
+                }
+                let matrix = Matrix::new(columns, depth, &packed[j * len..][..len]);
+                let first = &first[(i * matrix_rows + from - before) * depth..];
+                let out = &mut out[(from - rows.start) * columns..];
+                let runs = Runs::one(depth);
+                matrix.multiply::<S>(first, depth, runs, end - from, out, columns, &mut []);
+            }
+        });
     }
 
     /// Float product.

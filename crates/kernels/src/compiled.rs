@@ -8,6 +8,7 @@ use core::ops::Range;
 
 use crate::add::add_quantized;
 use crate::average_pool_2d::average_pool_2d_bytes;
+use crate::batch_matmul::BatchMatmul;
 use crate::broadcast::Broadcast;
 use crate::conv2d::{Conv2dDynamic, Conv2dFloat, Conv2dHybrid, Conv2dQuantized, Dynamic, Grids};
 use crate::depthwise_conv2d::{DepthwiseFloat, DepthwiseQuantized};
@@ -236,4 +237,16 @@ pub fn fully_connected_f32(
     scratch: &mut [u8],
 ) {
     kernel.run::<Native>(input, rows, out, scratch);
+}
+
+/// [`BatchMatmul::run_packed_f32`].
+#[inline(never)]
+pub fn batch_matmul_f32(
+    product: &BatchMatmul,
+    first: &[f32],
+    packed: &[f32],
+    rows: Range<usize>,
+    out: &mut [f32],
+) {
+    product.run_packed_f32::<Native>(first, packed, rows, out);
 }

@@ -12,6 +12,7 @@ use achado_kernels::normalization::{
 };
 use achado_kernels::requant::builtin::{FixedMultiplier, FixedScale, Ties};
 use achado_kernels::requant::{Quantized, Requantize};
+use achado_kernels::simd::Native;
 use achado_kernels::table;
 use achado_kernels::unary::Unary;
 use cases::{Case, Tensor, assert_equal, assert_near, parse};
@@ -85,6 +86,21 @@ fn product(case: &Case) {
         let mut out = vec![0.0; product.out_len()];
         product.run_f32(&a.floats(), &b.floats(), &mut out);
         assert_near(case, "kernel", &out);
+        let [rows, depth, columns] = product.sizes();
+        let first = a.floats();
+        let mut in_rows = vec![0.0; first.len()];
+        product.transpose_f32(&first, &mut in_rows);
+        let matrices = b.floats().len() / (depth * columns);
+        let mut packed = vec![f32::NAN; matrices * product.packed_len()];
+        product.pack_f32(0..matrices, &b.floats(), &mut packed);
+        out.fill(f32::NAN);
+        // In two parts, as threads take them.
+        let all = product.out_len() / columns;
+        let (low, high) = out.split_at_mut(all / 3 * columns);
+        product.run_packed_f32::<Native>(&in_rows, &packed, 0..all / 3, low);
+        product.run_packed_f32::<Native>(&in_rows, &packed, all / 3..all, high);
+        assert!(rows > 0);
+        assert_near(case, "packed kernel", &out);
         return;
     }
     let affines = [a.affine(), b.affine(), case.out().affine()];

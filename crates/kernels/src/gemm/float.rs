@@ -81,18 +81,64 @@ enum Panels {
     Halves(Shared<u16>, AlignedVec<f32>),
 }
 
-impl Panels {
-    /// A panel of `len` elements; `None` behind the last.
+/// A matrix in panels of 8 columns, of which some may be elsewhere: what [`PackedWeights`] is without
+/// its memory.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    columns: usize,
+    k: usize,
+    panels: &'a [f32],
+    /// The last panel, where it is not one of `panels`.
+    last: &'a [f32],
+    /// In place of `panels`: float16, which is widened panel by panel.
+    halves: &'a [u16],
+    /// Of all columns of all panels; empty for zeros.
+    bias: &'a [f32],
+    range: (f32, f32),
+}
+
+impl<'a> Matrix<'a> {
+    /// Panels that [`pack_panels`] made, without biases and bounds.
+    pub fn new(columns: usize, k: usize, panels: &'a [f32]) -> Self {
+        assert_eq!(panels.len(), columns.next_multiple_of(PANEL) * k);
+        let range = (f32::NEG_INFINITY, f32::INFINITY);
+        Self { columns, k, panels, last: &[], halves: &[], bias: &[], range }
+    }
+
+    /// A panel; `None` behind the last.
     #[inline(always)]
-    fn get(&self, panel: usize, len: usize) -> Option<&[f32]> {
+    fn panel_of(&self, panel: usize) -> Option<&'a [f32]> {
+        let len = self.k * PANEL;
+        let last = (panel == self.panels.len() / len).then_some(self.last);
         let range = panel * len..(panel + 1) * len;
-        match self {
-            Self::Own(panels) => panels.get(range),
-            Self::InPlace(whole, last) => {
-                let last = (panel == whole.len() / len).then_some(&**last);
-                whole.get(range).or(last.filter(|last| last.len() == len))
+        self.panels.get(range).or(last.filter(|last| last.len() == len))
+    }
+}
+
+/// Packs a matrix of `k` rows and `columns` columns, whose neighbours in a row and in a column lie
+/// `strides` apart, into panels.
+pub fn pack_panels(
+    [columns, k]: [usize; 2],
+    [row, column]: [usize; 2],
+    from: &[f32],
+    panels: &mut [f32],
+) {
+    for (panel, to) in panels.chunks_exact_mut(k * PANEL).enumerate() {
+        let first = panel * PANEL;
+        let count = (columns - first).min(PANEL);
+        if row == 1 && count == PANEL {
+            // Columns one after another: transposed in registers.
+            pack(k, &from[first * column..][..k * PANEL], to);
+            continue;
+        }
+        for (at, to) in to.chunks_exact_mut(PANEL).enumerate() {
+            if column == 1 && count == PANEL {
+                to.copy_from_slice(&from[at * row + first..][..PANEL]);
+                continue;
             }
-            Self::Halves(..) => None,
+            for (i, to) in to.iter_mut().enumerate() {
+                *to = if i < count { from[at * row + (first + i) * column] } else { 0.0 };
+            }
         }
     }
 }
@@ -241,8 +287,39 @@ impl PackedWeights {
         }
     }
 
+    /// The matrix.
+    #[inline(always)]
+    fn matrix(&self) -> Matrix<'_> {
+        let (panels, last, halves): (&[f32], &[f32], &[u16]) = match &self.panels {
+            Panels::Own(panels) => (panels, &[], &[]),
+            Panels::InPlace(whole, last) => {
+                (&whole[..self.columns / PANEL * PANEL * self.k], last, &[])
+            }
+            Panels::Halves(halves, last) => (&[], last, halves),
+        };
+        let Self { columns, k, range, ref bias, .. } = *self;
+        Matrix { columns, k, panels, last, halves, bias, range }
+    }
+
+    /// [`Matrix::multiply`].
+    #[allow(clippy::too_many_arguments, reason = "two matrices with their strides")]
+    pub fn multiply<S: Simd>(
+        &self,
+        a: &[f32],
+        a_stride: usize,
+        runs: Runs,
+        rows: usize,
+        out: &mut [f32],
+        stride: usize,
+        scratch: &mut [f32],
+    ) {
+        self.matrix().multiply::<S>(a, a_stride, runs, rows, out, stride, scratch);
+    }
+}
+
+impl Matrix<'_> {
     /// `rows` rows times the weights, into `out[row * stride + column]`; the `k` elements of row `r`
-    /// of `a` are `runs` that begin at `r * a_stride`. `scratch` has at least [`Self::scratch_len`]
+    /// of `a` are `runs` that begin at `r * a_stride`. `scratch` has at least [`PackedWeights::scratch_len`]
     /// elements.
     #[allow(clippy::too_many_arguments, reason = "two matrices with their strides")]
     pub fn multiply<S: Simd>(
@@ -265,7 +342,8 @@ impl PackedWeights {
         let tile_rows = if S::HAS_BYTE_DOT { RELAXED_ROWS } else { ROWS };
         let full = rows / tile_rows * tile_rows;
         let panels = self.columns.div_ceil(PANEL);
-        if let Panels::Halves(halves, last) = &self.panels {
+        if !self.halves.is_empty() || self.panels.is_empty() && self.k > 0 {
+            let (halves, last) = (self.halves, self.last);
             let wide = &mut scratch[..self.k * PANEL];
             for panel in 0..panels {
                 let panel_len = self.k * PANEL;
@@ -304,7 +382,7 @@ impl PackedWeights {
             unsafe {
                 if full > 0 {
                     for panel in first..end {
-                        let next = self.panels.get(panel + 1, self.k * PANEL).unwrap_or_default();
+                        let next = self.panel_of(panel + 1).unwrap_or_default();
                         let weights = (self.weights(panel), next);
                         if S::HAS_BYTE_DOT {
                             self.panel::<S, RELAXED_ROWS>(
@@ -410,15 +488,18 @@ impl PackedWeights {
     /// `[k][8 columns]` of a panel.
     #[inline(always)]
     fn weights(&self, panel: usize) -> *const f32 {
-        self.panels.get(panel, self.k * PANEL).expect("it is one of the panels").as_ptr()
+        self.panel_of(panel).expect("it is one of the panels").as_ptr()
     }
 
     #[inline(always)]
     fn epilogue<S: Simd>(&self, panel: usize) -> Epilogue<S> {
-        let bias = self.bias[panel * PANEL..][..PANEL].as_ptr();
-        Epilogue {
+        let bias = match self.bias.get(panel * PANEL..(panel + 1) * PANEL) {
             // SAFETY: 8 biases.
-            bias: unsafe { [S::load(bias), S::load(bias.add(4))] },
+            Some(bias) => unsafe { [S::load(bias.as_ptr()), S::load(bias[4..].as_ptr())] },
+            None => [S::f32x4_splat(0.0); 2],
+        };
+        Epilogue {
+            bias,
             range: [S::f32x4_splat(self.range.0), S::f32x4_splat(self.range.1)],
             columns: (self.columns - panel * PANEL).min(PANEL),
         }

@@ -1,6 +1,9 @@
 //! TRANSPOSE_CONV, MediaPipe's Convolution2DTransposeBias, and BATCH_MATMUL.
 
+use achado_kernels::aligned::AlignedVec;
 use achado_kernels::batch_matmul::BatchMatmul;
+use achado_kernels::compiled;
+use achado_kernels::gemm::TILE_ROWS;
 use achado_kernels::reference::fully_connected::{fully_connected_f32, fully_connected_quantized};
 use achado_kernels::reference::{FloatWeights, wide};
 use achado_kernels::requant::builtin::{FixedMultiplier, FixedScale, Ties};
@@ -18,7 +21,7 @@ use super::{Builder, int16, with_quantized};
 use crate::compile::fold::constant_floats;
 use crate::compile::infer;
 use crate::compile::node::NodeRef;
-use crate::step::{Operands, Simple};
+use crate::step::{Operands, Simple, Step};
 
 /// TRANSPOSE_CONV and Convolution2DTransposeBias.
 #[inline(never)]
@@ -101,10 +104,7 @@ pub(super) fn batch_matmul(
             1 => dynamic_range(builder, node, grid)?,
             _ => snapped_columns(builder, node, grid, columns)?,
         }];
-        return builder.push_simple(node, "matmul f32", &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-            product.run_f32(bytemuck::cast_slice(operands.inputs[0]), &weights, out);
-        });
+        return matmul_f32(builder, node, product, inputs[0], adjoint[0], Some(&weights));
     }
     if matches!(dtypes, (DataType::Int16, DataType::Int16 | DataType::Int8, DataType::Int16)) {
         return int16::batch_matmul(builder, node, product);
@@ -114,11 +114,8 @@ pub(super) fn batch_matmul(
     }
     let inputs = [node.input_id(0)?, node.input_id(1)?];
     if a.dtype == DataType::Float32 {
-        return builder.push_simple(node, "matmul f32", &inputs, move |operands| {
-            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-            let (a, b) = (operands.inputs[0], operands.inputs[1]);
-            product.run_f32(bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
-        });
+        let weights = if b.is_constant() { Some(constant_floats(node, b)?) } else { None };
+        return matmul_f32(builder, node, product, inputs[0], adjoint[0], weights.as_deref());
     }
     let (from, by, to) = (node.affine(a)?, node.affine(b)?, node.affine(output)?);
     let zero_points = [from, by].map(|affine| affine.zero_point);
@@ -196,6 +193,82 @@ pub(super) fn push_reference<T: Element>(
     })
 }
 
+/// A float BATCH_MATMUL of `first`: steps that put its operands in order, and one that multiplies.
+/// `weights` are the second operand, where it is a constant.
+fn matmul_f32(
+    builder: &mut Builder,
+    node: &NodeRef,
+    product: BatchMatmul,
+    first: TensorId,
+    is_adjoint: bool,
+    weights: Option<&[f32]>,
+) -> Result<()> {
+    let size_bytes = |id: TensorId| node.model.tensor(id).size_bytes();
+    let mut first = first;
+    if is_adjoint {
+        let transposed = builder.temporary(size_bytes(node.input_id(0)?));
+        let run = move |operands: &mut Operands| {
+            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+            product.transpose_f32(bytemuck::cast_slice(operands.inputs[0]), out);
+        };
+        builder.push(node, Simple { kernel: "transpose f32", run }, &[first], &[transposed]);
+        first = transposed;
+    }
+    let [_, depth, columns] = product.sizes();
+    let len = product.packed_len();
+    let output = node.output_id(0)?;
+    if let Some(weights) = weights {
+        let matrices = weights.len() / (depth * columns);
+        let mut packed = AlignedVec::zeroed(matrices * len);
+        product.pack_f32(0..matrices, weights, &mut packed);
+        builder.push(node, Matmul { product, packed: Some(packed) }, &[first], &[output]);
+        return Ok(());
+    }
+    let second = node.input_id(1)?;
+    let matrices = node.input(1)?.elements() / (depth * columns);
+    let packed = builder.temporary(matrices * len * size_of::<f32>());
+    let run = move |operands: &mut Operands| {
+        let second = bytemuck::cast_slice(operands.inputs[0]);
+        let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        operands.pool.split(out, len, 1, operands.scratch, |matrices, out, _| {
+            product.pack_f32(matrices, second, out);
+        });
+    };
+    builder.push(node, Simple { kernel: "pack f32", run }, &[second], &[packed]);
+    builder.push(node, Matmul { product, packed: None }, &[first, packed], &[output]);
+    Ok(())
+}
+
+/// A float product of batches of matrices, the second of them packed: with the step, or by another.
+struct Matmul {
+    product: BatchMatmul,
+    packed: Option<AlignedVec<f32>>,
+}
+
+impl Step for Matmul {
+    fn kernel(&self) -> &'static str {
+        "matmul f32"
+    }
+
+    fn run(&self, operands: &mut Operands) {
+        let [first, second, ..] = operands.inputs.map(bytemuck::cast_slice);
+        let packed = self.packed.as_deref().unwrap_or(second);
+        let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
+        let [_, _, columns] = self.product.sizes();
+        operands.pool.split(out, columns, TILE_ROWS, operands.scratch, |rows, out, _| {
+            compiled::batch_matmul_f32(&self.product, first, packed, rows, out);
+        });
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.packed.as_ref().map_or(0, AlignedVec::size_bytes)
+    }
+
+    fn macs(&self) -> u64 {
+        self.product.macs()
+    }
+}
+
 /// FULLY_CONNECTED with weights that another operator computes: nothing is packed.
 pub(super) fn product_of_computed(
     builder: &mut Builder,
@@ -214,6 +287,11 @@ pub(super) fn product_of_computed(
         }, else Err(node.unsupported_types())),
         Arithmetic::Float if node.input(1)?.dtype == DataType::Float32 => {
             let bias = float_bias(node, out_c)?;
+            let rows = node.input(0)?.elements() / in_c.max(1);
+            let product = BatchMatmul::new(&[rows, in_c], &[out_c, in_c], [false, true]);
+            if let (Some(product), None, Activation::None) = (product, &bias, activation) {
+                return matmul_f32(builder, node, product, inputs[0], false, None);
+            }
             let (low, high) = activation.range();
             builder.push_simple(node, "reference", &inputs, move |operands| {
                 let out = bytemuck::cast_slice_mut(operands.outputs[0]);
