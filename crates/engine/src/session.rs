@@ -79,7 +79,8 @@ impl Session {
     pub(crate) fn settled(model: Model, options: &SessionOptions) -> Result<Self> {
         let pool = Pool::new(1);
         let folded = vec![false; model.nodes.len()];
-        let found = Found { folded: &folded, declined: &[], products: &[], packed: &[] };
+        let found =
+            Found { folded: &folded, declined: &[], products: &[], patterns: &[], packed: &[] };
         let plan = compile_settled(&model, &found, options, pool.threads())?;
         Ok(Self::with_plan(plan, pool))
     }

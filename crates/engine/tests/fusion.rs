@@ -183,3 +183,140 @@ fn what_others_read_too_stays() {
     session.run().expect("a run");
     assert_eq!(floats(&session), [-2.0; 4]);
 }
+
+/// `x` of `[2, 3, 8]`, its mean over the last dimension and the mean's axis.
+fn with_mean(graph: &mut Graph) -> [TensorId; 3] {
+    let input = graph.input("x", DataType::Float32, &[2, 3, 8]);
+    let axis = graph.integers("axis", &[1], &[-1]);
+    let mean = Operator::Mean { keep_dims: true };
+    let mean = graph.node(mean, "mean", DataType::Float32, &[input, axis]);
+    [input, mean, axis]
+}
+
+const NONE: Activation = Activation::None;
+
+/// Runs a graph that should be one step, and compares with rows normalised in f64.
+#[track_caller]
+fn check_normalization(graph: Graph, output: TensorId, is_centered: bool, affine: [&[f32]; 2]) {
+    let mut session = graph.session(output, None).expect("a session");
+    assert_eq!(operators(&mut session).len(), 1);
+    let values = numbers(48, 5);
+    set(&mut session, 0, &values);
+    session.run().expect("a run");
+    let found = floats(&session);
+    for (row, found) in values.chunks(8).zip(found.chunks(8)) {
+        let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+        let mean = if is_centered { row.iter().sum::<f64>() / 8.0 } else { 0.0 };
+        let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 8.0;
+        for (i, (x, &found)) in row.iter().zip(found).enumerate() {
+            let [gamma, beta] = affine.map(|list| f64::from(list[i % list.len()]));
+            let expected = (x - mean) / (variance + 1e-3).sqrt() * gamma + beta;
+            assert!((f64::from(found) - expected).abs() < 1e-5, "{found} is not {expected}");
+        }
+    }
+}
+
+#[test]
+fn layer_normalisation_as_keras_spells_it_is_one_step() {
+    let (gammas, betas) = (numbers(8, 1), numbers(8, 2));
+    let mut graph = Graph::default();
+    let [input, mean, axis] = with_mean(&mut graph);
+    let float = DataType::Float32;
+    let squares = graph.node(Operator::SquaredDifference, "squares", float, &[input, mean]);
+    let of = Operator::Mean { keep_dims: true };
+    let variance = graph.node(of, "variance", float, &[squares, axis]);
+    let epsilon = graph.floats("epsilon", &[], &[1e-3]);
+    let add = Operator::Add { activation: NONE };
+    let multiply = Operator::Mul { activation: NONE };
+    let variance = graph.node(add.clone(), "more", float, &[variance, epsilon]);
+    let inverse = graph.node(Operator::Rsqrt, "inverse", float, &[variance]);
+    let gamma = graph.floats("gamma", &[8], &gammas);
+    let factor = graph.node(multiply.clone(), "factor", float, &[inverse, gamma]);
+    let scaled = graph.node(multiply.clone(), "scaled", float, &[input, factor]);
+    let shift = graph.node(multiply, "shift", float, &[mean, factor]);
+    let beta = graph.floats("beta", &[8], &betas);
+    let subtract = Operator::Sub { activation: NONE };
+    let rest = graph.node(subtract, "rest", float, &[beta, shift]);
+    let output = graph.node(add, "result", float, &[scaled, rest]);
+    check_normalization(graph, output, true, [&gammas, &betas]);
+}
+
+#[test]
+fn layer_normalisation_by_root_and_quotient_is_one_step() {
+    let gammas = numbers(8, 1);
+    let mut graph = Graph::default();
+    let [input, mean, axis] = with_mean(&mut graph);
+    let float = DataType::Float32;
+    let subtract = Operator::Sub { activation: NONE };
+    let centered = graph.node(subtract, "centered", float, &[input, mean]);
+    let squares = graph.node(Operator::Square, "squares", float, &[centered]);
+    let of = Operator::Mean { keep_dims: true };
+    let variance = graph.node(of, "variance", float, &[squares, axis]);
+    let epsilon = graph.floats("epsilon", &[1], &[1e-3]);
+    let add = Operator::Add { activation: NONE };
+    let variance = graph.node(add, "more", float, &[epsilon, variance]);
+    let deviation = graph.node(Operator::Sqrt, "deviation", float, &[variance]);
+    let divide = Operator::Div { activation: NONE };
+    let standard = graph.node(divide, "standard", float, &[centered, deviation]);
+    let gamma = graph.floats("gamma", &[1, 1, 8], &gammas);
+    let multiply = Operator::Mul { activation: NONE };
+    let output = graph.node(multiply, "result", float, &[gamma, standard]);
+    check_normalization(graph, output, true, [&gammas, &[0.0]]);
+}
+
+#[test]
+fn rms_normalisation_is_one_step() {
+    let gammas = numbers(8, 1);
+    let mut graph = Graph::default();
+    let float = DataType::Float32;
+    let input = graph.input("x", float, &[2, 3, 8]);
+    let axis = graph.integers("axis", &[1], &[2]);
+    let multiply = Operator::Mul { activation: NONE };
+    let squares = graph.node(multiply.clone(), "squares", float, &[input, input]);
+    let of = Operator::Mean { keep_dims: true };
+    let mean = graph.node(of, "mean", float, &[squares, axis]);
+    let epsilon = graph.floats("epsilon", &[], &[1e-3]);
+    let mean = graph.node(Operator::Add { activation: NONE }, "more", float, &[mean, epsilon]);
+    let inverse = graph.node(Operator::Rsqrt, "inverse", float, &[mean]);
+    let standard = graph.node(multiply.clone(), "standard", float, &[inverse, input]);
+    let gamma = graph.floats("gamma", &[8], &gammas);
+    let output = graph.node(multiply, "result", float, &[standard, gamma]);
+    check_normalization(graph, output, false, [&gammas, &[0.0]]);
+}
+
+#[test]
+fn what_is_nearly_a_normalisation_is_left_as_it_is() {
+    let mut graph = Graph::default();
+    let [input, mean, axis] = with_mean(&mut graph);
+    let float = DataType::Float32;
+    let squares = graph.node(Operator::SquaredDifference, "squares", float, &[input, mean]);
+    let of = Operator::Mean { keep_dims: true };
+    let variance = graph.node(of, "variance", float, &[squares, axis]);
+    let inverse = graph.node(Operator::Rsqrt, "inverse", float, &[variance]);
+    let multiply = Operator::Mul { activation: NONE };
+    // The mean is not taken off.
+    let output = graph.node(multiply, "result", float, &[input, inverse]);
+    let mut session = graph.session(output, None).expect("a session");
+    assert_eq!(operators(&mut session).len(), 5);
+}
+
+#[test]
+fn silu_is_one_step() {
+    for is_first in [true, false] {
+        let mut graph = Graph::default();
+        let input = graph.input("x", DataType::Float32, &[1, 4, 5]);
+        let part = graph.node(Operator::Logistic, "part", DataType::Float32, &[input]);
+        let operands = if is_first { [input, part] } else { [part, input] };
+        let multiply = Operator::Mul { activation: NONE };
+        let output = graph.node(multiply, "result", DataType::Float32, &operands);
+        let mut session = graph.session(output, None).expect("a session");
+        assert_eq!(operators(&mut session), ["MUL"]);
+        let values = numbers(20, 3);
+        set(&mut session, 0, &values);
+        session.run().expect("a run");
+        for (x, found) in values.iter().zip(floats(&session)) {
+            let expected = x / (1.0 + (-x).exp());
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+    }
+}

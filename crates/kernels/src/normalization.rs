@@ -81,6 +81,53 @@ pub fn log_softmax_quantized<T: Quantized>(
     }
 }
 
+/// `gamma * (x - mean) / sqrt(variance + epsilon) + beta` of each row: layer normalisation, or without
+/// the mean RMS normalisation.
+#[derive(Clone, Debug)]
+pub struct RowNormalization {
+    /// Whether the mean is taken off.
+    pub is_centered: bool,
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// One for each element of a row.
+    pub gamma: Vec<f32>,
+    /// One for each element of a row.
+    pub beta: Vec<f32>,
+}
+
+impl RowNormalization {
+    /// Rows of as many elements as there are factors.
+    #[inline(never)]
+    pub fn run(&self, input: &[f32], out: &mut [f32]) {
+        let depth = self.gamma.len();
+        let share = 1.0 / depth as f32;
+        for (row, out) in input.chunks_exact(depth).zip(out.chunks_exact_mut(depth)) {
+            let mean = if self.is_centered { sum_of(row, |x| x) * share } else { 0.0 };
+            let variance = sum_of(row, |x| (x - mean) * (x - mean)) * share;
+            let factor = 1.0 / (variance + self.epsilon).sqrt();
+            let factors = self.gamma.iter().zip(&self.beta);
+            for ((out, x), (gamma, beta)) in out.iter_mut().zip(row).zip(factors) {
+                *out = (x - mean) * factor * gamma + beta;
+            }
+        }
+    }
+}
+
+/// Sums side by side, so that they become vectors and none waits for the one before.
+const SUMS: usize = 16;
+
+#[inline(always)]
+fn sum_of(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0f32; SUMS];
+    let (chunks, rest) = row.as_chunks::<SUMS>();
+    for chunk in chunks {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum += f(x);
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|&x| f(x)).sum::<f32>()
+}
+
 /// What LOCAL_RESPONSE_NORMALIZATION has as attributes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalResponse {
@@ -95,19 +142,72 @@ pub struct LocalResponse {
 }
 
 /// `x / (bias + alpha * sum of squares of the neighbouring channels)^beta`.
+#[inline(never)]
 pub fn local_response_normalization_f32(
     params: &LocalResponse,
     depth: usize,
     input: &[f32],
     out: &mut [f32],
 ) {
-    let LocalResponse { radius, bias, alpha, beta } = *params;
+    let beta = params.beta;
+    // Powers that networks have, as roots: some 20 times as fast as the general one.
+    if beta == 0.75 {
+        // x^-0.75
+        let power = |x: f32| 1.0 / (x.sqrt() * x.sqrt().sqrt());
+        return local_response(params, depth, input, out, power);
+    }
+    if beta == 0.5 {
+        return local_response(params, depth, input, out, |x: f32| 1.0 / x.sqrt());
+    }
+    if beta == 1.0 {
+        return local_response(params, depth, input, out, |x: f32| 1.0 / x);
+    }
+    local_response(params, depth, input, out, |x| libm::powf(x, -beta));
+}
+
+/// Channels of a step: their squares, with those of the neighbours, stay in the cache.
+const CHANNELS: usize = 64;
+
+/// Neighbours on each side that a step has room for.
+const MOST_RADIUS: usize = 16;
+
+#[inline(always)]
+fn local_response(
+    params: &LocalResponse,
+    depth: usize,
+    input: &[f32],
+    out: &mut [f32],
+    power: impl Fn(f32) -> f32,
+) {
+    let LocalResponse { radius, bias, alpha, .. } = *params;
     for (row, out) in input.chunks_exact(depth).zip(out.chunks_exact_mut(depth)) {
-        for (channel, out) in out.iter_mut().enumerate() {
-            let end = channel.saturating_add(radius).saturating_add(1).min(depth);
-            let near = &row[channel.saturating_sub(radius)..end];
-            let squares: f32 = near.iter().map(|x| x * x).sum();
-            *out = row[channel] * libm::powf(bias + alpha * squares, -beta);
+        if radius > MOST_RADIUS {
+            for (channel, out) in out.iter_mut().enumerate() {
+                let end = channel.saturating_add(radius).saturating_add(1).min(depth);
+                let near = &row[channel.saturating_sub(radius)..end];
+                let squares: f32 = near.iter().map(|x| x * x).sum();
+                *out = row[channel] * power(bias + alpha * squares);
+            }
+            continue;
+        }
+        for (first, out) in (0..depth).step_by(CHANNELS).zip(out.chunks_mut(CHANNELS)) {
+            // Zeros stand for channels that are not there.
+            let mut squares = [0f32; CHANNELS + 2 * MOST_RADIUS];
+            let start = first.saturating_sub(radius);
+            let near = &row[start..(first + out.len() + radius).min(depth)];
+            let place = start + radius - first;
+            for (square, x) in squares[place..].iter_mut().zip(near) {
+                *square = x * x;
+            }
+            let mut sums = [0f32; CHANNELS];
+            for shift in 0..=2 * radius {
+                for (sum, square) in sums.iter_mut().zip(&squares[shift..][..CHANNELS]) {
+                    *sum += square;
+                }
+            }
+            for ((out, x), sum) in out.iter_mut().zip(&row[first..]).zip(sums) {
+                *out = x * power(bias + alpha * sum);
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`halves`] keeps float16 weights, [`delegate`] finds which of TensorFlow Lite's kernels computes each
 //! operator, [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
-//! [`dynamic`] finds products of integers among operators on floats, [`in_place`] packs float weights
+//! [`dynamic`] finds products of integers among operators on floats, [`patterns`] operators that are
+//! spelled out, [`in_place`] packs float weights
 //! where they are, [`lower`] turns each operator into packed steps, [`arena`] gives every tensor its
 //! place.
 
@@ -16,6 +17,7 @@ mod in_place;
 mod infer;
 mod lower;
 mod node;
+mod patterns;
 mod readers;
 mod shapes;
 
@@ -25,6 +27,7 @@ use achado_kernels::aligned::{AlignedVec, LINE_BYTES};
 use achado_model::{Error, ErrorCode, Model, Result, Tensor, TensorId};
 
 use self::dynamic::Product;
+use self::patterns::Pattern;
 use crate::session::{SessionOptions, Source};
 use crate::step::{MAX_OPERANDS, Step};
 
@@ -79,9 +82,15 @@ pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize
     let mut folded = shapes::settle(&mut model, options)?;
     fuse::fuse(&mut model, &mut folded)?;
     let products = dynamic::find(&mut model, &mut folded);
+    let patterns = patterns::find(&mut model, &mut folded);
     let packed = in_place::pack(&mut model, &folded, &products);
-    let found =
-        Found { folded: &folded, declined: &declined, products: &products, packed: &packed };
+    let found = Found {
+        folded: &folded,
+        declined: &declined,
+        products: &products,
+        patterns: &patterns,
+        packed: &packed,
+    };
     compile_settled(&model, &found, options, threads)
 }
 
@@ -93,6 +102,8 @@ pub(crate) struct Found<'a> {
     pub declined: &'a [bool],
     /// By node, or none: products of integers among operators on floats.
     pub products: &'a [Option<Product>],
+    /// By node, or none: operators that are spelled out by several.
+    pub patterns: &'a [Option<Pattern>],
     /// By tensor, or none: whether these weights are packed where they are.
     pub packed: &'a [bool],
 }

@@ -91,7 +91,7 @@ pub struct Matrix<'a> {
     /// The last panel, where it is not one of `panels`.
     last: &'a [f32],
     /// In place of `panels`: float16, which is widened panel by panel.
-    halves: &'a [u16],
+    halves: Option<&'a [u16]>,
     /// Of all columns of all panels; empty for zeros.
     bias: &'a [f32],
     range: (f32, f32),
@@ -102,7 +102,7 @@ impl<'a> Matrix<'a> {
     pub fn new(columns: usize, k: usize, panels: &'a [f32]) -> Self {
         assert_eq!(panels.len(), columns.next_multiple_of(PANEL) * k);
         let range = (f32::NEG_INFINITY, f32::INFINITY);
-        Self { columns, k, panels, last: &[], halves: &[], bias: &[], range }
+        Self { columns, k, panels, last: &[], halves: None, bias: &[], range }
     }
 
     /// A panel; `None` behind the last.
@@ -290,12 +290,12 @@ impl PackedWeights {
     /// The matrix.
     #[inline(always)]
     fn matrix(&self) -> Matrix<'_> {
-        let (panels, last, halves): (&[f32], &[f32], &[u16]) = match &self.panels {
-            Panels::Own(panels) => (panels, &[], &[]),
+        let (panels, last, halves): (&[f32], &[f32], Option<&[u16]>) = match &self.panels {
+            Panels::Own(panels) => (panels, &[], None),
             Panels::InPlace(whole, last) => {
-                (&whole[..self.columns / PANEL * PANEL * self.k], last, &[])
+                (&whole[..self.columns / PANEL * PANEL * self.k], last, None)
             }
-            Panels::Halves(halves, last) => (&[], last, halves),
+            Panels::Halves(halves, last) => (&[], last, Some(halves)),
         };
         let Self { columns, k, range, ref bias, .. } = *self;
         Matrix { columns, k, panels, last, halves, bias, range }
@@ -342,8 +342,8 @@ impl Matrix<'_> {
         let tile_rows = if S::HAS_BYTE_DOT { RELAXED_ROWS } else { ROWS };
         let full = rows / tile_rows * tile_rows;
         let panels = self.columns.div_ceil(PANEL);
-        if !self.halves.is_empty() || self.panels.is_empty() && self.k > 0 {
-            let (halves, last) = (self.halves, self.last);
+        if let Some(halves) = self.halves {
+            let last = self.last;
             let wide = &mut scratch[..self.k * PANEL];
             for panel in 0..panels {
                 let panel_len = self.k * PANEL;

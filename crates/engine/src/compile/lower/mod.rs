@@ -187,7 +187,7 @@ impl Builder<'_> {
 
 /// Lowers all nodes but those whose results are constants.
 pub(crate) fn lower(model: &Model, found: &Found, options: &SessionOptions) -> Result<Lowered> {
-    let &Found { folded, declined, products, packed } = found;
+    let &Found { folded, declined, products, patterns, packed } = found;
     let tensors = model.tensors.len();
     let mut builder = Builder {
         model,
@@ -211,8 +211,9 @@ pub(crate) fn lower(model: &Model, found: &Found, options: &SessionOptions) -> R
         let first = builder.lowered.steps.len();
         let node = NodeRef { model, index, node };
         check_operands(&node)?;
-        match products.get(index) {
-            Some(Some(product)) => dynamic::product(&mut builder, &node, product)?,
+        match (products.get(index), patterns.get(index)) {
+            (Some(Some(product)), _) => dynamic::product(&mut builder, &node, product)?,
+            (_, Some(Some(pattern))) => rows::pattern(&mut builder, &node, pattern)?,
             _ => lower_node(&mut builder, &node)?,
         }
         for step in &builder.lowered.steps[first..] {

@@ -2,17 +2,19 @@
 //! LOCAL_RESPONSE_NORMALIZATION.
 
 use achado_kernels::normalization::{
-    LocalResponse, l2_normalization_f32, l2_normalization_quantized,
+    LocalResponse, RowNormalization, l2_normalization_f32, l2_normalization_quantized,
     local_response_normalization_f32, log_softmax_f32, log_softmax_quantized,
 };
 use achado_kernels::requant::Quantized;
 use achado_kernels::softmax::{SoftmaxTable, softmax_f32, softmax_quantized};
+use achado_kernels::unary::{Unary, unary_f32};
 use achado_model::{Activation, DataType, Result};
 use bytemuck::Pod;
 
-use super::elementwise::push_rows;
+use super::elementwise::{push_map, push_rows};
 use super::{Builder, int16, with_quantized};
 use crate::compile::node::NodeRef;
+use crate::compile::patterns::{Normalization, Pattern};
 
 /// The length of the last dimension, and the type that input and result share.
 fn rows(node: &NodeRef) -> Result<(usize, DataType)> {
@@ -21,6 +23,26 @@ fn rows(node: &NodeRef) -> Result<(usize, DataType)> {
         return Err(node.unsupported_types());
     }
     Ok((input.shape.last().copied().unwrap_or(1), input.dtype))
+}
+
+/// An operator that several spell out.
+#[inline(never)]
+pub(super) fn pattern(builder: &mut Builder, node: &NodeRef, pattern: &Pattern) -> Result<()> {
+    let Pattern::Normalization(Normalization { is_centered, epsilon, gamma, beta }) = pattern
+    else {
+        let silu = |input: &[f32], out: &mut [f32]| unary_f32(Unary::Silu, input, out);
+        return push_map(builder, node, "silu f32", silu);
+    };
+    let (depth, _) = rows(node)?;
+    let all = |values: &[f32]| (0..depth).map(|channel| values[channel % values.len()]).collect();
+    let params = RowNormalization {
+        is_centered: *is_centered,
+        epsilon: *epsilon,
+        gamma: all(gamma),
+        beta: all(beta),
+    };
+    let run = move |input: &[f32], out: &mut [f32]| params.run(input, out);
+    push_rows(builder, node, "normalise rows f32", depth, run)
 }
 
 /// SOFTMAX.
