@@ -250,6 +250,21 @@ pub fn peers(arguments: &[std::ffi::OsString]) -> Result<()> {
     run(command.args(arguments).env("ACHADO_CHROMIUM", &browser.chromium))
 }
 
+/// Makes the networks of scripts/zoo in `folder`, where they are missing, and measures them beside other
+/// runtimes. `arguments` are those of tests/peers/run.mjs; all of the folder, or those that `--networks`
+/// names.
+pub fn zoo(folder: &Path, arguments: &[std::ffi::OsString]) -> Result<()> {
+    let names = arguments.iter().position(|argument| argument == "--networks");
+    let names = names.and_then(|at| arguments.get(at + 1)).map(|names| names.to_string_lossy());
+    let mut make = std::process::Command::new("python3");
+    make.arg("scripts/zoo/make.py").arg(folder);
+    make.args(names.iter().flat_map(|names| names.split(',')));
+    run(&mut make)?;
+    let mut all = vec!["--models".into(), folder.into()];
+    all.extend_from_slice(arguments);
+    peers(&all)
+}
+
 /// Measures the built package: start, runs by threads, memory. `arguments` are those of
 /// tests/bench/package.mjs.
 pub fn package(arguments: &[std::ffi::OsString]) -> Result<()> {

@@ -47,6 +47,8 @@ cargo xtask <command>
             --json OUT    also write all that was measured
           bench --peers measures the built package beside other runtimes; `--peers --help`
           prints its options
+          bench --zoo FOLDER makes further networks there, where they are missing, and measures
+          the built package on them beside other runtimes; options as of `--peers`
           bench --package measures it alone, with threads: start, runs and memory; `--package
           --help` prints its options
 
@@ -136,6 +138,12 @@ fn run() -> Result<bool> {
                     Long("peers") => {
                         let rest: Vec<_> = arguments.raw_args()?.collect();
                         bench::peers(&rest)?;
+                        return Ok(true);
+                    }
+                    Long("zoo") => {
+                        let folder = arguments.value()?;
+                        let rest: Vec<_> = arguments.raw_args()?.collect();
+                        bench::zoo(std::path::Path::new(&folder), &rest)?;
                         return Ok(true);
                     }
                     Long("package") => {
