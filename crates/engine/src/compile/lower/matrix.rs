@@ -251,8 +251,12 @@ impl Step for Matmul {
     }
 
     fn run(&self, operands: &mut Operands) {
-        let [first, second, ..] = operands.inputs.map(bytemuck::cast_slice);
-        let packed = self.packed.as_deref().unwrap_or(second);
+        let [first, second, ..] = operands.inputs;
+        let first = bytemuck::cast_slice(first);
+        let packed = match &self.packed {
+            Some(packed) => packed,
+            None => bytemuck::cast_slice(second),
+        };
         let out: &mut [f32] = bytemuck::cast_slice_mut(operands.outputs[0]);
         let [_, _, columns] = self.product.sizes();
         operands.pool.split(out, columns, TILE_ROWS, operands.scratch, |rows, out, _| {
