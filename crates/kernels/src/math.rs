@@ -149,6 +149,12 @@ fn unless_nan<S: Simd>(x: S::V, value: S::V) -> S::V {
     S::or(value, S::f32x4_ne(x, x))
 }
 
+/// `value`, or NaN where `x` is negative infinity, which is multiplied by 0.
+#[inline(always)]
+fn unless_infinite<S: Simd>(x: S::V, value: S::V) -> S::V {
+    S::or(value, S::f32x4_lt(x, S::f32x4_splat(f32::MIN)))
+}
+
 /// `e^x`, down to the least denormal number.
 #[derive(Clone, Copy)]
 pub struct Exp;
@@ -239,13 +245,18 @@ impl Function for Gelu {
     fn lanes<S: Simd>(self, c: &Constants, x: S::V) -> S::V {
         let (above, below) = &c.erfc;
         let u = S::f32x4_pmin(abs::<S>(x), S::f32x4_splat(16.0));
-        let power = exp_flushed::<S>(
-            c,
-            S::f32x4_mul(u, S::f32x4_mul(u, S::xor(splat::<S>(&c.half), S::i32x4_splat(i32::MIN)))),
-        );
+        // The square in two parts, of which the first is exact.
+        let high = S::and(u, S::i32x4_splat(-1 << 12));
+        let minus_half = S::xor(splat::<S>(&c.half), S::i32x4_splat(i32::MIN));
+        let square = S::f32x4_mul(S::f32x4_mul(high, high), minus_half);
+        let rest = S::f32x4_mul(S::f32x4_sub(u, high), S::f32x4_add(u, high));
+        let [shifted, r] = reduce::<S>(c, square);
+        let r = S::f32x4_add(r, S::f32x4_mul(rest, minus_half));
+        let power = S::i32x4_shl(S::i32x4_max(shifted, S::i32x4_splat(MAGIC_BITS)), 23);
+        let power = S::f32x4_madd(power, digits::<S>(c, r), power);
         let above = S::f32x4_mul(power, S::f32x4_mul(polynomial::<S, 5>(u, above), u));
         let tail = S::f32x4_div(above, polynomial::<S, 6>(u, below));
-        S::f32x4_sub(S::f32x4_pmax(x, S::i32x4_splat(0)), tail)
+        unless_infinite::<S>(x, S::f32x4_sub(S::f32x4_pmax(x, S::i32x4_splat(0)), tail))
     }
 }
 
@@ -260,7 +271,7 @@ impl Function for GeluByTanh {
         let bounded = S::f32x4_pmax(x, S::f32x4_splat(-16.0));
         let inner = polynomial::<S, 2>(S::f32x4_mul(bounded, bounded), &c.gelu_by_tanh);
         let part = Logistic.lanes::<S>(c, S::f32x4_mul(inner, bounded));
-        unless_nan::<S>(x, S::f32x4_mul(bounded, part))
+        unless_infinite::<S>(x, unless_nan::<S>(x, S::f32x4_mul(bounded, part)))
     }
 }
 
