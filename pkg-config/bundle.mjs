@@ -45,6 +45,17 @@ const ENTRY_POINTS = [
   ["vite"],
 ];
 
+/** Pages that the README leads users to. */
+const USER_DOCS = [
+  "bundlers",
+  "files",
+  "maker",
+  "onnx-operators",
+  "operators",
+  "preprocessing",
+  "quantizing",
+];
+
 /** These entries take what is public, and the class of its errors, from the page's module. */
 const FROM_PAGE = ["maker", "quantize"];
 
@@ -197,7 +208,7 @@ async function packageOf() {
   }
   cpSync("models", "pkg/models", { recursive: true });
   mkdirSync("pkg/docs");
-  cpSync("docs/bundlers.md", "pkg/docs/bundlers.md");
+  for (const page of USER_DOCS) cpSync(`docs/${page}.md`, `pkg/docs/${page}.md`);
   cpSync("pkg-config/package.json", "pkg/package.json");
 }
 
