@@ -333,9 +333,12 @@ fn normalization(model: &Model, folded: &[bool], index: usize) -> Option<Found> 
     // Squares come before the mean of them.
     let squared = model.nodes[..index].iter().rev().take(4).enumerate().find_map(|(i, node)| {
         let is_square = node.operator == Operator::Square
-            || matches!(node.operator, Operator::Mul { .. }) && node.inputs[0] == node.inputs[1];
+            || matches!(node.operator, Operator::Mul { .. })
+                // One that is a pattern by now has one operand.
+                && matches!(node.inputs[..], [a, b] if a == b);
         let at = index - 1 - i;
-        (is_square && node.outputs[..] == [of] && !folded[at]).then_some((node.inputs[0]?, at))
+        let input = node.inputs.first().copied().flatten()?;
+        (is_square && node.outputs[..] == [of] && !folded[at]).then_some((input, at))
     });
     let (input, first) = squared.unwrap_or((of, index));
     let tensor = model.tensor(input);
