@@ -94,7 +94,7 @@ test("models that are opened for tensors refuse options of classifiers", async (
   const wrong = (options, words) => refused(createModel(options), "INVALID_OPTION", words);
   await wrong({ maxResults: 3 }, /maxResults: there is no such option; there are model, /);
   await wrong({ batchSize: 3 }, /batchSize: there is no such option/);
-  await wrong({ preprocess: { fit: "cover" } }, /preprocess.fit/);
+  await wrong({ preprocess: { fit: "covered" } }, /preprocess.fit/);
   await refused(
     createClassifier({ model: small("tensors") }),
     "UNSUPPORTED_TYPE",

@@ -139,7 +139,7 @@ test("a process ends by itself, without close", async () => {
     const script = `
       const { createClassifier } = await import(${JSON.stringify(new URL("node.js", dist).href)});
       const classifier = await createClassifier(${options});
-      const { top } = await classifier.classify({ data: new Uint8Array(16), width: 2, height: 2 });
+      const { top } = await classifier.classify({ data: new Uint8Array(16).fill(255), width: 2, height: 2 });
       console.log(typeof top.score);`;
     const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", script], {
       timeout: 60_000,
@@ -149,7 +149,7 @@ test("a process ends by itself, without close", async () => {
 });
 
 test("other work has its turn between pictures, and an abort takes effect", async (t) => {
-  const pixels = { data: new Uint8Array(16), width: 2, height: 2 };
+  const pixels = { data: new Uint8Array(16).fill(255), width: 2, height: 2 };
   for (const worker of [true, false]) {
     const classifier = await open(t, createClassifier, { worker, threads: 1 });
     let turns = 0;
@@ -174,7 +174,7 @@ test("memory that a giant picture took goes back", async (t) => {
   const before = classifier.runtime.memoryBytes;
   const expected = await classifier.classify(cat);
   const side = 6000;
-  const data = new Uint8Array(4 * side * side);
+  const data = new Uint8Array(4 * side * side).fill(255);
   await classifier.classify({ data, width: side, height: side });
   const { classifications } = await classifier.classify(cat);
   assert.deepEqual(classifications, expected.classifications);
