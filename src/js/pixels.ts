@@ -168,7 +168,7 @@ function checkReady(image: unknown, kind: string): void {
       return;
     default:
       throw invalid(
-        `${kind.toLowerCase()} is not a picture; give an img, canvas, video, ImageBitmap, ImageData, VideoFrame, Blob, bytes or a URL`,
+        `${/^[A-Z][a-z]+$/.test(kind) ? kind.toLowerCase() : kind} is not a picture; give an img, canvas, video, ImageBitmap, ImageData, VideoFrame, Blob, bytes or a URL`,
         { kind },
       );
   }

@@ -129,7 +129,7 @@ for (const worker of [true, false]) {
           "zero pixels": { data: new Uint8Array(0), width: 0, height: 0 },
           "too few": { data: new Uint8Array(3), width: 1, height: 1 },
           div: make("div"),
-          string: "cat.jpg",
+          address: "/nothing.jpg",
           nothing: undefined,
         };
         const failures = {};
@@ -140,7 +140,10 @@ for (const worker of [true, false]) {
           classifier.classify(new ImageData(1, 1), { rotationDegrees: 45 }),
         );
         failures.function = await failure(classifier.classify(drawn, { mirror: () => true }));
-        const [first, moved] = [new ImageData(9, 9), new ImageData(9, 9)];
+        const [first, moved] = [
+          new ImageData(new Uint8ClampedArray(324).fill(255), 9),
+          new ImageData(new Uint8ClampedArray(324).fill(255), 9),
+        ];
         const before = classifier.classify(first);
         const waiting = failure(classifier.classify(moved));
         const group = failure(classifier.classifyBatch([moved, first]));
@@ -175,8 +178,8 @@ for (const worker of [true, false]) {
       "zero pixels": ["INVALID_INPUT", /0x0/],
       "too few": ["INVALID_INPUT", /needs 4 bytes \(RGBA\), has 3/],
       div: ["INVALID_INPUT", /HTMLDivElement is not a picture/],
-      string: ["INVALID_INPUT", /String is not a picture/],
-      nothing: ["INVALID_INPUT", /Undefined is not a picture/],
+      address: ["INVALID_INPUT", /nothing\.jpg/],
+      nothing: ["INVALID_INPUT", /undefined is not a picture/],
       rotation: ["INVALID_OPTION", /rotationDegrees/],
       moved: ["INVALID_INPUT", /transferred or resized before its turn/],
       "moved of a group": ["INVALID_INPUT", /transferred or resized before its turn/],
@@ -384,7 +387,11 @@ test("nothing is fetched but the package and the model, and several classifiers 
     const achado = await import("/dist/index.js");
     const first = await achado.createClassifier();
     const second = await achado.createClassifier();
-    await Promise.all([first, second].map((one) => one.classify(new ImageData(4, 4))));
+    await Promise.all(
+      [first, second].map((one) =>
+        one.classify(new ImageData(new Uint8ClampedArray(64).fill(255), 4)),
+      ),
+    );
   });
   const paths = server.requests.slice(from).map(({ path }) => path);
   const wasm = paths.filter((path) => path.endsWith(".wasm"));
@@ -406,7 +413,7 @@ test("two thousand runs take no more memory than a hundred, and less than 24 MB"
         const classifier = await createClassifier({ worker });
         const sizes = [];
         for (let run = 1; run <= runs; run++) {
-          await classifier.classify(new ImageData(64, 64));
+          await classifier.classify(new ImageData(new Uint8ClampedArray(16384).fill(255), 64));
           if (run === 100 || run === runs) sizes.push(classifier.runtime.memoryBytes);
         }
         return sizes;

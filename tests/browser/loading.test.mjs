@@ -207,7 +207,7 @@ test("a package on another origin works, in a worker, also for a sandboxed frame
           import { createClassifier } from "${origin}/dist/index.js";
           const run = async () => {
             const classifier = await createClassifier();
-            const { top } = await classifier.classify(new ImageData(8, 8));
+            const { top } = await classifier.classify(new ImageData(new Uint8ClampedArray(256).fill(255), 8));
             const { worker, fallbacks } = classifier.runtime;
             return { score: top.score, worker, fallbacks };
           };
@@ -351,7 +351,7 @@ test("after a trap the call rejects with a code, and the next call has a new wor
         const another = await achado.createClassifier(options);
         const { blob } = await inputs("/fixtures/photos/cat.jpg");
         await new Promise((resolve) => setTimeout(resolve, afterMs));
-        const first = classifier.classify(new ImageData(13, 1));
+        const first = classifier.classify(new ImageData(new Uint8ClampedArray(52).fill(255), 13));
         const second = classifier.classify(blob);
         const name = async (call) => {
           const failed = await failure(call);
@@ -394,7 +394,7 @@ test("a picture that is too large for memory is refused, and the next one works"
     const codes = [(await failure(classifier.classify(image))).code];
     const { blob } = await inputs("/fixtures/photos/cat.jpg");
     // One large photo must not hold its memory for ever: 64 MB, then small ones.
-    const large = new ImageData(4096, 4096);
+    const large = new ImageData(new Uint8ClampedArray(67108864).fill(255), 4096);
     await classifier.classify(large);
     const before = classifier.runtime.memoryBytes;
     for (let i = 0; i < 3; i++) await classifier.classify(large);

@@ -53,7 +53,8 @@ for (const worker of [true, false]) {
         const lengths = [whole.length, b.length, c.length];
         const ofBlob = await failure(model.run({ a: new Blob(), b, c }));
         const short = await failure(model.run({ a: b, b, c }));
-        const noPicture = await failure(model.runImage(new ImageData(2, 2)));
+        const pixels = new ImageData(new Uint8ClampedArray(16).fill(255), 2);
+        const noPicture = await failure(model.runImage(pixels));
         await model.close();
         const closed = await failure(model.run({ a, b, c }));
         return {

@@ -90,7 +90,7 @@ for (const worker of [true, false]) {
           let bytes = 0;
           for (let i = 0; i < times; i++) {
             const classifier = await createClassifier({ model, worker, threads: 2 });
-            await classifier.classify(new ImageData(8, 8));
+            await classifier.classify(new ImageData(new Uint8ClampedArray(256).fill(255), 8));
             bytes = classifier.runtime.memoryBytes;
             await classifier.close();
           }
@@ -217,7 +217,7 @@ test("the number of threads changes by setOptions; a wrong one is named", async 
     const counts = [classifier.runtime.threads];
     for (const threads of [3, 1, 2]) {
       await classifier.setOptions({ threads });
-      await classifier.classify(new ImageData(4, 4));
+      await classifier.classify(new ImageData(new Uint8ClampedArray(64).fill(255), 4));
       counts.push(classifier.runtime.threads);
     }
     const failed = [];
@@ -277,7 +277,9 @@ test("a helper that traps makes the call reject, and nothing waits for it", asyn
         // It may take part in warming up, or later: when it is awake before the work is done.
         let failed = await failure(open());
         for (let i = 0; i < 1000 && failed.code === "none"; i++) {
-          failed = await failure(classifier.classify(new ImageData(64, 64)));
+          failed = await failure(
+            classifier.classify(new ImageData(new Uint8ClampedArray(16384).fill(255), 64)),
+          );
         }
         await classifier?.close();
         return failed;
