@@ -136,9 +136,7 @@ for (const worker of [true, false]) {
         for (const [name, image] of Object.entries(images)) {
           failures[name] = await failure(classifier.classify(image));
         }
-        failures.rotation = await failure(
-          classifier.classify(new ImageData(1, 1), { rotationDegrees: 45 }),
-        );
+        failures.rotation = await failure(classifier.classify(drawn, { rotationDegrees: 45 }));
         failures.function = await failure(classifier.classify(drawn, { mirror: () => true }));
         const [first, moved] = [
           new ImageData(new Uint8ClampedArray(324).fill(255), 9),
