@@ -379,19 +379,15 @@ test("after a trap the call rejects with a code, and the next call has a new wor
   }
 });
 
-test("a picture that is too large for memory is refused, and the next one works", async (t) => {
+test("a large picture goes through in bands, and its memory does not grow from call to call", async (t) => {
   const server = await startServer({ root: PACKAGE, mounts, overrides: { "/": html() } });
   t.after(() => server.close());
   const page = await browser.newPage();
   t.after(() => page.close());
   await page.goto(server.url);
-  const { codes, top, small } = await page.evaluate(async () => {
-    const { achado, failure, inputs } = await import("/test/in-page.mjs");
-    // The page has 4 GB of numbers in name only: nothing is ever read from it.
-    const huge = Object.defineProperty(new Uint8Array(0), "length", { value: 30000 * 30000 * 4 });
+  const { top, small } = await page.evaluate(async () => {
+    const { achado, inputs } = await import("/test/in-page.mjs");
     const classifier = await achado.createClassifier({ worker: false });
-    const image = { data: huge, width: 30000, height: 30000 };
-    const codes = [(await failure(classifier.classify(image))).code];
     const { blob } = await inputs("/fixtures/photos/cat.jpg");
     // One large photo must not hold its memory for ever: 64 MB, then small ones.
     const large = new ImageData(new Uint8ClampedArray(67108864).fill(255), 4096);
@@ -399,12 +395,10 @@ test("a picture that is too large for memory is refused, and the next one works"
     const before = classifier.runtime.memoryBytes;
     for (let i = 0; i < 3; i++) await classifier.classify(large);
     return {
-      codes,
       top: (await classifier.classify(blob)).top,
       small: classifier.runtime.memoryBytes - before,
     };
   });
-  assert.deepEqual(codes, ["OUT_OF_MEMORY"]);
   assert.equal(top.categoryName, "Egyptian cat");
   assert.equal(small, 0, "the memory grows from picture to picture");
 });
