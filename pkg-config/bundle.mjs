@@ -41,12 +41,18 @@ const ENTRY_POINTS = [
   ["quantize"],
   ["quantize-worker"],
   ["node-worker"],
-  ["node", "maker-node", "quantize-node", "cli"],
+  ["node", "maker-node", "quantize-node", "bind-node", "cli"],
   ["vite"],
+  ["webpack"],
+  ["bindings"],
 ];
+
+/** These open models in Node where they need it, by an entry of its own. */
+const LATER = ["./bind-node.js"];
 
 /** Pages that the README leads users to. */
 const USER_DOCS = [
+  "bindings",
   "bundlers",
   "files",
   "maker",
@@ -65,6 +71,24 @@ const FROM_INDEX = {
     onResolve({ filter: /^\.{1,2}\/index\.js$/ }, () => ({ path: "./index.js", external: true }));
     onResolve({ filter: /\/errors\.js$/ }, () => ({ path: "errors", namespace: "from-index" }));
     onLoad({ filter: /.*/, namespace: "from-index" }, () => ({
+      contents: 'export * from "./errors.ts"; export { AchadoError } from "./index.js";',
+      resolveDir: path.resolve("src/js"),
+    }));
+  },
+};
+
+/**
+ * These are the same in browsers and in Node: what they take from the package comes by its name, so
+ * that each place gives its own.
+ */
+const FROM_NAME = ["bindings"];
+
+const FROM_ACHADO = {
+  name: "from-achado",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.{1,2}\/index\.js$/ }, () => ({ path: "achado", external: true }));
+    onResolve({ filter: /\/errors\.js$/ }, () => ({ path: "errors", namespace: "from-achado" }));
+    onLoad({ filter: /.*/, namespace: "from-achado" }, () => ({
       contents: 'export * from "./errors.ts"; export { AchadoError } from "./index.js";',
       resolveDir: path.resolve("src/js"),
     }));
@@ -170,8 +194,12 @@ async function packageOf() {
       outdir: "pkg/dist",
       define: { ACHADO_VERSION: JSON.stringify(version) },
       chunkNames: "[name]-[hash]",
-      external: ["node:*"],
-      plugins: [...COMMON.plugins, ...(FROM_PAGE.includes(names[0]) ? [FROM_INDEX] : [])],
+      external: ["node:*", ...(names.includes("bind-node") ? [] : LATER)],
+      plugins: [
+        ...COMMON.plugins,
+        ...(FROM_PAGE.includes(names[0]) ? [FROM_INDEX] : []),
+        ...(FROM_NAME.includes(names[0]) ? [FROM_ACHADO] : []),
+      ],
     });
     Object.assign(outputs, metafile.outputs);
   }
@@ -222,6 +250,8 @@ const TYPED = [
   "only-tract",
   "only-model",
   "vite",
+  "webpack",
+  "bindings",
 ];
 
 /**

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { isError, messageOf } from "../kind.js";
 import { didYouMean } from "../names.js";
 import { type Command, describe, type Options, print, UsageError } from "./command.js";
+import { bind } from "./commands/bind.js";
 import { classify } from "./commands/classify.js";
 import { convert } from "./commands/convert.js";
 import { copy } from "./commands/copy.js";
@@ -12,7 +13,16 @@ import { evaluate } from "./commands/evaluate.js";
 import { quantize } from "./commands/quantize.js";
 import { train } from "./commands/train.js";
 
-const COMMANDS: readonly Command[] = [classify, convert, copy, train, evaluate, embed, quantize];
+const COMMANDS: readonly Command[] = [
+  classify,
+  convert,
+  copy,
+  bind,
+  train,
+  evaluate,
+  embed,
+  quantize,
+];
 
 const COMMON = {
   help: { type: "boolean", short: "h", help: "show this, or the options of a command" },
