@@ -40,8 +40,9 @@ const ENTRY_POINTS = [
   ["maker-worker"],
   ["quantize"],
   ["quantize-worker"],
+  ["inspect"],
   ["node-worker"],
-  ["node", "maker-node", "quantize-node", "bind-node", "cli"],
+  ["node", "maker-node", "quantize-node", "inspect-node", "bind-node", "cli"],
   ["vite"],
   ["webpack"],
   ["bindings"],
@@ -55,6 +56,7 @@ const USER_DOCS = [
   "bindings",
   "bundlers",
   "files",
+  "inspecting",
   "maker",
   "onnx-operators",
   "operators",
@@ -63,7 +65,7 @@ const USER_DOCS = [
 ];
 
 /** These entries take what is public, and the class of its errors, from the page's module. */
-const FROM_PAGE = ["maker", "quantize"];
+const FROM_PAGE = ["maker", "quantize", "inspect"];
 
 const FROM_INDEX = {
   name: "from-index",
@@ -245,6 +247,7 @@ const TYPED = [
   "index",
   "maker",
   "quantize",
+  "inspect",
   "lite",
   "only-onnx",
   "only-tract",

@@ -2,23 +2,15 @@
  * achado/quantize: float models become smaller and faster, in the page.
  *
  * ```js
- *  * import { QuantizationConfig, quantizeModel } from "achado/quantize";
+ * import { QuantizationConfig, quantizeModel } from "achado/quantize";
  * const { model, report } = await quantizeModel("/models/float.tflite", {
  *   config: QuantizationConfig.forInt8(pictures),
  * });
  * console.log(report.agreement, model.byteLength);
  * ```
  */
-import { Files } from "./assets.js";
-import { convertOnnx, createModel } from "./index.js";
-import {
-  type QuantizedModel,
-  type QuantizeOptions,
-  type QuantizePlatform,
-  quantizeOn,
-} from "./maker/quantize.js";
-import { LocalQuantizeWork, RemoteQuantizeWork } from "./maker/quantize-work.js";
-import { QUANTIZER } from "./own-files.js";
+import { type QuantizedModel, type QuantizeOptions, quantizeOn } from "./maker/quantize.js";
+import { browserPlatform } from "./model-work-browser.js";
 import type { ModelSource } from "./types.js";
 
 export {
@@ -33,20 +25,6 @@ export {
   type RangeMethod,
 } from "./maker/quantize.js";
 
-const browser: QuantizePlatform = {
-  fetch: (url, signal) => fetch(url, { signal }),
-  wasm: () => new Files(QUANTIZER, undefined).find("quantize.wasm"),
-  createModel,
-  convertOnnx,
-  startWork: async () =>
-    typeof Worker === "undefined"
-      ? new LocalQuantizeWork(await import("./generated/quantize/achado.js"))
-      : // Bundlers recognise exactly this form.
-        new RemoteQuantizeWork(
-          new Worker(new URL("./quantize-worker.js", import.meta.url), { type: "module" }),
-        ),
-};
-
 /**
  * Quantizes a float `.tflite` or ONNX model.
  *
@@ -58,5 +36,5 @@ export function quantizeModel(
   model: ModelSource,
   options: QuantizeOptions,
 ): Promise<QuantizedModel> {
-  return quantizeOn(browser, model, options);
+  return quantizeOn(browserPlatform, model, options);
 }

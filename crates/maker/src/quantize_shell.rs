@@ -7,6 +7,9 @@ mod error;
 #[allow(dead_code, reason = "the options need a part of it")]
 mod object;
 
+#[path = "inspect_shell.rs"]
+mod inspect_shell;
+
 use achado_engine::SessionOptions;
 use achado_model::{
     Bytes, DataType, Error, Model, Node, Operator, Result, Tensor, TensorId, tflite,

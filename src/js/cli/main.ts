@@ -10,6 +10,7 @@ import { convert } from "./commands/convert.js";
 import { copy } from "./commands/copy.js";
 import { embed } from "./commands/embed.js";
 import { evaluate } from "./commands/evaluate.js";
+import { inspect } from "./commands/inspect.js";
 import { quantize } from "./commands/quantize.js";
 import { train } from "./commands/train.js";
 
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   evaluate,
   embed,
   quantize,
+  inspect,
 ];
 
 const COMMON = {

@@ -1,15 +1,20 @@
 // What quantize.wasm does, in this thread or in a worker, and the messages between the two.
 import { AchadoError, fromCore, fromWire, toWire, type WireError } from "../errors.js";
-import type { QuantizeCall, QuantizeCalls, QuantizeWork } from "./quantize.js";
+import type { ModelCall, ModelCalls, ModelWork } from "./model-work.js";
 
 /** The glue around quantize.wasm. */
 export type QuantizeGlue = typeof import("../generated/quantize/achado.js");
 
-export type QuantizeRequest = { id: number; call: QuantizeCall; argument: never };
+export type QuantizeRequest = { id: number; call: ModelCall; argument: never };
 export type QuantizeResponse = { id: number; value: unknown } | { id: number; error: WireError };
 
+function opened<T>(one: T | undefined): T {
+  if (!one) throw new Error("no model was opened");
+  return one;
+}
+
 /** The work in this thread. */
-export class LocalQuantizeWork implements QuantizeWork {
+export class LocalQuantizeWork implements ModelWork {
   readonly #glue: QuantizeGlue;
   #quantizer: InstanceType<QuantizeGlue["Quantizer"]> | undefined;
 
@@ -18,9 +23,10 @@ export class LocalQuantizeWork implements QuantizeWork {
   }
 
   readonly #calls: {
-    [C in QuantizeCall]: (argument: QuantizeCalls[C][0]) => QuantizeCalls[C][1];
+    [C in ModelCall]: (argument: ModelCalls[C][0]) => ModelCalls[C][1];
   } = {
     start: (module) => void this.#glue.initSync({ module }),
+    inspect: (model) => this.#glue.inspectModel(model),
     compact: ({ model, to, perChannelDense }) =>
       this.#glue.compactModel(model, to, perChannelDense) as Uint8Array<ArrayBuffer>,
     open: (model) => {
@@ -28,21 +34,16 @@ export class LocalQuantizeWork implements QuantizeWork {
       this.#quantizer = new this.#glue.Quantizer(model);
       return this.#quantizer.preparation() as Uint8Array<ArrayBuffer>;
     },
-    add: (elements) => void this.#opened().add(elements),
+    add: (elements) => void opened(this.#quantizer).add(elements),
     finish: (request) => {
-      const quantizer = this.#opened();
+      const quantizer = opened(this.#quantizer);
       // What finishes is consumed.
       this.#quantizer = undefined;
       return quantizer.finish(request);
     },
   };
 
-  #opened() {
-    if (!this.#quantizer) throw new Error("no model was opened");
-    return this.#quantizer;
-  }
-
-  async call<C extends QuantizeCall>(name: C, argument: QuantizeCalls[C][0]) {
+  async call<C extends ModelCall>(name: C, argument: ModelCalls[C][0]) {
     try {
       return this.#calls[name](argument);
     } catch (thrown) {
@@ -69,7 +70,7 @@ export function serveQuantizeWork(glue: QuantizeGlue, post: (response: QuantizeR
 }
 
 /** The work in a worker. */
-export class RemoteQuantizeWork implements QuantizeWork {
+export class RemoteQuantizeWork implements ModelWork {
   readonly #worker: Worker;
   readonly #pending = new Map<
     number,
@@ -89,21 +90,21 @@ export class RemoteQuantizeWork implements QuantizeWork {
     worker.onerror = (event) => {
       event.preventDefault?.();
       const reason = event.message || "its script did not load";
-      this.#fail(new AchadoError("INTERNAL", `the quantizer's worker failed: ${reason}`));
+      this.#fail(new AchadoError("INTERNAL", `the worker failed: ${reason}`));
     };
   }
 
-  call<C extends QuantizeCall>(name: C, argument: QuantizeCalls[C][0]) {
+  call<C extends ModelCall>(name: C, argument: ModelCalls[C][0]) {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#nextId++;
-    return new Promise<QuantizeCalls[C][1]>((resolve, reject) => {
+    return new Promise<ModelCalls[C][1]>((resolve, reject) => {
       this.#worker.postMessage({ id, call: name, argument });
       this.#pending.set(id, { resolve, reject });
     });
   }
 
   close(): void {
-    this.#fail(new AchadoError("CLOSED", "the quantizer is closed"));
+    this.#fail(new AchadoError("CLOSED", "the work was ended"));
   }
 
   #fail(error: Error): void {

@@ -1,17 +1,16 @@
 // Float models become int8, float16 or have 8-bit weights: over quantize.wasm.
-import { AchadoError, abortable } from "../errors.js";
-import { type Fetch, readModel } from "../fetching.js";
-import { messageOf } from "../kind.js";
+import { AchadoError } from "../errors.js";
 import { checkNames, type NamesOf } from "../names.js";
-import type {
-  Asset,
-  ConvertOptions,
-  ImageInput,
-  ImageModel,
-  LoadOptions,
-  ModelSource,
-} from "../types.js";
-import { compileFile } from "../wasm.js";
+import type { LoadOptions, ModelSource } from "../types.js";
+import {
+  type CalibrationPicture,
+  feed,
+  type ModelPlatform,
+  tfliteOf,
+  withWork,
+} from "./model-work.js";
+
+export type { CalibrationPicture } from "./model-work.js";
 
 /** How ranges of activations are made of what the pictures show. */
 export type RangeMethod = "percentile" | "minmax" | "moving-average" | "mse";
@@ -27,9 +26,6 @@ export interface Int8Options {
   /** A scale for each output of dense layers. Default `false`: old runtimes know one for all. */
   perChannelDense?: boolean | undefined;
 }
-
-/** What a picture comes from: a picture, or something that loads one, as those of an `ImageDataset`. */
-export type CalibrationPicture = ImageInput | { load(): Promise<unknown> };
 
 type Target = "int8" | "float16" | "dynamic" | "int8-weights";
 
@@ -170,59 +166,9 @@ export interface Int8Result extends Int8Report {
   model: Uint8Array<ArrayBuffer>;
 }
 
-/** The calls. */
-export interface QuantizeCalls {
-  start: [module: WebAssembly.Module, result: undefined];
-  compact: [
-    request: { model: Uint8Array<ArrayBuffer>; to: string; perChannelDense: boolean },
-    result: Uint8Array<ArrayBuffer>,
-  ];
-  /** Gives the file that prepares pictures. */
-  open: [model: Uint8Array<ArrayBuffer>, result: Uint8Array<ArrayBuffer>];
-  add: [elements: Float32Array<ArrayBuffer>, result: undefined];
-  finish: [request: Int8Request, result: Int8Result];
-}
-
-export type QuantizeCall = keyof QuantizeCalls;
-
-/** The work, wherever it is done. One model at a time. */
-export interface QuantizeWork {
-  call<C extends QuantizeCall>(
-    name: C,
-    argument: QuantizeCalls[C][0],
-  ): Promise<QuantizeCalls[C][1]>;
-  close(): void;
-}
-
-/** What the quantizer is built on, in a browser and in Node. */
-export interface QuantizePlatform {
-  readonly fetch: Fetch;
-  readonly wasm: () => Asset;
-  readonly createModel: (options: LoadOptions) => Promise<ImageModel>;
-  readonly convertOnnx: (
-    model: ModelSource,
-    options: ConvertOptions,
-  ) => Promise<Uint8Array<ArrayBuffer>>;
-  readonly startWork: () => Promise<QuantizeWork>;
-}
-
-/** Anything else is taken for ONNX, whose reader says what it looks like. */
-function isTflite(file: Uint8Array): boolean {
-  return String.fromCharCode(...file.subarray(4, 8)) === "TFL3";
-}
-
-async function loaded(picture: CalibrationPicture): Promise<ImageInput> {
-  const loads =
-    typeof picture === "object" && picture !== null && "load" in picture
-      ? (picture as { load?: unknown }).load
-      : undefined;
-  if (typeof loads !== "function") return picture as ImageInput;
-  return (await loads.call(picture)) as ImageInput;
-}
-
 /** {@link quantizeModel} on a platform. */
 export async function quantizeOn(
-  platform: QuantizePlatform,
+  platform: ModelPlatform,
   model: ModelSource,
   options: QuantizeOptions,
 ): Promise<QuantizedModel> {
@@ -235,22 +181,9 @@ export async function quantizeOn(
       { option: "config" },
     );
   }
-  signal?.throwIfAborted();
-  const never = new AbortController().signal;
-  const until = signal ?? never;
-  const { bytes: given } = await readModel(model, platform.fetch, undefined, until, undefined);
-  const file = isTflite(given)
-    ? given
-    : await platform.convertOnnx(given, { inputShapes, signal } as ConvertOptions);
-  const floatBytes = file.byteLength;
-  const work = await platform.startWork();
-  let preparation: ImageModel | undefined;
-  // An abort ends the worker with whatever it does.
-  const stop = () => work.close();
-  signal?.addEventListener("abort", stop, { once: true });
-  try {
-    const module = await compileFile(platform.wasm(), platform.fetch, until, []);
-    await abortable(work.call("start", module), signal);
+  const { tflite } = await tfliteOf(platform, model, { inputShapes, signal });
+  const floatBytes = tflite.byteLength;
+  return withWork(platform, signal, async (work) => {
     const done = (bytes: Uint8Array<ArrayBuffer>): QuantizedModel => ({
       model: bytes,
       sizes: { floatBytes, quantizedBytes: bytes.byteLength },
@@ -259,42 +192,20 @@ export async function quantizeOn(
     });
     if (config.target !== "int8") {
       const perChannelDense = config.options.perChannelDense ?? false;
-      const request = { model: file, to: config.target, perChannelDense };
-      return done(await abortable(work.call("compact", request), signal));
+      const request = { model: tflite, to: config.target, perChannelDense };
+      return done(await work("compact", request));
     }
-    const prepares = await abortable(work.call("open", file), signal);
-    preparation = await platform.createModel({ model: prepares, preprocess, signal });
+    const preparation = await work("open", tflite);
     const total = config.pictures.length;
-    const skipped: QuantizedModel["skipped"] = [];
-    for (const [index, picture] of config.pictures.entries()) {
-      options.onProgress?.({ phase: "pictures", done: index, total });
-      let tensors;
-      try {
-        tensors = await preparation.runImage(await loaded(picture), signal ? { signal } : {});
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!(error instanceof AchadoError) || error.code !== "INVALID_INPUT") throw error;
-        const name = (picture as { name?: unknown })?.name;
-        skipped.push({
-          name:
-            typeof name === "string" ? name : typeof picture === "string" ? picture : `${index}`,
-          reason: messageOf(error),
-        });
-        continue;
-      }
-      const elements = tensors.prepared?.data as Float32Array<ArrayBuffer>;
-      await abortable(work.call("add", elements), signal);
-    }
+    const { skipped } = await feed(platform, preparation, config.pictures, {
+      preprocess,
+      signal,
+      onPicture: (at) => options.onProgress?.({ phase: "pictures", done: at, total }),
+      add: (elements) => work("add", elements),
+    });
     options.onProgress?.({ phase: "quantizing", done: total, total });
     const request = { ...config.options, exclude, maxDrop, ioType };
-    const { model: quantized, ...report } = await abortable(work.call("finish", request), signal);
+    const { model: quantized, ...report } = await work("finish", request);
     return { ...done(quantized), report, skipped };
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
-  } finally {
-    signal?.removeEventListener("abort", stop);
-    work.close();
-    await preparation?.close();
-  }
+  });
 }

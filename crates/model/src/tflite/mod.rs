@@ -3,6 +3,7 @@
 mod builtin;
 mod missing;
 mod operators;
+mod outline;
 mod reader;
 mod schema;
 mod sniff;
@@ -11,6 +12,7 @@ mod sparsity;
 mod tensors;
 mod writer;
 
+pub use outline::{Outline, OutlinedOperator, OutlinedTensor, outline};
 pub use sniff::is_onnx;
 
 use crate::{Bytes, Model, Result};

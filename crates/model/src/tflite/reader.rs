@@ -249,6 +249,23 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// A text of the root.
+    pub(super) fn text(&mut self, field: u16, what: &'static str) -> Result<String> {
+        let text = self.root.string(field, what)?;
+        self.own(text)
+    }
+
+    /// How many subgraphs the file has.
+    pub(super) fn subgraphs(&self) -> Result<usize> {
+        Ok(self.root.tables(schema::model::SUBGRAPHS, "the list of subgraphs")?.len())
+    }
+
+    /// Inputs or outputs as the file has them, unchecked.
+    pub(super) fn end_places(&mut self, field: u16) -> Result<Vec<i32>> {
+        let ids = self.graph.vector::<i32>(field, "the model's inputs and outputs")?;
+        self.list(ids.len(), MAX_OPERANDS, ids.iter())
+    }
+
     fn signatures(&mut self) -> Result<Vec<Signature>> {
         let tables = self.root.tables(schema::model::SIGNATURE_DEFS, "the signatures")?;
         let mut signatures = Vec::new();
@@ -301,7 +318,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Where the bytes of a named metadata entry are, if there is one.
-    fn metadata_entry(&self, wanted: &str) -> Result<Option<Range<usize>>> {
+    pub(super) fn metadata_entry(&self, wanted: &str) -> Result<Option<Range<usize>>> {
         let entries = self.root.tables(schema::model::METADATA, "the list of metadata")?;
         for entry in entries.iter() {
             let entry = entry?;
