@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use achado_graph::{Evaluate, Graph, Limits, prepare};
 use achado_kernels::aligned::AlignedVec;
 use achado_kernels::order::order;
-use achado_model::{Error, ErrorCode, Model, Result, Tensor};
+use achado_model::{Bytes, Error, ErrorCode, Model, Result, Tensor};
 
-use crate::compile::{Found, Place, Plan, PlannedStep, compile, compile_settled};
+use crate::compile::{Place, Plan, PlannedStep, Source, compile, compile_constant};
 use crate::pool::Pool;
 use crate::step::{MAX_OPERANDS, Operands};
 
@@ -71,17 +72,10 @@ impl Session {
     /// `UNSUPPORTED_TYPE` for what this engine lacks, `OUT_OF_MEMORY` beyond the budget.
     pub fn new(model: Model, options: &SessionOptions) -> Result<Self> {
         let pool = Pool::new(options.threads);
-        let plan = compile(model, options, pool.threads())?;
-        Ok(Self::with_plan(plan, pool))
-    }
-
-    /// Compiles a model whose shapes are settled, and computes no constants.
-    pub(crate) fn settled(model: Model, options: &SessionOptions) -> Result<Self> {
-        let pool = Pool::new(1);
-        let folded = vec![false; model.nodes.len()];
-        let found =
-            Found { folded: &folded, declined: &[], products: &[], patterns: &[], packed: &[] };
-        let plan = compile_settled(&model, &found, options, pool.threads())?;
+        let SessionOptions { max_memory_bytes, input_shapes, .. } = options;
+        let limits = Limits { max_memory_bytes: *max_memory_bytes, input_shapes };
+        let graph = prepare(model, &limits, &Evaluator)?;
+        let plan = compile(graph, &limits, pool.threads())?;
         Ok(Self::with_plan(plan, pool))
     }
 
@@ -190,6 +184,20 @@ impl Session {
     }
 }
 
+/// Computes constants by the kernels that run models.
+struct Evaluator;
+
+impl Evaluate for Evaluator {
+    fn evaluate(&self, graph: Graph, limits: &Limits) -> Result<Vec<Bytes>> {
+        let plan = compile_constant(&graph, limits)?;
+        let mut session = Session::with_plan(plan, Pool::new(1));
+        let index = graph.nodes.first().map_or(0, |node| node.index);
+        session.run().map_err(|error| error.with("index", index))?;
+        let read = |at: usize| session.output_bytes(at).map(|bytes| Bytes::from(bytes.to_vec()));
+        (0..graph.outputs.len()).map(read).collect()
+    }
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
@@ -240,13 +248,4 @@ fn run_step(
 fn failed(step: &PlannedStep, fault: &str) -> Error {
     let message = format!("{} {:?}: {fault}", step.operator, step.name);
     Error::new(ErrorCode::InvalidInput, message).with("operator", step.operator)
-}
-
-/// Where an input of a step comes from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Source {
-    /// The place among the step's borrowed ranges.
-    Borrow(usize),
-    /// The place among the plan's constants.
-    Constant(usize),
 }

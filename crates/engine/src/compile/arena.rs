@@ -5,13 +5,12 @@
 
 use std::ops::Range;
 
+use achado_graph::{Graph, Limits};
 use achado_kernels::aligned::LINE_BYTES;
 use achado_kernels::order::order;
-use achado_model::{Model, Result, TensorId};
+use achado_model::{Result, TensorId};
 
 use super::lower::Lowered;
-use super::out_of_memory;
-use crate::session::SessionOptions;
 
 /// The places of all tensors that steps read or write.
 pub(crate) struct Layout {
@@ -37,7 +36,7 @@ struct Value {
 }
 
 /// Plans the arena.
-pub(crate) fn plan(model: &Model, lowered: &Lowered, options: &SessionOptions) -> Result<Layout> {
+pub(crate) fn plan(graph: &Graph, lowered: &Lowered, limits: &Limits) -> Result<Layout> {
     let mut values: Vec<Option<Value>> = (0..lowered.tensors()).map(|_| None).collect();
     let end = lowered.steps.len() + 1;
     let mut touch = |id: TensorId, from: usize, to: usize| {
@@ -50,7 +49,7 @@ pub(crate) fn plan(model: &Model, lowered: &Lowered, options: &SessionOptions) -
         value.life = value.life.start.min(from)..value.life.end.max(to);
     };
     // Inputs keep their values from run to run, so they live always.
-    for &id in &model.inputs {
+    for &id in &graph.inputs {
         touch(id, 0, end);
     }
     for (at, step) in lowered.steps.iter().enumerate() {
@@ -58,7 +57,7 @@ pub(crate) fn plan(model: &Model, lowered: &Lowered, options: &SessionOptions) -
             touch(id, at, at + 1);
         }
     }
-    for &id in &model.outputs {
+    for &id in &graph.outputs {
         touch(id, end - 1, end);
     }
 
@@ -70,8 +69,8 @@ pub(crate) fn plan(model: &Model, lowered: &Lowered, options: &SessionOptions) -
     for i in largest_first {
         let Some(mut value) = values[i].take() else { continue };
         // Checked before sums of sizes are taken: usize is 32 bits wide in WebAssembly.
-        if value.bytes > options.max_memory_bytes.min(usize::MAX / 4) {
-            return Err(out_of_memory(value.bytes, options));
+        if value.bytes > limits.max_memory_bytes.min(usize::MAX / 4) {
+            return Err(limits.out_of_memory(value.bytes));
         }
         let neighbours: Vec<&Value> = placed
             .iter()
@@ -87,8 +86,8 @@ pub(crate) fn plan(model: &Model, lowered: &Lowered, options: &SessionOptions) -
                 value.offset.max((other.offset + other.bytes).next_multiple_of(LINE_BYTES));
         }
         let stop = value.offset.saturating_add(value.bytes);
-        if stop > options.max_memory_bytes {
-            return Err(out_of_memory(stop, options));
+        if stop > limits.max_memory_bytes {
+            return Err(limits.out_of_memory(stop));
         }
         bytes = bytes.max(stop);
         ranges[i] = Some(value.offset..stop);

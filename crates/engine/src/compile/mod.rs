@@ -1,34 +1,17 @@
-//! From a model to a plan: one file a pass.
-//!
-//! [`halves`] keeps float16 weights, [`delegate`] finds which of TensorFlow Lite's kernels computes each
-//! operator, [`shapes`] settles all shapes and computes what is known already, [`fuse`] joins operators,
-//! [`dynamic`] finds products of integers among operators on floats, [`patterns`] operators that are
-//! spelled out, [`in_place`] packs float weights
-//! where they are, [`lower`] turns each operator into packed steps, [`arena`] gives every tensor its
-//! place.
+//! From a graph to a plan: [`weight_store`] packs float weights where they are, [`lower`] turns each
+//! node into packed steps, [`arena`] gives every tensor its place.
 
 mod arena;
-mod delegate;
-mod dynamic;
-mod fold;
-mod fuse;
-mod halves;
-mod in_place;
-mod infer;
 mod lower;
-mod node;
-mod patterns;
-mod readers;
-mod shapes;
+mod weight_store;
 
 use std::ops::Range;
 
+use achado_graph::{Graph, Limits};
 use achado_kernels::aligned::{AlignedVec, LINE_BYTES};
-use achado_model::{Error, ErrorCode, Model, Result, Tensor, TensorId};
+use achado_model::{Result, Tensor, TensorId};
 
-use self::dynamic::Product;
-use self::patterns::Pattern;
-use crate::session::{SessionOptions, Source};
+use self::weight_store::WeightStore;
 use crate::step::{MAX_OPERANDS, Step};
 
 /// A compiled model.
@@ -75,48 +58,29 @@ pub(crate) enum Place {
     Constant(usize),
 }
 
-/// Compiles `model` for `threads` threads.
-pub(crate) fn compile(mut model: Model, options: &SessionOptions, threads: usize) -> Result<Plan> {
-    halves::keep(&mut model);
-    let declined = delegate::declined(&model);
-    let mut folded = shapes::settle(&mut model, options)?;
-    fuse::fuse(&mut model, &mut folded)?;
-    let products = dynamic::find(&mut model, &mut folded);
-    let patterns = patterns::find(&mut model, &mut folded);
-    let packed = in_place::pack(&mut model, &folded, &products);
-    let found = Found {
-        folded: &folded,
-        declined: &declined,
-        products: &products,
-        patterns: &patterns,
-        packed: &packed,
-    };
-    compile_settled(&model, &found, options, threads)
+/// Where an input of a step comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// The place among the step's borrowed ranges.
+    Borrow(usize),
+    /// The place among the plan's constants.
+    Constant(usize),
 }
 
-/// What is known of the nodes and tensors of a model before it is lowered.
-pub(crate) struct Found<'a> {
-    /// By node: whether its results are constants.
-    pub folded: &'a [bool],
-    /// By node, or none: whether TensorFlow Lite's built-in kernel computes it, not XNNPACK.
-    pub declined: &'a [bool],
-    /// By node, or none: products of integers among operators on floats.
-    pub products: &'a [Option<Product>],
-    /// By node, or none: operators that are spelled out by several.
-    pub patterns: &'a [Option<Pattern>],
-    /// By tensor, or none: whether these weights are packed where they are.
-    pub packed: &'a [bool],
+/// Compiles a prepared graph for `threads` threads; float weights are packed in its own memory.
+pub(crate) fn compile(mut graph: Graph, limits: &Limits, threads: usize) -> Result<Plan> {
+    let weights = weight_store::pack(&mut graph);
+    plan(&graph, &weights, limits, threads)
 }
 
-/// Compiles a model in which all shapes are known, but for the nodes that are folded.
-pub(crate) fn compile_settled(
-    model: &Model,
-    found: &Found,
-    options: &SessionOptions,
-    threads: usize,
-) -> Result<Plan> {
-    let mut lowered = lower::lower(model, found, options)?;
-    let layout = arena::plan(model, &lowered, options)?;
+/// Compiles a graph of one node whose operands are constants.
+pub(crate) fn compile_constant(graph: &Graph, limits: &Limits) -> Result<Plan> {
+    plan(graph, &WeightStore::EMPTY, limits, 1)
+}
+
+fn plan(graph: &Graph, weights: &WeightStore, limits: &Limits, threads: usize) -> Result<Plan> {
+    let mut lowered = lower::lower(graph, weights, limits)?;
+    let layout = arena::plan(graph, &lowered, limits)?;
     let scratch_bytes =
         lowered.steps.iter().map(|step| step.step.scratch_bytes()).max().unwrap_or(0);
     // Each thread's begins on a cache line.
@@ -129,8 +93,8 @@ pub(crate) fn compile_settled(
         .and_then(|bytes| bytes.checked_add(weight_bytes))
         .and_then(|bytes| bytes.checked_add(layout.bytes))
         .unwrap_or(usize::MAX);
-    if needed > options.max_memory_bytes {
-        return Err(out_of_memory(needed, options));
+    if needed > limits.max_memory_bytes {
+        return Err(limits.out_of_memory(needed));
     }
     let steps = std::mem::take(&mut lowered.steps)
         .into_iter()
@@ -154,7 +118,7 @@ pub(crate) fn compile_settled(
             for (place, &output) in borrows[MAX_OPERANDS..].iter_mut().zip(&step.outputs) {
                 *place = layout.range(output);
             }
-            let name = step.result.map(|id| model.tensor(id).name.clone());
+            let name = step.result.map(|id| graph.tensor(id).name.clone());
             PlannedStep {
                 step: step.step,
                 operator: step.operator,
@@ -165,24 +129,17 @@ pub(crate) fn compile_settled(
         })
         .collect();
     let describe = |ids: &[TensorId]| -> Vec<Tensor> {
-        ids.iter().map(|&id| Tensor { data: None, ..model.tensor(id).clone() }).collect()
+        ids.iter().map(|&id| Tensor { data: None, ..graph.tensor(id).clone() }).collect()
     };
     Ok(Plan {
         steps,
         arena_bytes: layout.bytes,
         scratch_bytes,
         weight_bytes,
-        inputs: model.inputs.iter().map(|&id| layout.range(id)).collect(),
-        outputs: model.outputs.iter().map(|&id| lowered.place(&layout, id)).collect(),
-        input_tensors: describe(&model.inputs),
-        output_tensors: describe(&model.outputs),
+        inputs: graph.inputs.iter().map(|&id| layout.range(id)).collect(),
+        outputs: graph.outputs.iter().map(|&id| lowered.place(&layout, id)).collect(),
+        input_tensors: describe(&graph.inputs),
+        output_tensors: describe(&graph.outputs),
         constants: lowered.constants,
     })
-}
-
-/// The error for a model beyond the memory budget.
-fn out_of_memory(needed: usize, options: &SessionOptions) -> Error {
-    let limit = options.max_memory_bytes;
-    let message = format!("the model needs {needed} bytes to run, the limit is {limit}");
-    Error::new(ErrorCode::OutOfMemory, message).with("needed", needed).with("limit", limit)
 }

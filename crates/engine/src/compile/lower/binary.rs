@@ -1,5 +1,6 @@
 //! Operators of two operands beside ADD and MUL, and SELECT, all with broadcasting.
 
+use achado_graph::NodeRef;
 use achado_kernels::binary::{
     Binary, Comparison, Integer, Select, binary_f32, binary_integer, compare, logical_and,
     logical_not, logical_or, maximum, minimum,
@@ -12,8 +13,8 @@ use achado_kernels::squared_difference::SquaredDifference;
 use achado_model::{Activation, DataType, Operator, Result};
 
 use super::elementwise::{bounds, broadcast, common_type, push_pairs};
+use super::operands::affine;
 use super::{Builder, elementwise, int16, with_bits, with_quantized};
-use crate::compile::node::NodeRef;
 
 /// SUB, DIV, MAXIMUM, MINIMUM, POW, ...
 #[inline(never)]
@@ -106,9 +107,9 @@ fn quantized(
     operator: Binary,
     activation: Activation,
 ) -> Result<()> {
-    let first = node.affine(node.input(0)?)?;
-    let second = node.affine(node.input(1)?)?;
-    let output = node.affine(node.output(0)?)?;
+    let first = affine(node, node.input(0)?)?;
+    let second = affine(node, node.input(1)?)?;
+    let output = affine(node, node.output(0)?)?;
     let is_alike = first == second && first == output;
     with_quantized!(common_type(node)?, T => {
         let kernel: Kernel<T> = match operator {
@@ -200,7 +201,7 @@ fn compared_quantized(builder: &mut Builder, node: &NodeRef, comparison: Compari
     let inputs = [node.input_id(0)?, node.input_id(1)?];
     let is_signed = node.input(0)?.dtype == DataType::Int8;
     let table = |i: usize| -> Result<Vec<i32>> {
-        let affine = node.affine(node.input(i)?)?;
+        let affine = affine(node, node.input(i)?)?;
         let multiplier = FixedMultiplier::new(f64::from(affine.scale));
         let entry = |bits: u8| {
             let element = if is_signed { i32::from(bits as i8) } else { i32::from(bits) };
@@ -229,7 +230,7 @@ fn compared_quantized(builder: &mut Builder, node: &NodeRef, comparison: Compari
 fn equal_wide(builder: &mut Builder, node: &NodeRef, is_equal: bool) -> Result<()> {
     let broadcast = broadcast(node)?;
     let inputs = [node.input_id(0)?, node.input_id(1)?];
-    let (a, b) = (node.affine(node.input(0)?)?, node.affine(node.input(1)?)?);
+    let (a, b) = (affine(node, node.input(0)?)?, affine(node, node.input(1)?)?);
     let [first, second] = [a, b].map(|affine| FixedMultiplier::new(f64::from(affine.scale)));
     builder.push_simple(node, "compare", &inputs, move |operands| {
         let (x, y) = (operands.inputs[0], operands.inputs[1]);
@@ -276,8 +277,8 @@ pub(super) fn select(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         return Err(node.unsupported_types());
     }
     if matches!(first.dtype, DataType::Int8 | DataType::UInt8) {
-        let alike = node.affine(first)? == node.affine(output)?;
-        if !alike || node.affine(second)? != node.affine(output)? {
+        let alike = affine(node, first)? == affine(node, output)?;
+        if !alike || affine(node, second)? != affine(node, output)? {
             let what = "operands and result must share scale and zero point";
             return Err(node.unsupported(what));
         }

@@ -1,5 +1,6 @@
 //! CAST, QUANTIZE and DEQUANTIZE.
 
+use achado_graph::NodeRef;
 use achado_kernels::cast::{Bool, CastFrom, CastTo, cast};
 use achado_kernels::compiled::Compiled;
 use achado_kernels::dequantize::dequantize;
@@ -11,8 +12,8 @@ use bytemuck::Pod;
 use half::f16;
 
 use super::elementwise::push_table;
+use super::operands::affine;
 use super::{Builder, with_quantized};
-use crate::compile::node::NodeRef;
 
 /// Elements that go from one type to the other by way of a third at a time.
 const CHUNK: usize = 256;
@@ -122,8 +123,8 @@ fn by_way_of<W: CastFrom + CastTo + Send + Sync + 'static>(
 pub(super) fn quantize(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     use DataType::{Float32, Int8, Int16, Int32, UInt8};
     let (input, output) = (node.input(0)?, node.output(0)?);
-    let to = node.affine(output)?;
-    let from = || node.affine(input);
+    let to = affine(node, output)?;
+    let from = || affine(node, input);
     match (input.dtype, output.dtype) {
         (Float32, Int16) => push_map(builder, node, move |x: f32| to.quantise_builtin::<i16>(x)),
         (Float32, _) => with_quantized!(output.dtype, T => {
@@ -165,12 +166,12 @@ fn push_rescale<I: Pod + Into<i32>, O: Pod + Quantized>(
     builder: &mut Builder,
     node: &NodeRef,
 ) -> Result<()> {
-    let (input, to) = (node.input(0)?, node.affine(node.output(0)?)?);
+    let (input, to) = (node.input(0)?, affine(node, node.output(0)?)?);
     // Any number may be the zero point of an int32; TensorFlow Lite takes no scale as 0.
     let from = match (input.dtype, input.quantization.as_ref().map(|q| q.as_per_tensor())) {
         (DataType::Int32, Some(Some((scale, zero_point)))) => Affine { scale, zero_point },
         (DataType::Int32, _) => return Err(node.unsupported("an int32 input without one scale")),
-        _ => node.affine(input)?,
+        _ => affine(node, input)?,
     };
     let rescale = BuiltinRescale::quantize_wide::<O>(from, to);
     push_map(builder, node, move |x: I| rescale.apply::<O>(x.into()))
@@ -193,7 +194,7 @@ pub(super) fn dequantise(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 }
 
 fn dequantise_of<T: Pod + Quantized>(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let from = node.affine(node.input(0)?)?;
+    let from = affine(node, node.input(0)?)?;
     builder.push_simple(node, "dequantize", &[node.input_id(0)?], move |operands| {
         let out = bytemuck::cast_slice_mut(operands.outputs[0]);
         dequantize(from, bytemuck::cast_slice::<u8, T>(operands.inputs[0]), out);

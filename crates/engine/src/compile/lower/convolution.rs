@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use achado_graph::NodeRef;
+use achado_graph::infer::{WindowAttributes, fully_connected_sizes};
 use achado_kernels::compiled::{self, Compiled};
 use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
 use achado_kernels::depthwise_conv2d::{self, DepthwiseFloat, DepthwiseQuantized};
@@ -14,13 +16,12 @@ use achado_kernels::requant::builtin::Ties;
 use achado_kernels::requant::dynamic::Grid;
 use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
+use super::operands::window;
 use super::weights::{
     Arithmetic, FloatParts, Grids, QuantizedParts, arithmetic, constant_weights, dynamic_range,
     packed_weights,
 };
 use super::{Builder, hybrid, int16, matrix, with_quantized};
-use crate::compile::infer::{WindowAttributes, fully_connected_sizes, window};
-use crate::compile::node::NodeRef;
 use crate::step::{Operands, Simple, Step};
 
 /// A packed 8-bit kernel with its element type.
@@ -72,7 +73,7 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let ties = if shape.groups == 1 { Ties::UP } else { Ties::AWAY_FROM_ZERO };
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let parts = parts.settle::<T>(builder, node, activation, ties)?;
+            let parts = parts.settle::<T>(node, activation, ties)?;
             let values = constant_weights::<T>(node)?;
             if !parts.fits_vectors() {
                 let values = values.to_vec();
@@ -111,7 +112,7 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
                     Conv2dFloat::new(shape, &parts.weights())
                 }
             };
-            let inputs = [dynamic_range(builder, node, hybrid::grids(builder, node, &shape)?)?];
+            let inputs = [dynamic_range(builder, node, hybrid::grids(node, &shape)?)?];
             builder.push(node, Packed::<_, f32>::new(kernel), &inputs, &outputs);
         }
     }
@@ -221,7 +222,7 @@ fn channel_by_channel(
                 _ => Ties::of_vectors(out_c),
             };
             let parts = QuantizedParts::new::<T>(node, out_c, channel_axis, activation)?;
-            let parts = parts.settle::<T>(builder, node, activation, ties)?;
+            let parts = parts.settle::<T>(node, activation, ties)?;
             let values = constant_weights::<T>(node)?;
             let transposed = if is_depthwise { Vec::new() } else { transposed(values, out_c) };
             let values = if is_depthwise { values } else { &transposed };
@@ -266,7 +267,7 @@ fn channel_by_channel(
             let DepthwiseShape { window, in_c, .. } = shape;
             let grids = match is_depthwise {
                 true => Grids { grid: Grid::Affine, len: window.in_h * window.in_w * in_c },
-                false => hybrid::grids(builder, node, &conv2d_shape(node)?)?,
+                false => hybrid::grids(node, &conv2d_shape(node)?)?,
             };
             let input = dynamic_range(builder, node, grids)?;
             let (input, shape) = repeat_channels::<f32>(builder, node, input, shape);
@@ -379,7 +380,7 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
     };
     let sizes @ [in_c, out_c] = fully_connected_sizes(node)?;
     let (input, weights) = (node.input(0)?, node.input(1)?);
-    if !weights.is_constant() {
+    if !weights.is_constant() && !builder.weights.has(node.input_id(1)?) {
         return matrix::product_of_computed(builder, node, activation);
     }
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
@@ -387,7 +388,7 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(input.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let parts = parts.settle::<T>(builder, node, activation, Ties::UP)?;
+            let parts = parts.settle::<T>(node, activation, Ties::UP)?;
             let values = constant_weights::<T>(node)?;
             if !parts.fits_vectors() {
                 let values = values.to_vec();

@@ -1,11 +1,12 @@
 //! TFLite_Detection_PostProcess.
 
+use achado_graph::NodeRef;
 use achado_kernels::detection_postprocess::DetectionPostprocess;
 use achado_kernels::requant::Affine;
 use achado_model::{DataType, DetectionPostProcess, Result};
 
 use super::Builder;
-use crate::compile::node::NodeRef;
+use super::operands::affine;
 use crate::step::{Operands, Simple};
 
 /// How an operand's elements become floats.
@@ -53,8 +54,8 @@ pub(super) fn post_process(
         let input = node.input(i)?;
         match input.dtype {
             DataType::Float32 => Ok(Reading::Float),
-            DataType::Int8 => Ok(Reading::Signed(node.affine(input)?)),
-            DataType::UInt8 => Ok(Reading::Unsigned(node.affine(input)?)),
+            DataType::Int8 => Ok(Reading::Signed(affine(node, input)?)),
+            DataType::UInt8 => Ok(Reading::Unsigned(affine(node, input)?)),
             _ => Err(node.unsupported_types()),
         }
     };

@@ -1,6 +1,9 @@
 //! CONV_2D and FULLY_CONNECTED of what is quantised while the model runs; see
-//! [`compile::dynamic`](crate::compile::dynamic).
+//! [`IntegerProduct`].
 
+use achado_graph::{
+    IntegerProduct, Kind, Node, NodeRef, constant_floats, infer::fully_connected_sizes,
+};
 use achado_kernels::compiled;
 use achado_kernels::conv2d::{Conv2dDynamic, Dynamic};
 use achado_kernels::dynamic_quantize::dynamic_quantize;
@@ -8,19 +11,19 @@ use achado_kernels::gemm::TILE_ROWS;
 use achado_kernels::reference::QuantizedWeights;
 use achado_kernels::reference::conv2d::Conv2dShape;
 use achado_kernels::shape::Window;
-use achado_model::{Node, Operator, Result, TensorId};
+use achado_model::{Operator, Result, TensorId};
 
 use super::Builder;
 use super::convolution::{conv2d_macs, conv2d_shape};
-use crate::compile::dynamic::Product;
-use crate::compile::fold::constant_floats;
-use crate::compile::infer::fully_connected_sizes;
-use crate::compile::node::NodeRef;
 use crate::step::{Operands, Simple, Step};
 
 /// A step that quantises, unless another product reads the same numbers, and one that multiplies.
 #[inline(never)]
-pub(super) fn product(builder: &mut Builder, node: &NodeRef, product: &Product) -> Result<()> {
+pub(super) fn product(
+    builder: &mut Builder,
+    node: &NodeRef,
+    product: &IntegerProduct,
+) -> Result<()> {
     let shape = match node.node.operator {
         Operator::Conv2d { .. } => conv2d_shape(node)?,
         _ => matrix_shape(fully_connected_sizes(node)?, node.input(0)?.elements()),
@@ -29,7 +32,7 @@ pub(super) fn product(builder: &mut Builder, node: &NodeRef, product: &Product) 
     let bias = match product.bias {
         None => vec![0.0; out_c],
         Some(id) => {
-            let bias = constant_floats(node, node.model.tensor(id))?;
+            let bias = constant_floats(node, node.graph.tensor(id))?;
             (0..out_c).map(|channel| bias[channel % bias.len()]).collect()
         }
     };
@@ -39,7 +42,7 @@ pub(super) fn product(builder: &mut Builder, node: &NodeRef, product: &Product) 
     let weights = QuantizedWeights { values: &weights[..], zero_point, bias: None };
     let (low, high) = product.activation.range();
     let kernel = Conv2dDynamic::new(shape, &weights, bias, [low, high]);
-    let [_, _, zero_point] = product.quantised;
+    let [_, _, zero_point] = product.quantized;
     let mut inputs = vec![quantised(builder, node, product), zero_point];
     inputs.extend(product.factors);
     builder.push(node, kernel, &inputs, &[node.output_id(0)?]);
@@ -66,21 +69,26 @@ pub(super) fn matrix_shape([in_c, out_c]: [usize; 2], elements: usize) -> Conv2d
 }
 
 /// The uint8 that a product reads: a temporary.
-fn quantised(builder: &mut Builder, node: &NodeRef, product: &Product) -> TensorId {
+fn quantised(builder: &mut Builder, node: &NodeRef, product: &IntegerProduct) -> TensorId {
     let known = builder.quantised.iter().find(|[whole, _]| *whole == product.whole);
     if let Some(&[_, bytes]) = known {
         return bytes;
     }
-    let bytes = builder.temporary(node.model.tensor(product.whole).elements());
+    let bytes = builder.temporary(node.graph.tensor(product.whole).elements());
     builder.quantised.push([product.whole, bytes]);
     let run = |operands: &mut Operands| {
         let [x, scale, zero_point] = [0, 1, 2].map(|i| bytemuck::cast_slice(operands.inputs[i]));
         dynamic_quantize(scale[0], zero_point[0], x, operands.outputs[0]);
     };
-    let quantise =
-        Node { operator: Operator::Quantize, inputs: Vec::new(), outputs: vec![product.whole] };
+    let quantise = Node {
+        operator: Operator::Quantize,
+        inputs: Vec::new(),
+        outputs: vec![product.whole],
+        kind: Kind::Operator,
+        ..*node.node
+    };
     let node = NodeRef { node: &quantise, ..*node };
-    builder.push(&node, Simple { kernel: "dynamic quantize", run }, &product.quantised, &[bytes]);
+    builder.push(&node, Simple { kernel: "dynamic quantize", run }, &product.quantized, &[bytes]);
     bytes
 }
 

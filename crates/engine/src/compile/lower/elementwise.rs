@@ -1,5 +1,6 @@
 //! ADD and MUL with broadcasting; operators of one operand.
 
+use achado_graph::NodeRef;
 use achado_kernels::add::add_f32;
 use achado_kernels::binary::Binary;
 use achado_kernels::broadcast::Broadcast;
@@ -10,8 +11,8 @@ use achado_kernels::table::{self, Table};
 use achado_kernels::unary::{self, Unary, unary_f32};
 use achado_model::{Activation, DataType, Operator, Result};
 
+use super::operands::affine;
 use super::{Builder, binary, int16, with_quantized};
-use crate::compile::node::NodeRef;
 
 /// How the operands of a binary operator meet.
 pub(super) fn broadcast(node: &NodeRef) -> Result<Broadcast> {
@@ -113,9 +114,9 @@ pub(super) fn add_or_subtract(
     subtract: bool,
 ) -> Result<()> {
     let dtype = common_type(node)?;
-    let first = node.affine(node.input(0)?)?;
-    let second = node.affine(node.input(1)?)?;
-    let output = node.affine(node.output(0)?)?;
+    let first = affine(node, node.input(0)?)?;
+    let second = affine(node, node.input(1)?)?;
+    let output = affine(node, node.output(0)?)?;
     let requant = AddRequantize::new(first, second, output, subtract);
     with_quantized!(dtype, T => {
         let clamp = output.activation_bounds::<T>(bounds(activation));
@@ -141,9 +142,9 @@ pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation)
     if dtype == DataType::Int16 {
         return int16::pairs(builder, node);
     }
-    let first = node.affine(node.input(0)?)?;
-    let second = node.affine(node.input(1)?)?;
-    let output = node.affine(node.output(0)?)?;
+    let first = affine(node, node.input(0)?)?;
+    let second = affine(node, node.input(1)?)?;
+    let output = affine(node, node.output(0)?)?;
     with_quantized!(dtype, T => {
         let params = MulQuantized {
             requant: MulRequantize::new(first, second, output),
@@ -197,7 +198,7 @@ pub(super) fn unary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         DataType::Int64 => unary_integer::<i64>(builder, node, operator),
         DataType::Int16 => int16::map(builder, node),
         _ => {
-            let (from, to) = (node.affine(input)?, node.affine(output)?);
+            let (from, to) = (affine(node, input)?, affine(node, output)?);
             let table = with_quantized!(
                 input.dtype, T => table::unary::<T>(operator, from, to), else None);
             push_table(builder, node, table.ok_or_else(|| node.unsupported_types())?)

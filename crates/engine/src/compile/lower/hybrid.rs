@@ -1,6 +1,7 @@
 //! CONV_2D and FULLY_CONNECTED of floats by 8-bit weights: dynamic-range quantisation, with products of
 //! integers.
 
+use achado_graph::NodeRef;
 use achado_kernels::compiled;
 use achado_kernels::conv2d::{self, Conv2dHybrid};
 use achado_kernels::gemm::TILE_ROWS;
@@ -12,7 +13,6 @@ use super::Builder;
 use super::convolution::conv2d_macs;
 use super::dynamic::matrix_shape;
 use super::weights::{Grids, QuantizedParts, float_bias};
-use crate::compile::node::NodeRef;
 use crate::step::{Operands, Simple, Step};
 
 /// Whether the weights are of 8 bits, without zero points, and no sum of a window leaves 32 bits.
@@ -28,11 +28,11 @@ pub(super) fn is_exact(node: &NodeRef) -> Result<bool> {
 }
 
 /// The grids of a CONV_2D.
-pub(super) fn grids(builder: &Builder, node: &NodeRef, shape: &Conv2dShape) -> Result<Grids> {
+pub(super) fn grids(node: &NodeRef, shape: &Conv2dShape) -> Result<Grids> {
     let &Conv2dShape { window, in_c, groups, .. } = shape;
     let picture_len = window.in_h * window.in_w * in_c;
     let weights = node.input(1)?;
-    if !builder.is_builtin(node) && weights.dtype != DataType::UInt8 {
+    if !node.is_builtin() && weights.dtype != DataType::UInt8 {
         // XNNPACK computes the product of a matrix by FULLY_CONNECTED.
         let is_product =
             [window.kernel_h, window.kernel_w] == [1, 1] && window.stride == [1, 1] && groups == 1;
@@ -62,7 +62,7 @@ pub(super) fn conv2d(
     shape: Conv2dShape,
     activation: Activation,
 ) -> Result<()> {
-    let grids = grids(builder, node, &shape)?;
+    let grids = grids(node, &shape)?;
     product(builder, node, shape, grids, activation)
 }
 

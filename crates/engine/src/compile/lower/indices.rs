@@ -1,11 +1,10 @@
 //! Operators that find elements or take them by index: ARG_MAX, TOPK_V2, GATHER, ONE_HOT, RANGE.
 
+use achado_graph::{NodeRef, infer};
 use achado_kernels::arrange::{arg_extreme, gather, gather_nd, one_hot, top_k};
 use achado_model::{DataType, Result};
 
 use super::{Builder, with_bits};
-use crate::compile::infer;
-use crate::compile::node::NodeRef;
 
 /// What a run says of an index that no constant could be checked for.
 const OUT_OF_RANGE: &str = "an index is out of range";

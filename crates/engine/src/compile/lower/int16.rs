@@ -1,5 +1,6 @@
 //! Operators on 16-bit activations, by the built-in kernels' arithmetic: XNNPACK has none of them.
 
+use achado_graph::NodeRef;
 use achado_kernels::average_pool_2d::average_pool_2d_quantized;
 use achado_kernels::batch_matmul::BatchMatmul;
 use achado_kernels::lookup::{Lookup, Sigmoid};
@@ -15,8 +16,8 @@ use achado_model::{Activation, DataType, Operator, Result};
 
 use super::Builder;
 use super::elementwise::{bounds, broadcast, common_type};
+use super::operands::affine;
 use super::weights::{QuantizedParts, check_bias, constant_weights};
-use crate::compile::node::NodeRef;
 use crate::step::Operands;
 
 /// A function of one element.
@@ -24,7 +25,7 @@ type Map = Box<dyn Fn(i32) -> i16 + Send + Sync>;
 
 /// Operators of one operand.
 pub(super) fn map(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let (from, to) = (node.affine(node.input(0)?)?, node.affine(node.output(0)?)?);
+    let (from, to) = (affine(node, node.input(0)?)?, affine(node, node.output(0)?)?);
     let relu = |range: [f32; 2]| -> Map {
         let rescale = BuiltinRescale::relu::<i16>(from, to, range);
         Box::new(move |x| rescale.apply(x))
@@ -102,9 +103,9 @@ pub(super) fn pairs(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     if common_type(node)? != DataType::Int16 {
         return Err(node.unsupported_types());
     }
-    let first = node.affine(node.input(0)?)?;
-    let second = node.affine(node.input(1)?)?;
-    let output = node.affine(node.output(0)?)?;
+    let first = affine(node, node.input(0)?)?;
+    let second = affine(node, node.input(1)?)?;
+    let output = affine(node, node.output(0)?)?;
     let clamp = |activation| output.builtin_activation_bounds::<i16>(bounds(activation));
     let sum = |subtract, [min, max]: [i32; 2]| {
         let requant = AddRequantize::wide(first, second, output, subtract);
@@ -139,8 +140,8 @@ pub(super) fn pairs(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 
 /// PRELU, with slopes of 8 bits.
 pub(super) fn prelu(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let affine = |at: usize| node.affine(node.input(at)?);
-    let params = Prelu::new(affine(0)?, affine(1)?, node.affine(node.output(0)?)?);
+    let of = |at: usize| affine(node, node.input(at)?);
+    let params = Prelu::new(of(0)?, of(1)?, affine(node, node.output(0)?)?);
     if node.input(1)?.dtype != DataType::Int8 || node.output(0)?.dtype != DataType::Int16 {
         return Err(node.unsupported_types());
     }
@@ -162,7 +163,7 @@ pub(super) fn softmax(
     beta: f32,
     depth: usize,
 ) -> Result<()> {
-    let (from, to) = (node.affine(node.input(0)?)?, node.affine(node.output(0)?)?);
+    let (from, to) = (affine(node, node.input(0)?)?, affine(node, node.output(0)?)?);
     if from.zero_point != 0 || to.zero_point != 0 {
         return Err(node.unsupported("16-bit activations need zero points of 0"));
     }
@@ -180,7 +181,7 @@ pub(super) fn batch_matmul(
     product: BatchMatmul,
 ) -> Result<()> {
     let (a, b) = (node.input(0)?, node.input(1)?);
-    let [from, by, to] = [node.affine(a)?, node.affine(b)?, node.affine(node.output(0)?)?];
+    let [from, by, to] = [affine(node, a)?, affine(node, b)?, affine(node, node.output(0)?)?];
     if [from, by, to].iter().any(|affine| affine.zero_point != 0) {
         return Err(node.unsupported("16-bit activations need zero points of 0"));
     }
@@ -229,7 +230,7 @@ pub(super) fn weights(
     // Checks scales and sizes as for 8 bits.
     let (input, filter, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
     QuantizedParts::check_scales(node, out_c, channel_axis)?;
-    let (from, to) = (node.affine(input)?, node.affine(output)?);
+    let (from, to) = (affine(node, input)?, affine(node, output)?);
     let quantization = node.quantization(filter)?;
     let zeros = quantization.zero_point.iter().all(|&zero| zero == 0);
     if filter.dtype != DataType::Int8 || !zeros || from.zero_point != 0 || to.zero_point != 0 {

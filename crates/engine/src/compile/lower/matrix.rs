@@ -1,5 +1,6 @@
 //! TRANSPOSE_CONV, MediaPipe's Convolution2DTransposeBias, and BATCH_MATMUL.
 
+use achado_graph::{Node, NodeRef, constant_floats};
 use achado_kernels::aligned::AlignedVec;
 use achado_kernels::batch_matmul::BatchMatmul;
 use achado_kernels::compiled;
@@ -11,22 +12,20 @@ use achado_kernels::requant::dynamic::Grid;
 use achado_kernels::requant::{Quantized, Requantize};
 use achado_kernels::simd::Element;
 use achado_kernels::transpose_conv::{transpose_conv_f32, transpose_conv_quantized};
-use achado_model::{Activation, DataType, Node, Operator, Result, TensorId};
+use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
+use super::operands::{affine, transpose_conv_shape};
 use super::weights::{
     Arithmetic, FloatParts, Grids, QuantizedParts, arithmetic, constant_weights, dynamic_range,
     float_bias,
 };
 use super::{Builder, int16, with_quantized};
-use crate::compile::fold::constant_floats;
-use crate::compile::infer;
-use crate::compile::node::NodeRef;
 use crate::step::{Operands, Simple, Step};
 
 /// TRANSPOSE_CONV and Convolution2DTransposeBias.
 #[inline(never)]
 pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let shape = infer::transpose_conv(node)?;
+    let shape = transpose_conv_shape(node)?;
     let activation = match node.node.operator {
         Operator::TransposeConv { activation, .. } => activation,
         _ => Activation::None,
@@ -38,18 +37,14 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
         &[0, 1, 2]
     };
     let operand = |&at: &usize| node.node.inputs.get(at).copied().flatten();
-    let ordered = Node {
-        operator: node.node.operator.clone(),
-        inputs: order.iter().map(operand).collect(),
-        outputs: node.node.outputs.clone(),
-    };
+    let ordered = Node { inputs: order.iter().map(operand).collect(), ..node.node.clone() };
     let node = &NodeRef { node: &ordered, ..*node };
     let inputs = [node.input_id(0)?];
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let ties = if T::MIN == 0 { Ties::UP } else { Ties::of_vectors(shape.out_c) };
             let parts = QuantizedParts::new::<T>(node, shape.out_c, 0, activation)?;
-            let parts = parts.settle::<T>(builder, node, activation, ties)?;
+            let parts = parts.settle::<T>(node, activation, ties)?;
             let values = constant_weights::<T>(node)?.to_vec();
             builder.push_simple(node, "transposed", &inputs, move |operands| {
                 let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
@@ -97,7 +92,7 @@ pub(super) fn batch_matmul(
         let depth = a.shape[a.shape.len() - if adjoint[0] { 2 } else { 1 }];
         let columns = if adjoint[0] { a.shape[a.shape.len() - 1] } else { 1 };
         let weights = constant_floats(node, b)?;
-        let is_builtin = builder.is_builtin(node);
+        let is_builtin = node.is_builtin();
         let grid = if is_builtin { Grid::Symmetric } else { Grid::Xnnpack };
         let grid = Grids { grid, len: depth };
         let inputs = [match columns {
@@ -117,12 +112,12 @@ pub(super) fn batch_matmul(
         let weights = if b.is_constant() { Some(constant_floats(node, b)?) } else { None };
         return matmul_f32(builder, node, product, inputs[0], adjoint[0], weights.as_deref());
     }
-    let (from, by, to) = (node.affine(a)?, node.affine(b)?, node.affine(output)?);
+    let (from, by, to) = (affine(node, a)?, affine(node, b)?, affine(node, output)?);
     let zero_points = [from, by].map(|affine| affine.zero_point);
     let scale = from.scale * by.scale / to.scale;
     let multiplier = FixedMultiplier::of_products(from, by, to);
     // uint8 has no kernel in TensorFlow Lite, which says nothing then.
-    let is_builtin = builder.is_builtin(node) || a.dtype == DataType::UInt8;
+    let is_builtin = node.is_builtin() || a.dtype == DataType::UInt8;
     with_quantized!(a.dtype, T => {
         builder.push_simple(node, "matmul", &inputs, move |operands| {
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
@@ -203,7 +198,7 @@ fn matmul_f32(
     is_adjoint: bool,
     weights: Option<&[f32]>,
 ) -> Result<()> {
-    let size_bytes = |id: TensorId| node.model.tensor(id).size_bytes();
+    let size_bytes = |id: TensorId| node.graph.tensor(id).size_bytes();
     let mut first = first;
     if is_adjoint {
         let transposed = builder.temporary(size_bytes(node.input_id(0)?));
@@ -286,7 +281,7 @@ pub(super) fn product_of_computed(
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let parts = parts.settle::<T>(builder, node, activation, Ties::UP)?;
+            let parts = parts.settle::<T>(node, activation, Ties::UP)?;
             push_reference::<T>(builder, node, sizes, parts, None)
         }, else Err(node.unsupported_types())),
         Arithmetic::Float if node.input(1)?.dtype == DataType::Float32 => {

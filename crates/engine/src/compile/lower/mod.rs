@@ -11,21 +11,22 @@ mod indices;
 mod int16;
 mod matrix;
 mod movement;
+mod operands;
 mod reduction;
 mod rows;
 mod weights;
 mod window;
 
+use achado_graph::{Graph, Kind, Limits, NodeRef};
 use achado_kernels::aligned::AlignedVec;
 use achado_kernels::gemm::bytes::ByteDot;
 use achado_kernels::normalization::LocalResponse;
 use achado_kernels::simd::Native;
-use achado_model::{Model, Operator, Result, Tensor, TensorId};
+use achado_model::{Operator, Result, Tensor, TensorId};
 
+use super::Place;
 use super::arena::Layout;
-use super::node::NodeRef;
-use super::{Found, Place, out_of_memory};
-use crate::session::SessionOptions;
+use super::weight_store::WeightStore;
 use crate::step::{MAX_OPERANDS, Operands, Simple, Step};
 
 /// A step with its tensors, not yet placed.
@@ -82,11 +83,9 @@ impl Lowered {
 
 /// Collects the steps of the operators.
 pub(crate) struct Builder<'a> {
-    model: &'a Model,
-    /// By node, or none: whether TensorFlow Lite's built-in kernel computes it.
-    declined: &'a [bool],
-    /// By tensor, or none: whether these weights are packed where they are.
-    packed: &'a [bool],
+    graph: &'a Graph,
+    /// Weights that are packed already.
+    weights: &'a WeightStore,
     lowered: Lowered,
     /// What this machine's relaxed dot products compute.
     byte_dot: Option<ByteDot>,
@@ -95,11 +94,6 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Whether TensorFlow Lite's built-in kernel computes `node`, which XNNPACK declines.
-    pub fn is_builtin(&self, node: &NodeRef) -> bool {
-        self.declined.get(node.index).is_some_and(|&declined| declined)
-    }
-
     /// A step that reads `inputs` and writes `outputs`.
     pub fn push(
         &mut self,
@@ -175,7 +169,7 @@ impl Builder<'_> {
     /// Copies a constant into the plan, unless it is there.
     fn keep_constant(&mut self, id: TensorId) {
         let id = self.lowered.resolve(id);
-        let Some(tensor) = self.model.tensors.get(id.0) else { return };
+        let Some(tensor) = self.graph.tensors.get(id.0) else { return };
         if let (Some(data), None) = (&tensor.data, self.lowered.constant_of[id.0]) {
             let mut constant = AlignedVec::zeroed(data.len());
             constant.copy_from_slice(data);
@@ -185,45 +179,44 @@ impl Builder<'_> {
     }
 }
 
-/// Lowers all nodes but those whose results are constants.
-pub(crate) fn lower(model: &Model, found: &Found, options: &SessionOptions) -> Result<Lowered> {
-    let &Found { folded, declined, products, patterns, packed } = found;
-    let tensors = model.tensors.len();
+/// Lowers all nodes of a graph in which all shapes are known.
+pub(crate) fn lower(graph: &Graph, weights: &WeightStore, limits: &Limits) -> Result<Lowered> {
+    let tensors = graph.tensors.len();
     let mut builder = Builder {
-        model,
-        declined,
-        packed,
+        graph,
+        weights,
         lowered: Lowered {
-            steps: Vec::with_capacity(model.nodes.len()),
+            steps: Vec::with_capacity(graph.nodes.len()),
             constants: Vec::new(),
             constant_of: vec![None; tensors],
             view_of: (0..tensors).map(TensorId).collect(),
-            sizes_bytes: model.tensors.iter().map(Tensor::size_bytes).collect(),
+            sizes_bytes: graph.tensors.iter().map(Tensor::size_bytes).collect(),
         },
         byte_dot: ByteDot::probe::<Native>(),
         quantised: Vec::new(),
     };
     let mut weight_bytes = 0usize;
-    for (index, node) in model.nodes.iter().enumerate() {
-        if folded[index] || node.outputs.iter().all(|&id| model.tensor(id).elements() == 0) {
+    for node in &graph.nodes {
+        if node.outputs.iter().all(|&id| graph.tensor(id).elements() == 0) {
             continue;
         }
         let first = builder.lowered.steps.len();
-        let node = NodeRef { model, index, node };
+        let node = NodeRef { graph, node };
         check_operands(&node)?;
-        match (products.get(index), patterns.get(index)) {
-            (Some(Some(product)), _) => dynamic::product(&mut builder, &node, product)?,
-            (_, Some(Some(pattern))) => rows::pattern(&mut builder, &node, pattern)?,
-            _ => lower_node(&mut builder, &node)?,
+        match &node.node.kind {
+            Kind::Folded => {}
+            Kind::Operator => lower_node(&mut builder, &node)?,
+            Kind::IntegerProduct(product) => dynamic::product(&mut builder, &node, product)?,
+            Kind::Pattern(pattern) => rows::pattern(&mut builder, &node, pattern)?,
         }
         for step in &builder.lowered.steps[first..] {
             weight_bytes = weight_bytes.saturating_add(step.step.size_bytes());
         }
-        if weight_bytes > options.max_memory_bytes {
-            return Err(out_of_memory(weight_bytes, options));
+        if weight_bytes > limits.max_memory_bytes {
+            return Err(limits.out_of_memory(weight_bytes));
         }
     }
-    for &output in &model.outputs {
+    for &output in &graph.outputs {
         builder.keep_constant(output);
     }
     Ok(builder.lowered)
@@ -237,9 +230,9 @@ fn check_operands(node: &NodeRef) -> Result<()> {
         Operator::Concatenation { .. } | Operator::Pad | Operator::PadV2
     );
     for &id in node.node.inputs.iter().flatten() {
-        let tensor = node.model.tensor(id);
+        let tensor = node.graph.tensor(id);
         if tensor.elements() == 0 && !joins && tensor.constant_integers().is_none() {
-            let label = node.model.tensor_label(id);
+            let label = node.graph.tensor_label(id);
             return Err(node.unsupported(format!("{label} has no elements")));
         }
     }

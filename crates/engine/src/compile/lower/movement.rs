@@ -1,6 +1,7 @@
 //! Operators that move elements: RESHAPE and SQUEEZE, which move nothing; PAD, TRANSPOSE, slices,
 //! parts, repetitions and blocks.
 
+use achado_graph::{NodeRef, infer};
 use achado_kernels::concatenation::{concatenate_part, concatenate_part_mapped};
 use achado_kernels::indexed_copy::IndexedCopy;
 use achado_kernels::pad::Pad;
@@ -8,9 +9,8 @@ use achado_kernels::strided_copy::{BatchCopy, StridedCopy};
 use achado_kernels::table;
 use achado_model::{Activation, DataType, Operator, Result, Tensor, TensorId};
 
+use super::operands::affine;
 use super::{Builder, with_bits, with_quantized};
-use crate::compile::infer;
-use crate::compile::node::NodeRef;
 use crate::step::Simple;
 
 /// Refuses a result of another type or scale than `input`, whose elements it takes as they are.
@@ -24,7 +24,7 @@ fn check_alike(node: &NodeRef, input: &Tensor, output: &Tensor) -> Result<()> {
     if is_quantised
         && from.is_some()
         && to.is_some()
-        && node.affine(input)? != node.affine(output)?
+        && affine(node, input)? != affine(node, output)?
     {
         return Err(node.unsupported("input and output must share scale and zero point"));
     }
@@ -53,8 +53,8 @@ fn push_strided(
     [input, output]: [TensorId; 2],
     copy: Option<StridedCopy>,
 ) -> Result<()> {
-    let tensor = node.model.tensor(input);
-    check_alike(node, tensor, node.model.tensor(output))?;
+    let tensor = node.graph.tensor(input);
+    check_alike(node, tensor, node.graph.tensor(output))?;
     let copy = copy.ok_or_else(|| unsupported_shape(node, tensor))?;
     with_bits!(tensor.dtype.size_bytes(), T => {
         let run = move |operands: &mut crate::step::Operands| {
@@ -116,7 +116,7 @@ pub(super) fn pad(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 /// The low bits of the element that stands for zero.
 fn zero_bits(node: &NodeRef, tensor: &Tensor) -> Result<u64> {
     match tensor.quantization {
-        Some(_) if tensor.dtype != DataType::Int32 => Ok(node.affine(tensor)?.zero_point as u64),
+        Some(_) if tensor.dtype != DataType::Int32 => Ok(affine(node, tensor)?.zero_point as u64),
         _ => Ok(0),
     }
 }
@@ -310,7 +310,7 @@ pub(super) fn concatenation(builder: &mut Builder, node: &NodeRef) -> Result<()>
             match input.quantization {
                 // Integers without a scale are moved as they are.
                 None => None,
-                Some(_) => table::concatenation::<T>(node.affine(input)?, node.affine(output)?),
+                Some(_) => table::concatenation::<T>(affine(node, input)?, affine(node, output)?),
             }
         }, else None);
         match map {

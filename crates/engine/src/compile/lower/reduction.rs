@@ -1,5 +1,6 @@
 //! MEAN, SUM, REDUCE_MAX, ..., and CUMSUM.
 
+use achado_graph::{NodeRef, infer};
 use achado_kernels::arrange::cumsum;
 use achado_kernels::compiled::Compiled;
 use achado_kernels::mean::{mean_f32, sum_f32};
@@ -8,9 +9,8 @@ use achado_kernels::requant::builtin::{ProductRequantize, WideMean};
 use achado_kernels::requant::{Quantized, ReduceRequantize};
 use achado_model::{DataType, Operator, Result};
 
+use super::operands::affine;
 use super::{Builder, with_quantized};
-use crate::compile::infer;
-use crate::compile::node::NodeRef;
 
 fn reduction(node: &NodeRef) -> Result<Reduction> {
     let input = node.input(0)?;
@@ -70,7 +70,7 @@ pub(super) fn mean(builder: &mut Builder, node: &NodeRef, is_mean: bool) -> Resu
         }
         _ => {}
     }
-    let (from, to) = (node.affine(input)?, node.affine(output)?);
+    let (from, to) = (affine(node, input)?, affine(node, output)?);
     if input.dtype == DataType::Int16 {
         let count = reduction.count();
         let requant = WideMean::new(from, to, count, is_mean);
@@ -129,7 +129,7 @@ pub(super) fn extreme(builder: &mut Builder, node: &NodeRef, is_max: bool) -> Re
         DataType::Int32 => extreme!(i32, if is_max { i32::MIN } else { i32::MAX }),
         DataType::Int64 => extreme!(i64, if is_max { i64::MIN } else { i64::MAX }),
         DataType::Int8 | DataType::UInt8 | DataType::Int16
-            if node.affine(input)? != node.affine(output)? =>
+            if affine(node, input)? != affine(node, output)? =>
         {
             Err(node.unsupported("input and output must share scale and zero point"))
         }
@@ -163,7 +163,7 @@ fn product_of_quantized<T: Quantized + bytemuck::Pod + Send + Sync>(
         let only = |_: T, x: T| x;
         return push_fold(builder, node, T::default(), only, |x| x);
     }
-    let (from, to) = (node.affine(node.input(0)?)?, node.affine(node.output(0)?)?);
+    let (from, to) = (affine(node, node.input(0)?)?, affine(node, node.output(0)?)?);
     let requant = ProductRequantize::new(from, to, count);
     let add = move |product, x: T| requant.step(product, x);
     push_fold(builder, node, None, add, move |product| requant.finish(product))

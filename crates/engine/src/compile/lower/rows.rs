@@ -1,6 +1,7 @@
 //! Operators over the last dimension: SOFTMAX, LOG_SOFTMAX, L2_NORMALIZATION and
 //! LOCAL_RESPONSE_NORMALIZATION.
 
+use achado_graph::{NodeRef, Normalization, Pattern};
 use achado_kernels::normalization::{
     LocalResponse, RowNormalization, l2_normalization_f32, l2_normalization_quantized,
     local_response_normalization_f32, log_softmax_f32, log_softmax_quantized,
@@ -12,9 +13,8 @@ use achado_model::{Activation, DataType, Result};
 use bytemuck::Pod;
 
 use super::elementwise::{push_map, push_rows};
+use super::operands::affine;
 use super::{Builder, int16, with_quantized};
-use crate::compile::node::NodeRef;
-use crate::compile::patterns::{Normalization, Pattern};
 
 /// The length of the last dimension, and the type that input and result share.
 fn rows(node: &NodeRef) -> Result<(usize, DataType)> {
@@ -71,7 +71,7 @@ fn softmax_of<I: Pod + Quantized + Ord + Send + Sync, O: Pod + Quantized + Send 
 ) -> Result<()> {
     let input = node.input(0)?;
     let depth = input.shape.last().copied().unwrap_or(1);
-    let table = SoftmaxTable::new(node.affine(input)?.scale, beta, node.affine(node.output(0)?)?);
+    let table = SoftmaxTable::new(affine(node, input)?.scale, beta, affine(node, node.output(0)?)?);
     push_rows(builder, node, "softmax table", depth, move |input: &[I], out: &mut [O]| {
         softmax_quantized(&table, depth, input, out);
     })
@@ -86,8 +86,8 @@ pub(super) fn log_softmax(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         return push_rows(builder, node, "log softmax f32", depth, run);
     }
     with_quantized!(dtype, T => {
-        let scale = node.affine(node.input(0)?)?.scale;
-        let to = node.affine(node.output(0)?)?;
+        let scale = affine(node, node.input(0)?)?.scale;
+        let to = affine(node, node.output(0)?)?;
         builder.push_simple(node, "log softmax", &[node.input_id(0)?], move |operands| {
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
             let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
@@ -111,8 +111,8 @@ pub(super) fn l2_normalization(
         let run = move |input: &[f32], out: &mut [f32]| l2_normalization_f32(depth, input, out);
         return push_rows(builder, node, "normalise f32", depth, run);
     }
-    let zero_point = node.affine(node.input(0)?)?.zero_point;
-    let to = node.affine(node.output(0)?)?;
+    let zero_point = affine(node, node.input(0)?)?.zero_point;
+    let to = affine(node, node.output(0)?)?;
     let middle = if dtype == DataType::UInt8 { 128 } else { 0 };
     if to.scale != 1.0 / 128.0 || to.zero_point != middle {
         return Err(node.unsupported("a result whose scale is not 1/128"));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use achado_graph::{NodeRef, constant_floats};
 use achado_kernels::gemm::float::PackedWeights;
 use achado_kernels::reference::{FloatWeights, QuantizedWeights};
 use achado_kernels::requant::builtin::{FixedMultiplier, FixedScale, Ties};
@@ -13,8 +14,7 @@ use achado_model::{Activation, DataType, Result, Tensor, TensorId};
 
 use super::Builder;
 use super::elementwise::bounds;
-use crate::compile::fold::constant_floats;
-use crate::compile::node::NodeRef;
+use super::operands::affine;
 use crate::step::{Operands, Simple};
 
 /// Weights and bias of a quantised operator, as the kernels want them.
@@ -38,7 +38,7 @@ impl QuantizedParts {
         activation: Activation,
     ) -> Result<Self> {
         let (input, weights, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
-        let (from, to) = (node.affine(input)?, node.affine(output)?);
+        let (from, to) = (affine(node, input)?, affine(node, output)?);
         Self::check_scales(node, out_c, channel_axis)?;
         let quantization = node.quantization(weights)?;
         let weight_zero_point = quantization.zero_point[0];
@@ -71,15 +71,14 @@ impl QuantizedParts {
     /// if that computes the node.
     pub fn settle<T: Quantized>(
         mut self,
-        builder: &Builder,
         node: &NodeRef,
         activation: Activation,
         ties: Ties,
     ) -> Result<Self> {
-        if !builder.is_builtin(node) {
+        if !node.is_builtin() {
             return Ok(self);
         }
-        let (from, to) = (node.affine(node.input(0)?)?, node.affine(node.output(0)?)?);
+        let (from, to) = (affine(node, node.input(0)?)?, affine(node, node.output(0)?)?);
         let multiplier = |&scale: &f32| {
             // uint8 has the product of a bias's scale, which is f32 (`kernel_util.cc`).
             let weights = Affine { scale, zero_point: 0 };
@@ -213,10 +212,9 @@ pub(super) fn packed_weights(
     activation: Activation,
 ) -> Result<Option<PackedWeights>> {
     let (id, weights) = (node.input_id(1)?, node.input(1)?);
-    let is_packed = builder.packed.get(id.0).is_some_and(|&is_packed| is_packed);
-    let Some(data) = weights.data.clone().filter(|_| is_packed) else { return Ok(None) };
+    let Some(data) = builder.weights.get(id) else { return Ok(None) };
     let bias = float_bias(node, columns)?;
-    let (file, range) = data.into_parts();
+    let (file, range) = data.clone().into_parts();
     let (k, bias, bounds) = (weights.elements() / columns, bias.as_deref(), activation.range());
     const PACKED: &str = "it was floats when it was packed";
     Ok(Some(match weights.dtype {

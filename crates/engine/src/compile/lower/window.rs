@@ -1,5 +1,6 @@
 //! Operators over pictures without weights: pools and RESIZE.
 
+use achado_graph::{NodeRef, infer::WindowAttributes};
 use achado_kernels::average_pool_2d::average_pool_2d_f32;
 use achado_kernels::compiled::Compiled;
 use achado_kernels::indexed_copy::IndexedCopy;
@@ -10,9 +11,9 @@ use achado_kernels::resize_builtin::BuiltinResize;
 use achado_model::{Activation, DataType, Operator, Result};
 
 use super::movement::push_indexed;
+use super::operands::affine;
+use super::operands::window;
 use super::{Builder, int16, with_quantized};
-use crate::compile::infer::{WindowAttributes, window};
-use crate::compile::node::NodeRef;
 
 /// AVERAGE_POOL_2D and MAX_POOL_2D.
 #[inline(never)]
@@ -50,10 +51,10 @@ pub(super) fn pool(builder: &mut Builder, node: &NodeRef) -> Result<()> {
             });
         });
     }
-    let affine = node.affine(input)?;
-    let to = node.affine(output)?;
+    let from = affine(node, input)?;
+    let to = affine(node, output)?;
     // AVERAGE_POOL_2D averages the elements as they are, whatever the result's scale is.
-    if is_max && affine != to {
+    if is_max && from != to {
         return Err(node.unsupported("input and output must share scale and zero point"));
     }
     if input.dtype == DataType::Int16 {
@@ -115,10 +116,10 @@ pub(super) fn resize_bilinear(
             resize.run_f32(bytemuck::cast_slice(operands.inputs[0]), out);
         });
     }
-    if node.affine(input)? != node.affine(output)? {
+    if affine(node, input)? != affine(node, output)? {
         return Err(node.unsupported("input and output must share scale and zero point"));
     }
-    if builder.is_builtin(node) || input.dtype == DataType::Int16 {
+    if node.is_builtin() || input.dtype == DataType::Int16 {
         return builtin_resize(builder, node, align_corners, half_pixel_centers);
     }
     with_quantized!(input.dtype, T => {

@@ -1,63 +1,72 @@
 //! Settles the shape of every tensor, and computes what is known already.
 //!
 //! One pass in order of execution: an operator's results get the shapes that it computes; where all
-//! its operands are constants, so are its results ([`fold`](super::fold)). Both together, since
+//! its operands are constants, so are its results. Both together, since
 //! shape arithmetic (SHAPE, STRIDED_SLICE, PACK, RESHAPE) folds into constants that later shapes
 //! depend on.
 
 use achado_model::limits::{MAX_RANK, MAX_TENSOR_BYTES};
-use achado_model::{Error, Model, Result, Tensor, TensorId};
+use achado_model::{Error, Result, Tensor, TensorId};
 
-use super::node::NodeRef;
-use super::{fold, infer, out_of_memory};
-use crate::session::SessionOptions;
+use super::fold_constants::{compute, is_known};
+use crate::{Changed, Evaluate, Graph, Kind, Limits, NodeRef, infer};
 
-/// Settles shapes and constants; says of each node whether its results are constants now.
-pub(crate) fn settle(model: &mut Model, options: &SessionOptions) -> Result<Vec<bool>> {
-    let resized = resize_inputs(model, options)?;
-    let nodes = std::mem::take(&mut model.nodes);
-    let mut folded = vec![false; nodes.len()];
+/// Settles shapes and constants. Nodes whose results are constants are folded then.
+///
+/// # Errors
+/// `MODEL_FORMAT` where shapes do not fit each other or what the file says, `INVALID_OPTION` for
+/// input shapes that cannot be, `OUT_OF_MEMORY` beyond the budget, and those of `evaluator`.
+pub fn infer_shapes(
+    graph: &mut Graph,
+    limits: &Limits,
+    evaluator: &dyn Evaluate,
+) -> Result<Changed> {
+    let resized = resize_inputs(graph, limits)?;
+    let mut changed = resized;
+    let mut nodes = std::mem::take(&mut graph.nodes);
     let mut folded_bytes = 0usize;
-    for (index, node) in nodes.iter().enumerate() {
-        let shapes = infer::shapes(&NodeRef { model, index, node })?;
+    for node in nodes.iter_mut().filter(|node| !node.is_folded()) {
+        let shapes = infer::shapes(&NodeRef { graph, node })?;
         if shapes.len() != node.outputs.len() {
             let what = format!("{} results, should be {}", node.outputs.len(), shapes.len());
-            return Err(NodeRef { model, index, node }.malformed(what));
+            return Err(NodeRef { graph, node }.malformed(what));
         }
         for (&id, shape) in node.outputs.iter().zip(shapes) {
-            check(&NodeRef { model, index, node }, id, &shape, resized, options)?;
-            model.tensors[id.0].shape = shape;
+            check(&NodeRef { graph, node }, id, &shape, resized, limits)?;
+            changed |= graph.tensors[id.0].shape != shape;
+            graph.tensors[id.0].shape = shape;
         }
-        if !fold::is_known(&NodeRef { model, index, node }) {
+        if !is_known(&NodeRef { graph, node }) {
             continue;
         }
         for &id in &node.outputs {
-            folded_bytes = folded_bytes.saturating_add(model.tensor(id).size_bytes());
+            folded_bytes = folded_bytes.saturating_add(graph.tensor(id).size_bytes());
         }
-        if folded_bytes > options.max_memory_bytes {
-            return Err(out_of_memory(folded_bytes, options));
+        if folded_bytes > limits.max_memory_bytes {
+            return Err(limits.out_of_memory(folded_bytes));
         }
-        let values = fold::evaluate(&NodeRef { model, index, node }, options)?;
+        let values = compute(&NodeRef { graph, node }, limits, evaluator)?;
         for (&id, value) in node.outputs.iter().zip(values) {
-            model.tensors[id.0].data = Some(value);
+            graph.tensors[id.0].data = Some(value);
         }
-        folded[index] = true;
+        node.kind = Kind::Folded;
+        changed = true;
     }
-    model.nodes = nodes;
-    Ok(folded)
+    graph.nodes = nodes;
+    Ok(changed)
 }
 
 /// Gives the inputs the caller's shapes; whether that changed any.
-fn resize_inputs(model: &mut Model, options: &SessionOptions) -> Result<bool> {
+fn resize_inputs(graph: &mut Graph, limits: &Limits) -> Result<bool> {
     let mut changed = false;
-    let count = model.inputs.len();
-    for (&at, shape) in &options.input_shapes {
-        let Some(&id) = model.inputs.get(at) else {
+    let count = graph.inputs.len();
+    for (&at, shape) in limits.input_shapes {
+        let Some(&id) = graph.inputs.get(at) else {
             let what = format!("inputShapes: there is no input {at}, the model has {count}");
             return Err(Error::invalid_option(what).with("index", at).with("count", count));
         };
-        let label = model.tensor_label(id);
-        let tensor = &mut model.tensors[id.0];
+        let label = graph.tensor_label(id);
+        let tensor = &mut graph.tensors[id.0];
         let usable = shape.len() == tensor.shape.len()
             && !shape.contains(&0)
             && size_bytes(tensor, shape).is_some();
@@ -88,10 +97,10 @@ fn check(
     id: TensorId,
     shape: &[usize],
     resized: bool,
-    options: &SessionOptions,
+    limits: &Limits,
 ) -> Result<()> {
-    let tensor = node.model.tensor(id);
-    let label = || node.model.tensor_label(id);
+    let tensor = node.graph.tensor(id);
+    let label = || node.graph.tensor_label(id);
     // The file leaves a shape open by giving none, or a dimension that the caller chooses.
     let is_open = resized || tensor.shape.is_empty() || tensor.dynamic.contains(&true);
     if !is_open && tensor.shape != shape {
@@ -100,7 +109,7 @@ fn check(
     }
     match size_bytes(tensor, shape) {
         None => Err(node.malformed(format!("{} of shape {shape:?} is too large", label()))),
-        Some(bytes) if bytes > options.max_memory_bytes => Err(out_of_memory(bytes, options)),
+        Some(bytes) if bytes > limits.max_memory_bytes => Err(limits.out_of_memory(bytes)),
         Some(_) => Ok(()),
     }
 }

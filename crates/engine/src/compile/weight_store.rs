@@ -7,11 +7,31 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use achado_graph::{Graph, Kind, Node, Uses};
 use achado_kernels::gemm::float::{pack_halves_in_place, pack_in_place};
 use achado_kernels::order::order;
-use achado_model::{Bytes, DataType, Model, Node, Operator, TensorId};
+use achado_model::{Bytes, DataType, Operator, TensorId};
 
-use super::dynamic::Product;
+/// Packed float weights, which the graph has no more.
+pub(crate) struct WeightStore {
+    /// By tensor, or none.
+    packed: Vec<Option<Bytes>>,
+}
+
+impl WeightStore {
+    /// None at all.
+    pub const EMPTY: Self = Self { packed: Vec::new() };
+
+    /// The packed elements of a tensor.
+    pub fn get(&self, id: TensorId) -> Option<&Bytes> {
+        self.packed.get(id.0).and_then(Option::as_ref)
+    }
+
+    /// Whether the weights are here.
+    pub fn has(&self, id: TensorId) -> bool {
+        self.get(id).is_some()
+    }
+}
 
 /// Weights that their operator alone reads.
 struct Weights {
@@ -22,37 +42,37 @@ struct Weights {
     is_half: bool,
 }
 
-/// Packs what can be packed in place; says of each tensor whether it is.
-pub(super) fn pack(model: &mut Model, folded: &[bool], products: &[Option<Product>]) -> Vec<bool> {
-    let mut packed = vec![false; model.tensors.len()];
-    let weights = float_weights(model, folded, products);
+/// Packs what can be packed in place. The graph gives it away: its tensors are no constants then.
+pub(super) fn pack(graph: &mut Graph) -> WeightStore {
+    let mut packed = vec![None; graph.tensors.len()];
+    let weights = float_weights(graph);
     // The largest first: a model has one file, and what was computed lies in buffers of its own.
-    let size = |at: usize| model.tensor(weights[at].tensor).size_bytes();
+    let size = |at: usize| graph.tensor(weights[at].tensor).size_bytes();
     let order = order(weights.len(), &|a, b| size(b).cmp(&size(a)));
-    let mut tried = packed.clone();
+    let mut tried = vec![false; packed.len()];
     for at in order {
         let tensor = weights[at].tensor;
         if !tried[tensor.0] {
-            pack_buffer(model, &weights, tensor, &mut packed, &mut tried);
+            pack_buffer(graph, &weights, tensor, &mut packed, &mut tried);
         }
     }
-    packed
+    WeightStore { packed }
 }
 
 /// Packs the weights that lie in one buffer with `tensor`, where they are at least half of it; all
 /// that lies in it has been tried then.
 fn pack_buffer(
-    model: &mut Model,
+    graph: &mut Graph,
     weights: &[Weights],
     tensor: TensorId,
-    packed: &mut [bool],
+    packed: &mut [Option<Bytes>],
     tried: &mut [bool],
 ) {
-    let Some(data) = model.tensor(tensor).data.clone() else { return };
+    let Some(data) = graph.tensor(tensor).data.clone() else { return };
     let (mut file, _) = data.into_parts();
 
     // All that points into the file lets go of it, so that it has one owner.
-    let tensors = model.tensors.iter_mut();
+    let tensors = graph.tensors.iter_mut();
     let parts: Vec<Option<Range<usize>>> = tensors
         .map(|tensor| {
             let part = tensor.data.take_if(|data| data.is_of(&file))?;
@@ -63,18 +83,20 @@ fn pack_buffer(
     let range =
         |weights: &Weights| parts[weights.tensor.0].clone().filter(|_| alone[weights.tensor.0]);
     let bytes: usize = weights.iter().filter_map(range).map(|range| range.len()).sum();
+    let mut is_packed = vec![false; parts.len()];
     if bytes >= file.len() / 2
         && let Some(file) = Arc::get_mut(&mut file)
     {
         for weights in weights {
             let bytes = range(weights).and_then(|range| file.get_mut(range));
-            packed[weights.tensor.0] |= bytes.is_some_and(|bytes| weights.pack(bytes));
+            is_packed[weights.tensor.0] |= bytes.is_some_and(|bytes| weights.pack(bytes));
         }
     }
-    for ((tensor, part), tried) in model.tensors.iter_mut().zip(parts).zip(tried) {
+    for (at, part) in parts.into_iter().enumerate() {
         if let Some(range) = part {
-            *tried = true;
-            tensor.data = Bytes::of(Arc::clone(&file), range);
+            tried[at] = true;
+            let place = if is_packed[at] { &mut packed[at] } else { &mut graph.tensors[at].data };
+            *place = Bytes::of(Arc::clone(&file), range);
         }
     }
 }
@@ -92,24 +114,19 @@ impl Weights {
 }
 
 /// The float weights of products of matrices that nothing else reads.
-fn float_weights(model: &Model, folded: &[bool], products: &[Option<Product>]) -> Vec<Weights> {
-    let mut reads = vec![0usize; model.tensors.len()];
-    let inputs = model.nodes.iter().flat_map(|node| node.inputs.iter().flatten());
-    for id in inputs.chain(&model.outputs) {
-        reads[id.0] += 1;
-    }
-    let is_plain = |index: usize| !folded[index] && !matches!(products.get(index), Some(Some(_)));
-    let nodes = model.nodes.iter().enumerate().filter(|(index, _)| is_plain(*index));
+fn float_weights(graph: &Graph) -> Vec<Weights> {
+    let uses = Uses::new(graph);
+    let nodes = graph.nodes.iter().filter(|node| node.kind == Kind::Operator);
     nodes
-        .filter_map(|(_, node)| weights_of(model, node))
-        .filter(|weights| reads[weights.tensor.0] == 1)
+        .filter_map(|node| weights_of(graph, node))
+        .filter(|weights| uses.count(weights.tensor) == 1)
         .collect()
 }
 
-fn weights_of(model: &Model, node: &Node) -> Option<Weights> {
+fn weights_of(graph: &Graph, node: &Node) -> Option<Weights> {
     let &[Some(input), Some(tensor), ..] = &node.inputs[..] else { return None };
-    let (input, weights) = (model.tensor(input), model.tensor(tensor));
-    let operands = [input, model.tensor(*node.outputs.first()?)];
+    let (input, weights) = (graph.tensor(input), graph.tensor(tensor));
+    let operands = [input, graph.tensor(*node.outputs.first()?)];
     let is_product = match &node.operator {
         // Of one group.
         Operator::Conv2d { .. } => {

@@ -2,10 +2,10 @@
 
 use achado_model::{DataType, Operator, Result};
 
-use crate::compile::node::NodeRef;
+use crate::NodeRef;
 
 /// Operand `i` as dimensions: a constant of integers that are not negative.
-pub(crate) fn dims(node: &NodeRef, i: usize) -> Result<Vec<usize>> {
+pub fn dims(node: &NodeRef, i: usize) -> Result<Vec<usize>> {
     let values = node.constant_integers(i)?;
     values
         .iter()
@@ -19,7 +19,7 @@ fn too_large(node: &NodeRef) -> achado_model::Error {
 }
 
 /// Which dimensions of operand 0 the constant operand 1 names.
-pub(crate) fn reduced(node: &NodeRef) -> Result<Vec<bool>> {
+pub fn reduced(node: &NodeRef) -> Result<Vec<bool>> {
     let rank = node.input(0)?.shape.len();
     let mut is_reduced = vec![false; rank];
     for axis in node.constant_integers(1)? {
@@ -128,7 +128,7 @@ pub(super) fn pad(node: &NodeRef) -> Result<Vec<usize>> {
 }
 
 /// `[before, after]` of each dimension of operand 0, from the constant operand 1.
-pub(crate) fn paddings(node: &NodeRef) -> Result<Vec<[usize; 2]>> {
+pub fn paddings(node: &NodeRef) -> Result<Vec<[usize; 2]>> {
     let rank = node.input(0)?.shape.len();
     let sizes = dims(node, 1)?;
     if sizes.len() != 2 * rank {
@@ -138,7 +138,7 @@ pub(crate) fn paddings(node: &NodeRef) -> Result<Vec<[usize; 2]>> {
 }
 
 /// Which dimension of operand 0 each dimension of TRANSPOSE's result is.
-pub(crate) fn permutation(node: &NodeRef) -> Result<Vec<usize>> {
+pub fn permutation(node: &NodeRef) -> Result<Vec<usize>> {
     let rank = node.input(0)?.shape.len();
     let axes = node.constant_integers(1)?;
     let order: Vec<usize> =
@@ -196,7 +196,7 @@ pub(super) fn unpack(node: &NodeRef, axis: i64) -> Result<Vec<usize>> {
 }
 
 /// The operand of SPLIT or SPLIT_V that is split, the dimension, and the size of each part.
-pub(crate) fn split_sizes(node: &NodeRef) -> Result<(usize, usize, Vec<usize>)> {
+pub fn split_sizes(node: &NodeRef) -> Result<(usize, usize, Vec<usize>)> {
     let count = node.node.outputs.len();
     if let Operator::Split { .. } = node.node.operator {
         let shape = &node.input(1)?.shape;
@@ -243,7 +243,7 @@ pub(super) fn gather(node: &NodeRef, axis: i64, batch_dims: i64) -> Result<Vec<u
 }
 
 /// The dimension that GATHER indexes, and how many leading dimensions are batches.
-pub(crate) fn gather_axes(node: &NodeRef, axis: i64, batch_dims: i64) -> Result<(usize, usize)> {
+pub fn gather_axes(node: &NodeRef, axis: i64, batch_dims: i64) -> Result<(usize, usize)> {
     let (shape, indices) = (&node.input(0)?.shape, &node.input(1)?.shape);
     let axis = node.axis(axis, shape.len())?;
     let batch = match batch_dims {
@@ -321,7 +321,7 @@ type Blocks = ([usize; 4], [usize; 2], [[usize; 2]; 2]);
 
 /// `[n, h, w, c]` and the blocks and borders `[[before, after]; 2]` of SPACE_TO_BATCH_ND or
 /// BATCH_TO_SPACE_ND. Three dimensions `[n, w, c]` are pictures of one row.
-pub(crate) fn blocks(node: &NodeRef) -> Result<Blocks> {
+pub fn blocks(node: &NodeRef) -> Result<Blocks> {
     let (shape, block, borders) = (&node.input(0)?.shape, dims(node, 1)?, dims(node, 2)?);
     match (&shape[..], &block[..], &borders[..]) {
         (&[n, h, w, c], &[y, x], &[top, bottom, left, right]) if y > 0 && x > 0 => {

@@ -1,60 +1,43 @@
 //! Operators spelled out by several, which one kernel computes in one pass: SiLU, layer and RMS
-//! normalisation. Of floats only: integers are rounded between the parts.
+//! normalization. Of floats only: integers are rounded between the parts.
 //!
-//! A normalisation is recognised by what it computes, not by how that is written: from a MEAN on, each
+//! A normalization is recognised by what it computes, not by how that is written: from a MEAN on, each
 //! tensor is followed as a sum of terms, and the one that is `gamma * (x - mean) / deviation + beta`
 //! takes the place of all others.
 
-use achado_model::{Activation, DataType, Model, Operator, TensorId};
+use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
-use super::fold::constant_floats;
-use super::node::NodeRef;
-use super::readers::Readers;
+use crate::{Changed, Graph, Kind, Limits, Normalization, Pattern, Uses};
 
-/// What a node computes in place of its operator, of its one operand.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Pattern {
-    /// `x / (1 + e^-x)`.
-    Silu,
-    /// Along the last dimension.
-    Normalization(Normalization),
-}
-
-/// `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, or without the mean.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Normalization {
-    /// Whether the mean is taken off.
-    pub is_centered: bool,
-    pub epsilon: f32,
-    /// One, or one for each channel.
-    pub gamma: Vec<f32>,
-    /// One, or one for each channel.
-    pub beta: Vec<f32>,
-}
-
-/// Nodes behind a MEAN that may belong to a normalisation.
+/// Nodes behind a MEAN that may belong to a normalization.
 const MOST_NODES: usize = 24;
 
-/// Finds patterns, by the node that writes their result, and folds their other nodes.
-pub(crate) fn find(model: &mut Model, folded: &mut [bool]) -> Vec<Option<Pattern>> {
-    let mut patterns = vec![None; model.nodes.len()];
-    let readers = Readers::new(model, folded);
-    for index in 0..model.nodes.len() {
-        if folded[index] {
+/// Finds patterns: the node that writes their result is one then, and those that nobody else reads
+/// are folded. All shapes must be known.
+///
+/// # Errors
+/// None.
+pub fn find_patterns(graph: &mut Graph, _: &Limits) -> Result<Changed> {
+    let mut changed = false;
+    let uses = Uses::new(graph);
+    for index in 0..graph.nodes.len() {
+        let node = &graph.nodes[index];
+        if node.kind != Kind::Operator {
             continue;
         }
-        let found = match model.nodes[index].operator {
-            Operator::Logistic => silu(model, &readers, index),
-            Operator::Mean { .. } => normalization(model, folded, index),
+        let found = match node.operator {
+            Operator::Logistic => silu(graph, &uses, index),
+            Operator::Mean { .. } => normalization(graph, index),
             _ => None,
         };
         if let Some(Found { nodes: [first, last], input, pattern }) = found {
-            model.nodes[last].inputs = vec![Some(input)];
-            patterns[last] = Some(pattern);
-            fold_unread(model, folded, first..last);
+            graph.nodes[last].inputs = vec![Some(input)];
+            graph.nodes[last].kind = Kind::Pattern(pattern);
+            fold_unread(graph, first..last);
+            changed = true;
         }
     }
-    patterns
+    Ok(changed)
 }
 
 /// A pattern from the first of its nodes to the last, which gives the result.
@@ -65,32 +48,32 @@ struct Found {
 }
 
 /// Folds those of the nodes that nobody reads.
-fn fold_unread(model: &Model, folded: &mut [bool], nodes: std::ops::Range<usize>) {
-    let mut count = Readers::new(model, folded).count;
-    for index in nodes.rev().filter(|&index| !folded[index]).collect::<Vec<_>>() {
-        let node = &model.nodes[index];
-        if node.outputs.iter().all(|output| count[output.0] == 0) {
-            folded[index] = true;
-            for input in node.inputs.iter().flatten() {
-                count[input.0] -= 1;
+fn fold_unread(graph: &mut Graph, nodes: std::ops::Range<usize>) {
+    let mut uses = Uses::new(graph);
+    for index in nodes.rev() {
+        let node = &graph.nodes[index];
+        if !node.is_folded() && node.outputs.iter().all(|&output| uses.count(output) == 0) {
+            for &input in node.inputs.iter().flatten() {
+                uses.release(input);
             }
+            graph.remove(index);
         }
     }
 }
 
 /// The one float operand of a node, and its result.
-fn operand_of(model: &Model, index: usize) -> Option<[TensorId; 2]> {
-    let node = &model.nodes[index];
+fn operand_of(graph: &Graph, index: usize) -> Option<[TensorId; 2]> {
+    let node = &graph.nodes[index];
     let (&Some(input), &[output]) = (node.inputs.first()?, &node.outputs[..]) else { return None };
-    let is_float = [input, output].iter().all(|&id| model.tensor(id).dtype == DataType::Float32);
+    let is_float = [input, output].iter().all(|&id| graph.tensor(id).dtype == DataType::Float32);
     is_float.then_some([input, output])
 }
 
 /// `x * logistic(x)`.
-fn silu(model: &Model, readers: &Readers, index: usize) -> Option<Found> {
-    let [input, output] = operand_of(model, index)?;
-    let last = readers.only(output)?;
-    let node = &model.nodes[last];
+fn silu(graph: &Graph, uses: &Uses, index: usize) -> Option<Found> {
+    let [input, output] = operand_of(graph, index)?;
+    let last = uses.sole_consumer(output)?;
+    let node = &graph.nodes[last];
     let is_product = node.operator == Operator::Mul { activation: Activation::None };
     let operands = [[Some(input), Some(output)], [Some(output), Some(input)]];
     (is_product && operands.iter().any(|operands| node.inputs == operands)).then_some(Found {
@@ -147,7 +130,7 @@ fn added(a: &[f32], b: &[f32], sign: f32) -> Option<Factors> {
 
 /// What is found on the way from a MEAN.
 struct Walk<'a> {
-    model: &'a Model,
+    graph: &'a Graph,
     input: TensorId,
     channels: usize,
     values: Vec<(TensorId, Value)>,
@@ -163,25 +146,24 @@ impl Walk<'_> {
         if let Some((_, value)) = self.values.iter().find(|(known, _)| *known == id) {
             return Some(value.clone());
         }
-        let tensor = self.model.tensor(id);
+        let tensor = self.graph.tensor(id);
         let elements = tensor.elements();
         let is_by_channel = elements == 1
             || (elements == self.channels && tensor.shape.last() == Some(&self.channels));
-        if !tensor.is_constant() || tensor.dtype != DataType::Float32 || !is_by_channel {
+        if !is_by_channel {
             return None;
         }
-        let node = NodeRef { model: self.model, index: 0, node: self.model.nodes.first()? };
-        Some(term(ONE, constant_floats(&node, tensor).ok()?))
+        Some(term(ONE, tensor.constant_floats()?))
     }
 
     /// Whether a node takes the mean over the last dimension and keeps it.
     fn is_mean_of_rows(&self, index: usize) -> bool {
-        let node = &self.model.nodes[index];
+        let node = &self.graph.nodes[index];
         let Operator::Mean { keep_dims: true } = node.operator else { return false };
         let Some(&Some(input)) = node.inputs.first() else { return false };
-        let rank = self.model.tensor(input).shape.len() as i64;
+        let rank = self.graph.tensor(input).shape.len() as i64;
         let axes = node.inputs.get(1).copied().flatten();
-        let axes = axes.and_then(|axes| self.model.tensor(axes).constant_integers());
+        let axes = axes.and_then(|axes| self.graph.tensor(axes).constant_integers());
         axes.is_some_and(|axes| matches!(axes[..], [axis] if axis == -1 || axis == rank - 1))
     }
 
@@ -257,7 +239,7 @@ impl Walk<'_> {
 
     /// What a node gives.
     fn step(&mut self, index: usize) -> Option<Value> {
-        let node = &self.model.nodes[index];
+        let node = &self.graph.nodes[index];
         let at = |i: usize| node.inputs.get(i).copied().flatten();
         let first = self.value(at(0)?)?;
         match node.operator {
@@ -309,7 +291,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The normalisation that a value is.
+    /// The normalization that a value is.
     fn finished(&self, value: &Value) -> Option<Normalization> {
         let Value::Sum([x, mean, beta, gamma, minus, rest]) = value else { return None };
         let (is_centered, epsilon) = self.deviation?;
@@ -327,35 +309,36 @@ impl Walk<'_> {
     }
 }
 
-/// The normalisation that begins with the MEAN at `index`, of a tensor or of its squares.
-fn normalization(model: &Model, folded: &[bool], index: usize) -> Option<Found> {
-    let [of, _] = operand_of(model, index)?;
+/// The normalization that begins with the MEAN at `index`, of a tensor or of its squares.
+fn normalization(graph: &Graph, index: usize) -> Option<Found> {
+    let [of, _] = operand_of(graph, index)?;
     // Squares come before the mean of them.
-    let squared = model.nodes[..index].iter().rev().take(4).enumerate().find_map(|(i, node)| {
+    let squared = graph.nodes[..index].iter().rev().take(4).enumerate().find_map(|(i, node)| {
         let is_square = node.operator == Operator::Square
             || matches!(node.operator, Operator::Mul { .. })
                 // One that is a pattern by now has one operand.
                 && matches!(node.inputs[..], [a, b] if a == b);
         let at = index - 1 - i;
         let input = node.inputs.first().copied().flatten()?;
-        (is_square && node.outputs[..] == [of] && !folded[at]).then_some((input, at))
+        (is_square && node.outputs[..] == [of] && !node.is_folded()).then_some((input, at))
     });
     let (input, first) = squared.unwrap_or((of, index));
-    let tensor = model.tensor(input);
+    let tensor = graph.tensor(input);
     let channels = tensor.shape.last().copied().filter(|&channels| channels > 1)?;
     if tensor.is_constant() || tensor.dtype != DataType::Float32 {
         return None;
     }
-    let mut walk = Walk { model, input, channels, values: Vec::new(), deviation: None };
+    let mut walk = Walk { graph, input, channels, values: Vec::new(), deviation: None };
     if !walk.is_mean_of_rows(index) {
         return None;
     }
     let mut found = None;
-    for at in (first..model.nodes.len()).filter(|&at| !folded[at]).take(MOST_NODES) {
-        let &[output] = &model.nodes[at].outputs[..] else { continue };
+    for at in (first..graph.nodes.len()).filter(|&at| !graph.nodes[at].is_folded()).take(MOST_NODES)
+    {
+        let &[output] = &graph.nodes[at].outputs[..] else { continue };
         if let Some(value) = walk.step(at) {
             if let Some(normalization) = walk.finished(&value)
-                && model.tensor(output).shape == tensor.shape
+                && graph.tensor(output).shape == tensor.shape
             {
                 let pattern = Pattern::Normalization(normalization);
                 found = Some(Found { nodes: [first, at], input, pattern });

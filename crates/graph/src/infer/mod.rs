@@ -1,34 +1,34 @@
 //! The shapes of an operator's results, from the shapes and constants of its operands.
 
-mod arrange;
-mod slices;
-mod windows;
+mod layout;
+mod slice;
+mod window;
 
 use achado_model::{DetectionPostProcess, Operator, Result};
 
-use super::node::NodeRef;
+use crate::NodeRef;
 
-pub(super) use arrange::{blocks, dims, gather_axes, paddings, permutation, reduced, split_sizes};
-pub(super) use slices::{slice, strided_slice};
-pub(super) use windows::{WindowAttributes, fully_connected_sizes, transpose_conv, window};
+pub use layout::{blocks, dims, gather_axes, paddings, permutation, reduced, split_sizes};
+pub use slice::{Slice, StridedSlice, slice, strided_slice};
+pub use window::{WindowAttributes, fully_connected_sizes, transpose_conv, window};
 
 /// One shape for each result.
-pub(super) fn shapes(node: &NodeRef) -> Result<Vec<Vec<usize>>> {
+pub fn shapes(node: &NodeRef) -> Result<Vec<Vec<usize>>> {
     let shape = match &node.node.operator {
-        Operator::Conv2d { .. } => windows::conv2d(node)?,
-        Operator::DepthwiseConv2d { .. } => windows::depthwise_conv2d(node)?,
+        Operator::Conv2d { .. } => window::conv2d(node)?,
+        Operator::DepthwiseConv2d { .. } => window::depthwise_conv2d(node)?,
         Operator::FullyConnected { keep_num_dims, .. } => {
-            windows::fully_connected(node, *keep_num_dims)?
+            window::fully_connected(node, *keep_num_dims)?
         }
         Operator::AveragePool2d { .. } | Operator::MaxPool2d { .. } | Operator::L2Pool2d { .. } => {
-            windows::pool(node)?
+            window::pool(node)?
         }
         Operator::TransposeConv { .. } | Operator::Convolution2dTransposeBias { .. } => {
             let shape = transpose_conv(node)?;
             vec![shape.batch, shape.out_size[0], shape.out_size[1], shape.out_c]
         }
         Operator::ResizeBilinear { .. } | Operator::ResizeNearestNeighbor { .. } => {
-            windows::resize(node)?
+            window::resize(node)?
         }
         Operator::BatchMatmul { adj_x, adj_y } => batch_matmul(node, *adj_x, *adj_y)?,
         Operator::Add { .. }
@@ -95,41 +95,41 @@ pub(super) fn shapes(node: &NodeRef) -> Result<Vec<Vec<usize>>> {
         | Operator::ReduceMin { keep_dims }
         | Operator::ReduceProd { keep_dims }
         | Operator::ReduceAny { keep_dims }
-        | Operator::ReduceAll { keep_dims } => arrange::reduction(node, *keep_dims)?,
-        Operator::ArgMax | Operator::ArgMin => arrange::arg_extreme(node)?,
+        | Operator::ReduceAll { keep_dims } => layout::reduction(node, *keep_dims)?,
+        Operator::ArgMax | Operator::ArgMin => layout::arg_extreme(node)?,
         Operator::TopkV2 => {
-            let shape = arrange::top_k(node)?;
+            let shape = layout::top_k(node)?;
             return Ok(vec![shape.clone(), shape]);
         }
-        Operator::Reshape { new_shape } => arrange::reshape(node, new_shape)?,
-        Operator::Squeeze { dims } => arrange::squeeze(node, dims)?,
-        Operator::ExpandDims => arrange::expand_dims(node)?,
-        Operator::Pad | Operator::PadV2 | Operator::MirrorPad { .. } => arrange::pad(node)?,
+        Operator::Reshape { new_shape } => layout::reshape(node, new_shape)?,
+        Operator::Squeeze { dims } => layout::squeeze(node, dims)?,
+        Operator::ExpandDims => layout::expand_dims(node)?,
+        Operator::Pad | Operator::PadV2 | Operator::MirrorPad { .. } => layout::pad(node)?,
         Operator::Transpose => {
             let shape = &node.input(0)?.shape;
             permutation(node)?.into_iter().map(|axis| shape[axis]).collect()
         }
-        Operator::Concatenation { axis, .. } => arrange::concatenation(node, *axis)?,
-        Operator::Pack { axis } => arrange::pack(node, *axis)?,
+        Operator::Concatenation { axis, .. } => layout::concatenation(node, *axis)?,
+        Operator::Pack { axis } => layout::pack(node, *axis)?,
         Operator::Unpack { axis, parts } => {
-            return Ok(vec![arrange::unpack(node, *axis)?; *parts]);
+            return Ok(vec![layout::unpack(node, *axis)?; *parts]);
         }
-        Operator::Split { .. } | Operator::SplitV { .. } => return arrange::split(node),
+        Operator::Split { .. } | Operator::SplitV { .. } => return layout::split(node),
         Operator::Slice => slice(node)?.size,
         Operator::StridedSlice { .. } => strided_slice(node)?.shape,
-        Operator::Gather { axis, batch_dims } => arrange::gather(node, *axis, *batch_dims)?,
-        Operator::GatherNd => arrange::gather_nd(node)?,
-        Operator::BroadcastTo => arrange::broadcast_to(node)?,
-        Operator::Tile => arrange::tile(node)?,
+        Operator::Gather { axis, batch_dims } => layout::gather(node, *axis, *batch_dims)?,
+        Operator::GatherNd => layout::gather_nd(node)?,
+        Operator::BroadcastTo => layout::broadcast_to(node)?,
+        Operator::Tile => layout::tile(node)?,
         Operator::Shape => vec![node.input(0)?.shape.len()],
         Operator::Rank => Vec::new(),
-        Operator::Fill => arrange::dims(node, 0)?,
-        Operator::Range => vec![arrange::range(node)?],
-        Operator::SpaceToBatchNd => arrange::space_to_batch(node)?,
-        Operator::BatchToSpaceNd => arrange::batch_to_space(node)?,
-        Operator::SpaceToDepth { block } => arrange::space_to_depth(node, *block)?,
-        Operator::DepthToSpace { block } => arrange::depth_to_space(node, *block)?,
-        Operator::OneHot { axis } => arrange::one_hot(node, *axis)?,
+        Operator::Fill => layout::dims(node, 0)?,
+        Operator::Range => vec![layout::range(node)?],
+        Operator::SpaceToBatchNd => layout::space_to_batch(node)?,
+        Operator::BatchToSpaceNd => layout::batch_to_space(node)?,
+        Operator::SpaceToDepth { block } => layout::space_to_depth(node, *block)?,
+        Operator::DepthToSpace { block } => layout::depth_to_space(node, *block)?,
+        Operator::OneHot { axis } => layout::one_hot(node, *axis)?,
         Operator::DetectionPostProcess(attributes) => return detections(node, attributes),
     };
     Ok(vec![shape])

@@ -1,6 +1,6 @@
-//! Finds dynamic quantisation among float operators, for integer kernels.
+//! Finds dynamic quantization among float operators, for integer kernels.
 //!
-//! A model whose activations are quantised while it runs computes whole numbers in float32; ONNX
+//! A model whose activations are quantized while it runs computes whole numbers in float32; ONNX
 //! models are converted to this:
 //!
 //! ```text
@@ -17,80 +17,54 @@
 //!
 //! Integer sums are exact, those of floats below 2^24 only. MUL and ADD round as they did.
 
-use achado_model::{Activation, DataType, Model, Node, Operator, TensorId};
+use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
-use super::readers::Readers;
-
-/// A CONV_2D or FULLY_CONNECTED, without bias, of what is quantised dynamically.
-pub(crate) struct Product {
-    /// `x`, scale and zero point; the latter two have one element.
-    pub quantised: [TensorId; 3],
-    /// The whole numbers, of which no tensor needs to be made.
-    pub whole: TensorId,
-    /// What makes uint8 of the weights when it is added to them.
-    pub weight_zero_point: i32,
-    /// What the sums are multiplied by: one for each channel, or one for all.
-    pub factors: Option<TensorId>,
-    /// The constant that is added then: one for each channel, or one for all.
-    pub bias: Option<TensorId>,
-    pub activation: Activation,
-}
+use crate::{Changed, Graph, IntegerProduct, Kind, Limits, Node, Uses};
 
 const DIV: Operator = Operator::Div { activation: Activation::None };
 const SUB: Operator = Operator::Sub { activation: Activation::None };
 
-/// The products of a model, by node. A product takes the place of the last operator that it does
-/// the work of; the others are marked in `folded`, as is what nobody reads then.
-pub(crate) fn find(model: &mut Model, folded: &mut [bool]) -> Vec<Option<Product>> {
-    let mut products: Vec<Option<Product>> = model.nodes.iter().map(|_| None).collect();
+/// Finds the products. One takes the place of the last operator that it does the work of; the others
+/// are folded, as is what nobody reads then. All shapes must be known.
+///
+/// # Errors
+/// None.
+pub fn find_integer_products(graph: &mut Graph, _: &Limits) -> Result<Changed> {
     // Few models have any, and the rest is spared the work.
-    if model.nodes.iter().any(|node| matches!(node.operator, Operator::Round)) {
-        find_some(model, folded, &mut products);
-    }
-    products
+    let has_some = graph.nodes.iter().any(|node| matches!(node.operator, Operator::Round));
+    Ok(has_some && find_some(graph))
 }
 
 #[inline(never)]
-fn find_some(model: &mut Model, folded: &mut [bool], products: &mut [Option<Product>]) {
-    let mut graph = Graph::new(model, folded);
-    for index in 0..products.len() {
+fn find_some(graph: &mut Graph) -> bool {
+    let (uses, weights) = (Uses::new(graph), vec![None; graph.tensors.len()]);
+    let mut finder = Finder { graph, uses, weights };
+    let mut changed = false;
+    for index in 0..finder.graph.nodes.len() {
         // A product that took a later place is there already.
-        if graph.folded[index] || products[index].is_some() {
+        if finder.graph.nodes[index].kind != Kind::Operator {
             continue;
         }
-        if let Some(mut product) = graph.product(index) {
-            let place = graph.join(index, &mut product);
-            products[place] = Some(product);
+        if let Some(mut product) = finder.product(index) {
+            let place = finder.join(index, &mut product);
+            finder.graph.nodes[place].kind = Kind::IntegerProduct(product);
+            changed = true;
         }
     }
+    changed
 }
 
-struct Graph<'a> {
-    model: &'a mut Model,
-    folded: &'a mut [bool],
-    readers: Readers,
-    /// By tensor: the node that writes it.
-    writer: Vec<Option<usize>>,
+struct Finder<'a> {
+    graph: &'a mut Graph,
+    uses: Uses,
     /// By tensor: the zero point of weights, once it was looked for.
     weights: Vec<Option<Option<i32>>>,
 }
 
-impl<'a> Graph<'a> {
-    fn new(model: &'a mut Model, folded: &'a mut [bool]) -> Self {
-        let mut writer = vec![None; model.tensors.len()];
-        for (index, node) in model.nodes.iter().enumerate().filter(|&(i, _)| !folded[i]) {
-            for id in &node.outputs {
-                writer[id.0] = Some(index);
-            }
-        }
-        let readers = Readers::new(model, folded);
-        let weights = vec![None; model.tensors.len()];
-        Self { model, folded, readers, writer, weights }
-    }
-
+impl Finder<'_> {
     /// The product of node `index`, as it stands alone.
-    fn product(&mut self, index: usize) -> Option<Product> {
-        let node = &self.model.nodes[index];
+    fn product(&mut self, index: usize) -> Option<IntegerProduct> {
+        let node = &self.graph.nodes[index];
         let (Operator::Conv2d { activation, .. } | Operator::FullyConnected { activation, .. }) =
             node.operator
         else {
@@ -101,10 +75,10 @@ impl<'a> Graph<'a> {
             return None;
         };
         let whole = self.before_reshape(input);
-        let quantised = self.quantised(whole)?;
+        let quantized = self.quantized(whole)?;
         if let Some(bias) = node.inputs.get(2).copied().flatten() {
-            let bias = self.model.tensor(bias).constant_floats()?;
-            let channels = self.model.tensor(weights).shape.first();
+            let bias = self.graph.tensor(bias).constant_floats()?;
+            let channels = self.graph.tensor(weights).shape.first();
             if channels != Some(&bias.len()) || bias.iter().any(|&bias| bias != 0.0) {
                 return None;
             }
@@ -113,22 +87,22 @@ impl<'a> Graph<'a> {
         let weight_zero_point = known.unwrap_or_else(|| self.weight_zero_point(weights));
         self.weights[weights.0] = Some(weight_zero_point);
         let (weight_zero_point, factors, bias) = (weight_zero_point?, None, None);
-        Some(Product { quantised, whole, weight_zero_point, factors, bias, activation })
+        Some(IntegerProduct { quantized, whole, weight_zero_point, factors, bias, activation })
     }
 
     /// The tensor of which `id` is another shape, as rows of a matrix are.
     fn before_reshape(&self, id: TensorId) -> TensorId {
-        let writer = self.writer[id.0].map(|writer| &self.model.nodes[writer]);
+        let writer = self.uses.producer(id).map(|writer| &self.graph.nodes[writer]);
         match writer {
             Some(Node { operator: Operator::Reshape { .. }, inputs, .. }) => {
-                inputs[0].unwrap_or(id)
+                inputs.first().copied().flatten().unwrap_or(id)
             }
             _ => id,
         }
     }
 
     /// `x`, scale and zero point of whole numbers.
-    fn quantised(&self, whole: TensorId) -> Option<[TensorId; 3]> {
+    fn quantized(&self, whole: TensorId) -> Option<[TensorId; 3]> {
         let [above, high] = self.operands(whole, &Operator::Minimum)?;
         let [rounded, low] = self.operands(above, &Operator::Maximum)?;
         let [quotient] = self.operands(rounded, &Operator::Round)?;
@@ -146,22 +120,22 @@ impl<'a> Graph<'a> {
         let is = |id: TensorId, number: f32| self.number(id) == Some(number);
         let numbers = is(zero, 0.0) && is(limit, 255.0) && is(greatest, 255.0);
         let signs = is(none, 0.0) && is(most, 0.0) && self.number(least)? > 0.0;
-        let elements = |id: TensorId| self.model.tensor(id).elements();
+        let elements = |id: TensorId| self.graph.tensor(id).elements();
         let sizes = elements(x) == elements(whole) && [scale, zero_point].map(elements) == [1; 2];
         (numbers && signs && sizes && same == zero_point).then_some([x, scale, zero_point])
     }
 
     /// The operands of the float operator that writes `id`, where it is this one.
     fn operands<const N: usize>(&self, id: TensorId, is: &Operator) -> Option<[TensorId; N]> {
-        let node = &self.model.nodes[self.writer[id.0]?];
-        let is_float = self.model.tensor(id).dtype == DataType::Float32;
+        let node = &self.graph.nodes[self.uses.producer(id)?];
+        let is_float = self.graph.tensor(id).dtype == DataType::Float32;
         let operands: Vec<TensorId> = node.inputs.iter().flatten().copied().collect();
         operands.try_into().ok().filter(|_| node.operator == *is && is_float)
     }
 
     /// The one element of a constant.
     fn number(&self, id: TensorId) -> Option<f32> {
-        match self.model.tensor(id).constant_floats()?[..] {
+        match self.graph.tensor(id).constant_floats()?[..] {
             [number] => Some(number),
             _ => None,
         }
@@ -170,7 +144,7 @@ impl<'a> Graph<'a> {
     /// The zero point of weights that are whole numbers in one range of 256, where no sum of their
     /// products with numbers up to 255 leaves 32 bits.
     fn weight_zero_point(&self, id: TensorId) -> Option<i32> {
-        let tensor = self.model.tensor(id);
+        let tensor = self.graph.tensor(id);
         let values = tensor.constant_floats()?;
         let (mut min, mut max) = (0.0f32, 0.0f32);
         for &value in &values {
@@ -190,32 +164,32 @@ impl<'a> Graph<'a> {
 
     /// Takes what follows node `index` into its product, and drops what nobody reads any more; the
     /// place of the product then.
-    fn join(&mut self, index: usize, product: &mut Product) -> usize {
-        let node = &self.model.nodes[index];
+    fn join(&mut self, index: usize, product: &mut IntegerProduct) -> usize {
+        let node = &self.graph.nodes[index];
         let (operator, inputs) = (node.operator.clone(), node.inputs[..2].to_vec());
         let mut place = index;
         if let Some((reader, factors)) = self.tail(place, product, &inputs)
-            && let Operator::Mul { activation } = self.model.nodes[reader].operator
+            && let Operator::Mul { activation } = self.graph.nodes[reader].operator
         {
             (product.factors, product.activation) = (Some(factors), activation);
-            self.folded[place] = true;
+            self.graph.remove(place);
             place = reader;
         }
         if let Some((reader, bias)) = self.tail(place, product, &inputs)
-            && let Operator::Add { activation } = self.model.nodes[reader].operator
-            && self.model.tensor(bias).is_constant()
+            && let Operator::Add { activation } = self.graph.nodes[reader].operator
+            && self.graph.tensor(bias).is_constant()
         {
             (product.bias, product.activation) = (Some(bias), activation);
-            self.folded[place] = true;
+            self.graph.remove(place);
             place = reader;
         }
-        for id in product.quantised {
-            self.readers.count[id.0] += 1;
+        for id in product.quantized {
+            self.uses.retain(id);
         }
         if let Some(input) = inputs[0] {
             self.release(input);
         }
-        let node = &mut self.model.nodes[place];
+        let node = &mut self.graph.nodes[place];
         (node.operator, node.inputs) = (operator, inputs);
         place
     }
@@ -225,36 +199,36 @@ impl<'a> Graph<'a> {
     fn tail(
         &self,
         place: usize,
-        product: &Product,
+        product: &IntegerProduct,
         inputs: &[Option<TensorId>],
     ) -> Option<(usize, TensorId)> {
-        let &[result] = &self.model.nodes[place].outputs[..] else { return None };
-        let reader = self.readers.only(result)?;
-        let node = &self.model.nodes[reader];
+        let &[result] = &self.graph.nodes[place].outputs[..] else { return None };
+        let reader = self.uses.sole_consumer(result)?;
+        let node = &self.graph.nodes[reader];
         let (&[Some(first), Some(second)], &[output]) = (&node.inputs[..], &node.outputs[..])
         else {
             return None;
         };
         let operand = if first == result { second } else { first };
-        let (other, shape) = (self.model.tensor(operand), &self.model.tensor(result).shape);
+        let (other, shape) = (self.graph.tensor(operand), &self.graph.tensor(result).shape);
         let elements = other.elements();
         let is_by_channel = other.shape.last() == Some(&elements)
-            && Some(&elements) == self.model.tensor(inputs[1]?).shape.first();
+            && Some(&elements) == self.graph.tensor(inputs[1]?).shape.first();
         let fits = other.dtype == DataType::Float32
             && (elements == 1 || is_by_channel)
-            && self.model.tensor(output).shape == *shape
+            && self.graph.tensor(output).shape == *shape
             && product.activation == Activation::None;
         fits.then_some((reader, operand))
     }
 
     /// One reader of a tensor less: where there is none left, its writer is not needed.
     fn release(&mut self, id: TensorId) {
-        self.readers.count[id.0] -= 1;
-        let Some(writer) = self.writer[id.0].filter(|_| self.readers.count[id.0] == 0) else {
+        if self.uses.release(id) > 0 {
             return;
-        };
-        self.folded[writer] = true;
-        for input in self.model.nodes[writer].inputs.clone().into_iter().flatten() {
+        }
+        let Some(writer) = self.uses.producer(id) else { return };
+        self.graph.remove(writer);
+        for input in self.graph.nodes[writer].inputs.clone().into_iter().flatten() {
             self.release(input);
         }
     }

@@ -1,21 +1,24 @@
 //! Shapes of operators over pictures: convolutions, pools, RESIZE; FULLY_CONNECTED.
 
-use achado_kernels::reference::transpose_conv::TransposeConvShape;
-use achado_kernels::shape::Window;
 use achado_model::{Operator, Padding, Result};
 
-use crate::compile::node::NodeRef;
+use crate::NodeRef;
+use crate::geometry::{TransposeConv, Window};
 
 /// How a window moves, as the operators say it.
-pub(crate) struct WindowAttributes {
+pub struct WindowAttributes {
+    /// Its sides.
     pub filter: [usize; 2],
+    /// From one place to the next.
     pub stride: [usize; 2],
+    /// Distance between taps.
     pub dilation: [usize; 2],
+    /// What surrounds the picture.
     pub padding: Padding,
 }
 
 /// The window over pictures of `shape`; output sizes as TensorFlow Lite computes them.
-pub(crate) fn window(
+pub fn window(
     node: &NodeRef,
     [batch, in_h, in_w, _]: [usize; 4],
     attributes: &WindowAttributes,
@@ -115,7 +118,7 @@ pub(super) fn pool(node: &NodeRef) -> Result<Vec<usize>> {
 }
 
 /// The sizes of a FULLY_CONNECTED: `[in, out]` of its weights, which the input fits.
-pub(crate) fn fully_connected_sizes(node: &NodeRef) -> Result<[usize; 2]> {
+pub fn fully_connected_sizes(node: &NodeRef) -> Result<[usize; 2]> {
     let (input, weights) = (node.input(0)?, node.input(1)?);
     let &[out_c, in_c] = &weights.shape[..] else {
         return Err(node.malformed(format!("weights have shape {:?}", weights.shape)));
@@ -155,7 +158,7 @@ pub(super) fn resize(node: &NodeRef) -> Result<Vec<usize>> {
 
 /// The geometry of TRANSPOSE_CONV `[shape, weights, input]` and Convolution2DTransposeBias
 /// `[input, weights, bias]`.
-pub(crate) fn transpose_conv(node: &NodeRef) -> Result<TransposeConvShape> {
+pub fn transpose_conv(node: &NodeRef) -> Result<TransposeConv> {
     let (input, stride, padding) = match node.node.operator {
         Operator::TransposeConv { stride, padding, .. } => (node.input(2)?, stride, padding),
         Operator::Convolution2dTransposeBias { stride, padding } => {
@@ -204,7 +207,7 @@ pub(crate) fn transpose_conv(node: &NodeRef) -> Result<TransposeConvShape> {
         }
         _ => 0,
     };
-    Ok(TransposeConvShape {
+    Ok(TransposeConv {
         batch,
         in_size: [in_h, in_w],
         out_size,

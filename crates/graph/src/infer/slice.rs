@@ -2,16 +2,18 @@
 
 use achado_model::{Operator, Result};
 
-use crate::compile::node::NodeRef;
+use crate::NodeRef;
 
 /// Elements `begin + i * step` of each dimension of `shape`, `size` of them.
-pub(crate) struct Slice {
+pub struct Slice {
+    /// The first element of each dimension.
     pub begin: Vec<usize>,
+    /// How many elements.
     pub size: Vec<usize>,
 }
 
 /// SLICE `[input, begin, size]`.
-pub(crate) fn slice(node: &NodeRef) -> Result<Slice> {
+pub fn slice(node: &NodeRef) -> Result<Slice> {
     let shape = &node.input(0)?.shape;
     let (begins, sizes) = (node.constant_integers(1)?, node.constant_integers(2)?);
     if begins.len() != shape.len() || sizes.len() != shape.len() {
@@ -41,7 +43,7 @@ pub(crate) fn slice(node: &NodeRef) -> Result<Slice> {
 }
 
 /// STRIDED_SLICE with its masks resolved.
-pub(crate) struct StridedSlice {
+pub struct StridedSlice {
     /// The input's shape with the new dimensions in it.
     pub input: Vec<usize>,
     /// The first element of each dimension of `input`.
@@ -65,7 +67,7 @@ enum Entry {
 }
 
 /// The rules are those of `strided_slice.cc` and `strided_slice_logic.h`.
-pub(crate) fn strided_slice(node: &NodeRef) -> Result<StridedSlice> {
+pub fn strided_slice(node: &NodeRef) -> Result<StridedSlice> {
     let &Operator::StridedSlice {
         begin_mask,
         end_mask,

@@ -1,82 +1,84 @@
-//! Joins neighbours that one kernel computes as well: PAD into the convolution that reads it, MUL and
+//! Joins neighbors that one kernel computes as well: PAD into the convolution that reads it, MUL and
 //! ADD of constants into the weights before them, activations into what they clamp, QUANTIZE away
 //! where it undoes DEQUANTIZE.
 //!
 //! Integers stay the same to the bit. Floats of MUL and ADD may round otherwise.
 
-use achado_model::{
-    Activation, Bytes, DataType, Model, Operator, Padding, Result, Tensor, TensorId,
-};
+use achado_model::{Activation, DataType, Operator, Padding, Result, TensorId};
 
-use super::fold::constant_floats;
-use super::node::NodeRef;
-use super::readers::Readers;
+use super::constant_floats;
+use crate::{Changed, Graph, Limits, Node, NodeRef, Uses};
 
-/// Joins what can be joined. Nodes that are no longer needed are marked in `folded`.
-pub(crate) fn fuse(model: &mut Model, folded: &mut [bool]) -> Result<()> {
-    let mut graph = Graph::new(model, folded);
-    for index in 0..graph.model.nodes.len() {
-        if graph.folded[index] {
+/// Joins what can be joined. All shapes must be known.
+///
+/// # Errors
+/// `UNSUPPORTED_TYPE` for constants of a type that is no float.
+pub fn fuse(graph: &mut Graph, _: &Limits) -> Result<Changed> {
+    let uses = Uses::new(graph);
+    let mut fuser = Fuser { graph, uses };
+    let mut changed = false;
+    for index in 0..fuser.graph.nodes.len() {
+        if fuser.graph.nodes[index].is_folded() {
             continue;
         }
         // What few models have stands alone, as in `lower`: browsers compile what is called.
-        match graph.model.nodes[index].operator {
-            Operator::Pad => drop(graph.pad(index)),
-            Operator::Dequantize => drop(graph.requantise(index)),
-            _ => {}
-        }
+        changed |= match fuser.graph.nodes[index].operator {
+            Operator::Pad => fuser.pad(index).is_some(),
+            Operator::Dequantize => fuser.requantize(index).is_some(),
+            _ => false,
+        };
         // A result may be scaled, shifted and clamped, in this order.
-        while match graph.scaling(index) {
-            Some(scaling) => graph.scale(index, scaling)?,
-            None => graph.clamp(index),
-        } {}
+        while match fuser.scaling(index) {
+            Some(scaling) => fuser.scale(index, scaling)?,
+            None => fuser.clamp(index),
+        } {
+            changed = true;
+        }
     }
-    Ok(())
+    Ok(changed)
 }
 
-struct Graph<'a> {
-    model: &'a mut Model,
-    folded: &'a mut [bool],
-    readers: Readers,
+struct Fuser<'a> {
+    graph: &'a mut Graph,
+    uses: Uses,
 }
 
-impl<'a> Graph<'a> {
-    fn new(model: &'a mut Model, folded: &'a mut [bool]) -> Self {
-        let readers = Readers::new(model, folded);
-        Self { model, folded, readers }
+impl Fuser<'_> {
+    fn node(&self, index: usize) -> &Node {
+        &self.graph.nodes[index]
     }
 
     /// Node `reader` is done by `index`, too, which writes its result now.
     fn absorb(&mut self, index: usize, reader: usize) {
-        let outputs = std::mem::take(&mut self.model.nodes[reader].outputs);
-        self.model.nodes[index].outputs = outputs;
-        self.folded[reader] = true;
+        let outputs = std::mem::take(&mut self.graph.nodes[reader].outputs);
+        self.graph.nodes[index].outputs = outputs;
+        self.graph.remove(reader);
     }
 
     /// A PAD with zeros becomes the padding of the one convolution that reads it.
     #[inline(never)]
     fn pad(&mut self, index: usize) -> Option<()> {
-        let node = &self.model.nodes[index];
+        let node = &self.graph.nodes[index];
         let (&[Some(input), Some(paddings)], &[output]) = (&node.inputs[..], &node.outputs[..])
         else {
             return None;
         };
-        if !self.same_numbers(input, output) {
+        if !self.graph.same_numbers(input, output) {
             return None;
         }
-        let paddings = self.model.tensor(paddings).constant_integers()?;
+        let paddings = self.graph.tensor(paddings).constant_integers()?;
         let &[0, 0, top, bottom, left, right, 0, 0] = &paddings[..] else { return None };
-        let reader = self.readers.only(output)?;
-        let convolution = &self.model.nodes[reader];
+        let reader = self.uses.sole_consumer(output)?;
+        let convolution = &self.graph.nodes[reader];
         let weights = convolution.inputs.get(1).copied().flatten()?;
         // A hybrid quantises its input as a whole: left as TensorFlow Lite has it.
-        let is_hybrid = self.model.tensor(input).dtype == DataType::Float32
-            && self.model.tensor(weights).dtype != DataType::Float32;
+        let is_hybrid = self.graph.tensor(input).dtype == DataType::Float32
+            && self.graph.tensor(weights).dtype != DataType::Float32;
         if convolution.inputs.first() != Some(&Some(output)) || is_hybrid {
             return None;
         }
         let (Operator::Conv2d { padding, .. } | Operator::DepthwiseConv2d { padding, .. }) =
-            &mut self.model.nodes[reader].operator
+            &mut self.graph.nodes[reader].operator
         else {
             return None;
         };
@@ -92,61 +94,57 @@ impl<'a> Graph<'a> {
         }
         let [top, bottom, left, right] = sides;
         *padding = Padding::Explicit { top, bottom, left, right };
-        self.model.nodes[reader].inputs[0] = Some(input);
-        self.readers.last[input.0] = Some(reader);
-        self.folded[index] = true;
+        self.graph.nodes[reader].inputs[0] = Some(input);
+        self.uses.set(input, self.uses.count(input), Some(reader));
+        self.graph.remove(index);
         Some(())
     }
 
     /// QUANTIZE to what this DEQUANTIZE came from gives the very same numbers.
     #[inline(never)]
-    fn requantise(&mut self, index: usize) -> Option<()> {
-        let node = &self.model.nodes[index];
+    fn requantize(&mut self, index: usize) -> Option<()> {
+        let node = &self.graph.nodes[index];
         let (&[Some(input)], &[real]) = (&node.inputs[..], &node.outputs[..]) else { return None };
-        let is_quantised = matches!(
-            self.model.tensor(input).dtype,
+        let is_quantized = matches!(
+            self.graph.tensor(input).dtype,
             DataType::Int8 | DataType::UInt8 | DataType::Int16
         );
-        if !is_quantised {
+        if !is_quantized {
             return None;
         }
-        let reader = self.readers.only(real)?;
-        let [output] = self.model.nodes[reader].outputs[..] else { return None };
-        let is_result = self.model.outputs.contains(&output);
-        if self.model.nodes[reader].operator != Operator::Quantize
+        let reader = self.uses.sole_consumer(real)?;
+        let [output] = self.graph.nodes[reader].outputs[..] else { return None };
+        let is_result = self.graph.outputs.contains(&output);
+        if self.graph.nodes[reader].operator != Operator::Quantize
             || is_result
-            || !self.same_numbers(input, output)
+            || !self.graph.same_numbers(input, output)
         {
             return None;
         }
-        for node in &mut self.model.nodes[reader + 1..] {
-            for operand in node.inputs.iter_mut().filter(|operand| **operand == Some(output)) {
-                *operand = Some(input);
-            }
-        }
-        let Readers { count, last } = &mut self.readers;
-        count[input.0] += count[output.0];
-        count[input.0] -= 1;
-        last[input.0] = last[output.0].or(last[input.0]);
-        [self.folded[index], self.folded[reader]] = [true; 2];
+        self.graph.replace_operand(reader, output, input);
+        let [before, added] = [input, output].map(|id| self.uses.count(id));
+        let last = self.uses.last_consumer(output).or(self.uses.last_consumer(input));
+        self.uses.set(input, (before + added).saturating_sub(1), last);
+        self.graph.remove(index);
+        self.graph.remove(reader);
         Some(())
     }
 
     /// An activation that stands alone is done by the operator before it.
     fn clamp(&mut self, index: usize) -> bool {
-        let &[output] = &self.model.nodes[index].outputs[..] else { return false };
-        let Some(reader) = self.readers.only(output) else { return false };
-        let clamped = match self.model.nodes[reader].operator {
+        let &[output] = &self.graph.nodes[index].outputs[..] else { return false };
+        let Some(reader) = self.uses.sole_consumer(output) else { return false };
+        let clamped = match self.graph.nodes[reader].operator {
             Operator::Relu => Activation::Relu,
             Operator::Relu6 => Activation::Relu6,
             Operator::ReluN1To1 => Activation::ReluN1To1,
             _ => return false,
         };
-        let [result] = self.model.nodes[reader].outputs[..] else { return false };
-        if !self.same_numbers(output, result) {
+        let [result] = self.graph.nodes[reader].outputs[..] else { return false };
+        if !self.graph.same_numbers(output, result) {
             return false;
         }
-        match activation(&mut self.model.nodes[index].operator) {
+        match activation(&mut self.graph.nodes[index].operator) {
             Some(activation) if *activation == Activation::None => *activation = clamped,
             _ => return false,
         }
@@ -158,7 +156,7 @@ impl<'a> Graph<'a> {
     #[inline(never)]
     fn scale(&mut self, index: usize, scaling: Scaling) -> Result<bool> {
         let Scaling { reader, constant, channels, .. } = scaling;
-        let node = NodeRef { model: self.model, index, node: &self.model.nodes[index] };
+        let node = NodeRef { graph: self.graph, node: self.node(index) };
         let (weights_id, weights, bias) =
             (node.input_id(1)?, node.input(1)?, node.optional_input(2));
         let mut biases = match bias {
@@ -166,12 +164,11 @@ impl<'a> Graph<'a> {
             Some(_) => return Ok(false),
             None => vec![0.0; channels],
         };
-        let by_reader =
-            NodeRef { model: self.model, index: reader, node: &self.model.nodes[reader] };
-        let constants = constant_floats(&by_reader, self.model.tensor(constant))?;
+        let by_reader = NodeRef { graph: self.graph, node: self.node(reader) };
+        let constants = constant_floats(&by_reader, self.graph.tensor(constant))?;
         let constant = |channel: usize| constants[channel % constants.len()];
         let shape = weights.shape.clone();
-        let scaled = match self.model.nodes[reader].operator {
+        let scaled = match self.graph.nodes[reader].operator {
             Operator::Mul { .. } => {
                 let mut values = constant_floats(&node, weights)?;
                 // Output channels run along the last dimension of depthwise weights, along the
@@ -199,7 +196,7 @@ impl<'a> Graph<'a> {
             None => weights_id,
         };
         let bias = self.add_floats(index, 2, &[channels], &biases);
-        let node = &mut self.model.nodes[index];
+        let node = &mut self.graph.nodes[index];
         node.inputs.truncate(1);
         node.inputs.extend([Some(weights), Some(bias)]);
         if let Some(activation) = activation(&mut node.operator) {
@@ -211,7 +208,7 @@ impl<'a> Graph<'a> {
 
     /// What scales or shifts the result of node `index`, if weights can do that.
     fn scaling(&self, index: usize) -> Option<Scaling> {
-        let node = &self.model.nodes[index];
+        let node = &self.graph.nodes[index];
         let channels = match node.operator {
             Operator::Conv2d { activation: Activation::None, .. }
             | Operator::FullyConnected { activation: Activation::None, .. } => 0,
@@ -219,7 +216,7 @@ impl<'a> Graph<'a> {
             _ => return None,
         };
         let constant = |at: usize| {
-            let tensor = self.model.tensor(node.inputs.get(at).copied().flatten()?);
+            let tensor = self.graph.tensor(node.inputs.get(at).copied().flatten()?);
             let is_float = matches!(tensor.dtype, DataType::Float32 | DataType::Float16);
             (tensor.is_constant() && is_float).then_some(tensor)
         };
@@ -228,8 +225,8 @@ impl<'a> Graph<'a> {
             constant(2)?;
         }
         let &[output] = &node.outputs[..] else { return None };
-        let reader = self.readers.only(output)?;
-        let scaling = &self.model.nodes[reader];
+        let reader = self.uses.sole_consumer(output)?;
+        let scaling = &self.graph.nodes[reader];
         let (&[Some(first), Some(second)], &[result]) = (&scaling.inputs[..], &scaling.outputs[..])
         else {
             return None;
@@ -246,7 +243,7 @@ impl<'a> Graph<'a> {
             (false, true) if commutes => first,
             _ => return None,
         };
-        let tensor = self.model.tensor(constant);
+        let tensor = self.graph.tensor(constant);
         let elements = tensor.elements();
         // Along the channels, or one for all.
         let is_by_channel = elements == 1 || tensor.shape.last() == Some(&elements);
@@ -255,36 +252,21 @@ impl<'a> Graph<'a> {
             && (elements == 1 || elements == channels)
             && is_by_channel
             && channels > 0
-            && self.model.tensor(output).shape == self.model.tensor(result).shape;
+            && self.graph.tensor(output).shape == self.graph.tensor(result).shape;
         fits.then_some(Scaling { reader, constant, channels, activation, subtract })
     }
 
     /// A new constant that stands for operand `at` of node `index`.
     fn add_floats(&mut self, index: usize, at: usize, shape: &[usize], values: &[f32]) -> TensorId {
-        let before = self.model.nodes[index].inputs.get(at).copied().flatten();
-        let name = before.map(|id| self.model.tensor(id).name.clone());
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.model.tensors.push(Tensor {
-            name: name.unwrap_or_default(),
-            dtype: DataType::Float32,
-            shape: shape.to_vec(),
-            dynamic: Vec::new(),
-            quantization: None,
-            data: Some(Bytes::from(bytes)),
-        });
-        self.readers.count.push(1);
-        self.readers.last.push(Some(index));
-        TensorId(self.model.tensors.len() - 1)
-    }
-
-    /// Whether two tensors have one type and, if they are quantised, one scale and zero point.
-    fn same_numbers(&self, a: TensorId, b: TensorId) -> bool {
-        let [a, b] = [a, b].map(|id| self.model.tensor(id));
-        a.dtype == b.dtype && a.quantization == b.quantization
+        let before = self.graph.nodes[index].inputs.get(at).copied().flatten();
+        let name = before.map(|id| self.graph.tensor(id).name.clone());
+        let id = self.graph.add_floats(name.unwrap_or_default(), shape, values);
+        self.uses.set(id, 1, Some(index));
+        id
     }
 }
 
-/// See [`Graph::scaling`].
+/// See [`Fuser::scaling`].
 struct Scaling {
     reader: usize,
     constant: TensorId,

@@ -1,37 +1,36 @@
 //! A node with its model: checked access to operands, errors that name the operator.
 
-use achado_kernels::requant::Affine;
-use achado_model::{
-    DataType, Error, ErrorCode, Model, Node, Quantization, Result, Tensor, TensorId,
-};
+use achado_model::{DataType, Error, ErrorCode, Quantization, Result, Tensor, TensorId};
+
+use crate::geometry::Affine;
+use crate::{Graph, Node, TfliteKernel};
 
 /// A node of the graph while it is lowered.
 #[derive(Clone, Copy)]
-pub(crate) struct NodeRef<'a> {
-    pub model: &'a Model,
-    pub index: usize,
+pub struct NodeRef<'a> {
+    /// The graph. While a pass goes through its nodes, it may have none.
+    pub graph: &'a Graph,
+    /// The node.
     pub node: &'a Node,
 }
 
 impl<'a> NodeRef<'a> {
+    /// Whether TensorFlow Lite's own kernel gives the numbers, not XNNPACK's.
+    pub fn is_builtin(&self) -> bool {
+        self.node.kernel == TfliteKernel::Builtin
+    }
+
     /// `operator 3 CONV_2D "conv1/Relu6"`, as in messages.
     pub fn label(&self) -> String {
-        let name = self.node.outputs.first().map_or("", |&id| &self.model.tensor(id).name);
-        format!("operator {} {} {name:?}", self.index, self.node.operator.name())
+        let name = self.node.outputs.first().map_or("", |&id| &self.graph.tensor(id).name);
+        format!("operator {} {} {name:?}", self.node.index, self.node.operator.name())
     }
 
     /// An error of this operator.
     pub fn error(&self, code: ErrorCode, what: impl AsRef<str>) -> Error {
         Error::new(code, format!("{}: {}", self.label(), what.as_ref()))
             .with("operator", self.node.operator.name())
-            .with("index", self.index)
-    }
-
-    /// An error of this operator compiled by itself, with its place in the model.
-    pub fn named(&self, error: Error) -> Error {
-        let message =
-            error.message.replacen("operator 0 ", &format!("operator {} ", self.index), 1);
-        Error { message: message.into(), ..error }.with("index", self.index)
+            .with("index", self.node.index)
     }
 
     /// The file contradicts itself.
@@ -46,7 +45,7 @@ impl<'a> NodeRef<'a> {
 
     /// Types that are missing here.
     pub fn unsupported_types(&self) -> Error {
-        let name = |id: &TensorId| self.model.tensor(*id).dtype.name();
+        let name = |id: &TensorId| self.graph.tensor(*id).dtype.name();
         let inputs: Vec<_> = self.node.inputs.iter().flatten().map(name).collect();
         let outputs: Vec<_> = self.node.outputs.iter().map(name).collect();
         let what = format!("cannot compute ({}) -> ({})", inputs.join(", "), outputs.join(", "));
@@ -61,12 +60,12 @@ impl<'a> NodeRef<'a> {
 
     /// Operand `i`.
     pub fn input(&self, i: usize) -> Result<&'a Tensor> {
-        Ok(self.model.tensor(self.input_id(i)?))
+        Ok(self.graph.tensor(self.input_id(i)?))
     }
 
     /// Operand `i`, which may be left out.
     pub fn optional_input(&self, i: usize) -> Option<&'a Tensor> {
-        self.node.inputs.get(i).copied().flatten().map(|id| self.model.tensor(id))
+        self.node.inputs.get(i).copied().flatten().map(|id| self.graph.tensor(id))
     }
 
     /// The id of result `i`.
@@ -77,14 +76,14 @@ impl<'a> NodeRef<'a> {
 
     /// Result `i`.
     pub fn output(&self, i: usize) -> Result<&'a Tensor> {
-        Ok(self.model.tensor(self.output_id(i)?))
+        Ok(self.graph.tensor(self.output_id(i)?))
     }
 
     /// The integers of operand `i`, which must be constant.
     pub fn constant_integers(&self, i: usize) -> Result<Vec<i64>> {
         let tensor = self.input(i)?;
         tensor.constant_integers().ok_or_else(|| {
-            let label = self.model.tensor_label(self.node.inputs[i].expect("operand is there"));
+            let label = self.input_id(i).map(|id| self.graph.tensor_label(id)).unwrap_or_default();
             self.unsupported(format!("{label} must be a constant of integers"))
         })
     }

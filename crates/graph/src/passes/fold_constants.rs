@@ -1,23 +1,26 @@
 //! Constants that can be computed now: float16 weights, shape arithmetic, whatever reads constants
 //! only.
 
-use achado_model::{Bytes, DataType, Model, Node, Operator, Result, Tensor, TensorId};
+use achado_model::{Bytes, DataType, Operator, Result, Tensor};
 
-use super::node::NodeRef;
-use crate::session::{Session, SessionOptions};
+use crate::{Evaluate, Limits, NodeRef};
 
 /// Whether the results are constants: all operands are, or only their shapes matter.
-pub(crate) fn is_known(node: &NodeRef) -> bool {
+pub(super) fn is_known(node: &NodeRef) -> bool {
     let operands = node.node.inputs.iter().flatten();
     match node.node.operator {
         Operator::Shape | Operator::Rank => true,
-        _ => operands.clone().all(|&id| node.model.tensor(id).is_constant()),
+        _ => operands.clone().all(|&id| node.graph.tensor(id).is_constant()),
     }
 }
 
 /// The results of an operator that [`is_known`].
 #[inline(never)]
-pub(crate) fn evaluate(node: &NodeRef, options: &SessionOptions) -> Result<Vec<Bytes>> {
+pub(super) fn compute(
+    node: &NodeRef,
+    limits: &Limits,
+    evaluator: &dyn Evaluate,
+) -> Result<Vec<Bytes>> {
     let input = || node.input(0);
     let integers = |values: &[usize]| -> Result<Vec<Bytes>> {
         // Dimensions are at most 2^31.
@@ -51,31 +54,17 @@ pub(crate) fn evaluate(node: &NodeRef, options: &SessionOptions) -> Result<Vec<B
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             Ok(vec![Bytes::from(bytes)])
         }
-        _ => run(node, options),
+        _ => evaluator.evaluate(node.graph.alone(node.node), limits),
     }
 }
 
-/// Runs the one operator.
-fn run(node: &NodeRef, options: &SessionOptions) -> Result<Vec<Bytes>> {
-    let mut model = Model::default();
-    let mut add = |id: TensorId| {
-        model.tensors.push(node.model.tensor(id).clone());
-        TensorId(model.tensors.len() - 1)
-    };
-    let inputs = node.node.inputs.iter().map(|id| id.map(&mut add)).collect();
-    let outputs: Vec<_> = node.node.outputs.iter().map(|&id| add(id)).collect();
-    model.outputs.clone_from(&outputs);
-    model.nodes.push(Node { operator: node.node.operator.clone(), inputs, outputs });
-    let mut session = Session::settled(model, options).map_err(|error| node.named(error))?;
-    session.run().map_err(|error| node.named(error))?;
-    let read = |at: usize| session.output_bytes(at).map(|bytes| Bytes::from(bytes.to_vec()));
-    (0..node.node.outputs.len()).map(read).collect()
-}
-
 /// The elements of a float constant as float32: float16 is widened; int8 and uint8 (weights of
-/// models that compute in float) are dequantised, per tensor or per channel.
+/// models that compute in float) are dequantized, per tensor or per channel.
+///
+/// # Errors
+/// `UNSUPPORTED_OPERATOR` where `tensor` is no constant, `UNSUPPORTED_TYPE` for other types.
 #[inline(never)]
-pub(crate) fn constant_floats(node: &NodeRef, tensor: &Tensor) -> Result<Vec<f32>> {
+pub fn constant_floats(node: &NodeRef, tensor: &Tensor) -> Result<Vec<f32>> {
     let Some(data) = &tensor.data else {
         return Err(node.unsupported(format!("tensor {:?} must be a constant", tensor.name)));
     };

@@ -6,20 +6,31 @@
 //! tensors gives other numbers than the same file with them. Only operators whose two kernels differ
 //! by more than the order of a float sum are looked at.
 
-use achado_model::{DataType, Model, Node, Operator, Tensor, TensorId};
+use achado_model::{DataType, Operator, Result, Tensor};
 
-/// By node of a model whose shapes are still those of its file: whether the built-in kernel
-/// computes it.
-pub(super) fn declined(model: &Model) -> Vec<bool> {
-    model.nodes.iter().map(|node| is_declined(model, node)).collect()
+use crate::{Changed, Graph, Limits, Node, TfliteKernel};
+
+/// Says of each node which kernel gives its numbers. The shapes must still be those of the file.
+///
+/// # Errors
+/// None.
+pub fn choose_kernels(graph: &mut Graph, _: &Limits) -> Result<Changed> {
+    let mut changed = false;
+    for at in 0..graph.nodes.len() {
+        if is_declined(graph, &graph.nodes[at]) {
+            graph.nodes[at].kernel = TfliteKernel::Builtin;
+            changed = true;
+        }
+    }
+    Ok(changed)
 }
 
-fn is_declined(model: &Model, node: &Node) -> bool {
+fn is_declined(graph: &Graph, node: &Node) -> bool {
     let operand = |at: usize| {
         let id = node.inputs.get(at).copied().flatten();
-        id.map(|TensorId(id)| &model.tensors[id])
+        id.map(|id| graph.tensor(id))
     };
-    let result = node.outputs.first().map(|&id| model.tensor(id));
+    let result = node.outputs.first().map(|&id| graph.tensor(id));
     let pictures = |input: usize| [operand(input), result].into_iter().all(is_picture);
     match node.operator {
         Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. } => {
