@@ -46,6 +46,36 @@ def chain(*nodes, opset=17, **constants):
     return opset, list(nodes), constants
 
 
+def graph_of(outputs, *nodes, inputs=(), **constants):
+    """A graph within a node. Inputs are pairs of a name and a type, or of a shape, too."""
+    value = helper.make_tensor_value_info
+    return helper.make_graph(
+        list(nodes), "inside", [value(name, kind, shape) for name, kind, shape in inputs],
+        [value(name, TensorProto.FLOAT if kind is None else kind, None) for name, kind in outputs],
+        [numpy_helper.from_array(np.asarray(constant), key) for key, constant in constants.items()])
+
+
+def on_channels(count, then, otherwise):
+    """What PyTorch's exporter makes of a squeeze: a branch on a dimension of x."""
+    return [
+        node("Shape", ["x"], ["shape"]), node("Gather", ["shape", "one"], ["channels"]),
+        node("Equal", ["channels", count], ["is_one"]),
+        node("If", ["is_one"], ["y"], "branch", then_branch=then, else_branch=otherwise),
+    ]
+
+
+def loop(outputs, body, *carried, count="rounds", condition="", opset=17, after=(), **constants):
+    return chain(node("Loop", [count, condition, *carried], outputs, "loop", body=body), *after, opset=opset, **constants)
+
+
+DOUBLE = graph_of([("d", None)], node("Add", ["x", "x"], ["d"]))
+SQUARE = graph_of([("d", None)], node("Mul", ["x", "x"], ["s"]), node("Mul", ["s", "k"], ["d"]), k=np.float32(0.5))
+GOES_ON = node("Identity", ["go"], ["goes"])
+COUNTED = [("i", TensorProto.INT64, []), ("go", TensorProto.BOOL, []), ("v", TensorProto.FLOAT, None)]
+# v becomes v * (i + 1) + x; the body reads x from around it.
+SUMS = [node("Cast", ["i"], ["f"], to=TensorProto.FLOAT), node("Add", ["f", "unit"], ["g"]),
+        node("Mul", ["v", "g"], ["p"]), node("Add", ["p", "x"], ["next"])]
+
 CASES = {
     "average pool": one("AveragePool", kernel_shape=[3, 3], strides=[2, 2]),
     "average pool, pads": one("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
@@ -202,6 +232,42 @@ CASES = {
         node("Tanh", ["x"], ["t"]), node("Asin", ["t"], ["a"]), node("Atan", ["x"], ["b"]), node("Erf", ["x"], ["c"]),
         node("Sinh", ["x"], ["d"]), node("Asinh", ["x"], ["e"]), node("Atanh", ["t"], ["f"]), node("Celu", ["x"], ["g"]),
         node("Concat", ["a", "b", "c", "d", "e", "f", "g"], ["y"], axis=1)),
+    "branch on a shape, then": chain(*on_channels("four", DOUBLE, SQUARE), one=np.int64(1), four=np.int64(4)),
+    "branch on a shape, else": chain(*on_channels("five", DOUBLE, SQUARE), one=np.int64(1), five=np.int64(5)),
+    "branch on a constant, names twice": chain(
+        node("If", ["yes"], ["d"], "branch 1", then_branch=SQUARE, else_branch=DOUBLE),
+        node("If", ["no"], ["e"], "branch 2", then_branch=DOUBLE, else_branch=SQUARE),
+        node("Add", ["d", "e"], ["y"]), yes=np.bool_(True), no=np.bool_(False)),
+    "branch within a branch": chain(
+        *on_channels("four", graph_of(
+            [("z", None)], node("Neg", ["x"], ["n"]), node("Shape", ["n"], ["sizes"]),
+            node("Gather", ["sizes", "one"], ["w"]), node("Less", ["w", "five"], ["small"]),
+            node("If", ["small"], ["z"], then_branch=graph_of([("b", None)], node("Abs", ["n"], ["b"])),
+                 else_branch=graph_of([("b", None)], node("Identity", ["n"], ["b"])))), DOUBLE),
+        one=np.int64(1), four=np.int64(4), five=np.int64(5)),
+    "loop of three rounds": loop(
+        ["y"], graph_of([("goes", TensorProto.BOOL), ("next", None)], *SUMS, GOES_ON, inputs=COUNTED), "x",
+        rounds=np.int64(3), unit=np.float32(1)),
+    "loop that does not run": loop(
+        ["y"], graph_of([("goes", TensorProto.BOOL), ("next", None)], *SUMS, GOES_ON, inputs=COUNTED), "x",
+        rounds=np.int64(0), unit=np.float32(1)),
+    "loop with a constant condition": loop(
+        ["y"], graph_of([("on", TensorProto.BOOL), ("next", None)], *SUMS, inputs=COUNTED, on=np.bool_(True)), "x",
+        condition="yes", rounds=np.int64(2), unit=np.float32(1), yes=np.bool_(True)),
+    "loop that joins": loop(
+        ["last", "all"], graph_of([("goes", TensorProto.BOOL), ("next", None), ("p", None)], *SUMS, GOES_ON, inputs=COUNTED),
+        "x", rounds=np.int64(3), unit=np.float32(1), after=[
+            node("Squeeze", ["all", "one"], ["joined"]), node("Concat", ["joined", "last"], ["y"], axis=0)], one=integers(1)),
+    "loop that joins, opset 12": loop(
+        ["last", "all"], graph_of([("goes", TensorProto.BOOL), ("next", None), ("p", None)], *SUMS, GOES_ON, inputs=COUNTED),
+        "x", rounds=np.int64(2), unit=np.float32(1), opset=12, after=[
+            node("Squeeze", ["all"], ["joined"], axes=[1]), node("Add", ["joined", "last"], ["y"])]),
+    "branch within a loop": loop(
+        ["y"], graph_of(
+            [("goes", TensorProto.BOOL), ("next", None)], node("Greater", ["i", "zero"], ["later"]),
+            node("If", ["later"], ["next"], then_branch=graph_of([("b", None)], node("Add", ["v", "x"], ["b"])),
+                 else_branch=graph_of([("b", None)], node("Sub", ["v", "unit"], ["b"]))), GOES_ON, inputs=COUNTED),
+        "x", rounds=np.int64(3), unit=np.float32(1), zero=np.int64(0)),
     "flatten 2": one("Flatten", axis=2),
     "squeeze": chain(node("ReduceMax", ["x"], ["r"], axes=[2]), node("Squeeze", ["r", "k"], ["s"]),
                      node("Unsqueeze", ["s", "k"], ["y"]), k=integers(2)),

@@ -51,6 +51,12 @@ an input of four dimensions that convolutions, pools, resizing or batch normalis
 that lies that way, is `[n, h, w, c]` where ONNX has `[n, c, h, w]`; all other tensors are as in the ONNX
 file. Names stay.
 
+## Branches and loops
+
+`If` is replaced by the branch that is taken where its condition is known once the shapes of the inputs
+are, as in the squeezes of PyTorch's exports; `Loop` by as many copies of its body as its trip count says,
+where that is known and the body never stops it. Those that depend on the picture are refused by name.
+
 ";
 
 fn type_name(kind: u32) -> &'static str {

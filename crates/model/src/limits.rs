@@ -24,7 +24,7 @@ pub const READ_BUDGET_BASE_BYTES: usize = 8 << 20;
 pub const READ_BUDGET_PER_BYTE: usize = 4;
 
 /// What is left of the memory that a file may claim.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Budget {
     left: usize,
     total: usize,

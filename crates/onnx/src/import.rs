@@ -9,6 +9,7 @@ use achado_model::{
 };
 
 use crate::constant::Constant;
+use crate::control::{self, Decided, Decision};
 use crate::lower::dynamic::Dynamic;
 use crate::metadata::Said;
 use crate::patterns::{self, Pattern};
@@ -76,31 +77,65 @@ pub(crate) fn import(file: &Bytes, options: &ImportOptions) -> Result<(Model, Sa
         None => Vec::new(),
     };
     let said = Said::new(tails, &proto.properties);
-    let graph = proto.graph.as_ref().ok_or_else(|| {
+    let description = describe(&proto);
+    let opsets: BTreeMap<&str, i64> = proto.opsets.iter().copied().collect();
+    let opsets = with_own_opset(opsets, &proto)?;
+    let graph = proto.graph.ok_or_else(|| {
         Error::format(
             "this is not an ONNX model: there is no graph in it, or the file is truncated",
         )
     })?;
-    let opsets: BTreeMap<&str, i64> = proto.opsets.iter().copied().collect();
-    let opsets = with_own_opset(opsets, &proto)?;
     if graph.has_sparse_initializers {
         return Err(Error::unsupported_type("sparse initializers are not supported"));
     }
-    let mut importer = Importer::new(file, graph, opsets, budget)?;
-    importer.read_initializers()?;
-    importer.fold_constants()?;
-    importer.find_patterns();
-    importer.unsigned = importer.weights_need_zero_points();
-    importer.add_inputs(options)?;
-    importer.lower()?;
-    importer.add_outputs()?;
-    if options.keep_order {
-        importer.builder.model.source_order = Some(std::mem::take(&mut importer.order));
-    }
-    let mut model = achado_model::prune(importer.builder.model);
-    model.description = describe(&proto);
+    let mut model = import_graph(file, graph, &opsets, budget, options, Decided::default())?;
+    model.description = description;
     model.validate()?;
     Ok((model, said))
+}
+
+/// Imports a graph; where a node turns out to stand for a graph of its own, with that in its place.
+fn import_graph<'a>(
+    file: &'a Bytes,
+    graph: Graph<'a>,
+    opsets: &BTreeMap<&'a str, i64>,
+    mut budget: Budget,
+    options: &ImportOptions,
+    mut decided: Decided,
+) -> Result<Model> {
+    let decisions = {
+        let mut importer = Importer::new(file, &graph, opsets.clone(), budget.clone())?;
+        importer.read_initializers()?;
+        importer.fold_constants()?;
+        let mut decisions = importer.decide_known()?;
+        if decisions.is_empty() {
+            importer.find_patterns();
+            importer.unsigned = importer.weights_need_zero_points();
+            importer.add_inputs(options)?;
+            decisions.extend(importer.lower()?);
+        }
+        if decisions.is_empty() {
+            importer.add_outputs()?;
+            if options.keep_order {
+                importer.builder.model.source_order = Some(std::mem::take(&mut importer.order));
+            }
+            return Ok(achado_model::prune(importer.builder.model));
+        }
+        budget.keep_work(&importer.builder.budget);
+        decisions
+    };
+    decided.next(&graph, &mut budget)?;
+    let mut names = Vec::with_capacity(decisions.len());
+    let mut taken = control::taken(&graph);
+    for decision in &decisions {
+        names.push(control::fresh_names(&graph, decision, &mut taken, &mut budget)?);
+    }
+    let mut graph: Graph<'_> = graph;
+    // From the last on: places before it stay.
+    for (decision, names) in decisions.iter().zip(&names).rev() {
+        control::replace(&mut graph, decision, names, &mut budget)?;
+    }
+    import_graph(file, graph, opsets, budget, options, decided)
 }
 
 /// The versions of operators, with that of ONNX's own: files of the first versions do not say it.
@@ -276,12 +311,31 @@ impl<'a> Importer<'a> {
         }
     }
 
-    fn lower(&mut self) -> Result<()> {
+    /// Nodes that stand for a graph of their own, as far as constants of the file say which.
+    fn decide_known(&mut self) -> Result<Vec<Decision>> {
+        let mut decisions = Vec::new();
+        for index in 0..self.graph.nodes.len() {
+            if !self.is_done(index)
+                && let Some(site) = self.site(index)
+                && control::is_control(&site)
+                && control::is_known(self, &site)
+            {
+                decisions.push(control::decide(self, &site)?);
+            }
+        }
+        Ok(decisions)
+    }
+
+    /// Lowers node by node, up to one that stands for a graph of its own.
+    fn lower(&mut self) -> Result<Option<Decision>> {
         for index in 0..self.graph.nodes.len() {
             if self.is_done(index) {
                 continue;
             }
             let Some(site) = self.site(index) else { continue };
+            if control::is_control(&site) {
+                return control::decide(self, &site).map(Some);
+            }
             let known = |name: &&str| {
                 name.is_empty() || matches!(self.values.get(name), Some(Value::Constant(_)))
             };
@@ -295,7 +349,7 @@ impl<'a> Importer<'a> {
             lowered.map_err(|error| site.explain(error))?;
             self.finish(index);
         }
-        Ok(())
+        Ok(None)
     }
 
     fn add_outputs(&mut self) -> Result<()> {

@@ -8,6 +8,7 @@
 
 mod builder;
 mod constant;
+mod control;
 pub mod elsewhere;
 mod endings;
 mod fold;

@@ -15,7 +15,7 @@ const FOLDING_STEPS_BASE: usize = 1 << 27;
 const FOLDING_STEPS_PER_BYTE: usize = 16;
 
 /// What is left of memory and time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Budget {
     memory: limits::Budget,
     steps: usize,
@@ -45,6 +45,11 @@ impl Budget {
     /// Gives room back for `bytes` bytes that were taken, and are free again.
     pub fn give_back(&mut self, bytes: usize) {
         self.memory.give_back(bytes);
+    }
+
+    /// Takes the time that `other`, which began as a copy of this one, has taken.
+    pub fn keep_work(&mut self, other: &Self) {
+        self.steps = other.steps;
     }
 
     /// Takes the time to look at `count` elements.

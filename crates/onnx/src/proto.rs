@@ -8,6 +8,11 @@ use crate::constant::MAX_DIMENSIONS;
 use crate::limits::Budget;
 use crate::protobuf::{Span, Wire};
 
+/// `TensorProto.DataType` of 64-bit integers.
+pub(crate) const INT64: i32 = 7;
+/// `TensorProto.DataType` of truth values.
+pub(crate) const BOOL: i32 = 9;
+
 /// `ModelProto`.
 #[derive(Debug, Default)]
 pub(crate) struct ModelProto<'a> {
@@ -61,7 +66,9 @@ pub(crate) enum AttributeValue<'a> {
     Floats(Vec<f32>),
     Ints(Vec<i64>),
     Texts(Vec<&'a [u8]>),
-    /// A graph, or a kind that no supported operator has.
+    /// A graph, read where it is decided on, and what names around it have become: old, new.
+    Graph(Span<'a>, Vec<(&'a str, &'a str)>),
+    /// A kind that no supported operator has.
     Other,
 }
 
@@ -183,7 +190,8 @@ fn string_pair(span: Span<'_>) -> Result<(&str, &str)> {
 }
 
 impl<'a> Graph<'a> {
-    fn read(span: Span<'a>, budget: &mut Budget) -> Result<Self> {
+    /// Reads the message.
+    pub fn read(span: Span<'a>, budget: &mut Budget) -> Result<Self> {
         let mut graph = Self::default();
         for field in span.fields() {
             match field? {
@@ -252,6 +260,7 @@ impl<'a> Attribute<'a> {
         let mut name = "";
         let mut kind = None;
         let (mut float, mut int, mut text, mut tensor) = (None, None, None, None);
+        let mut graph = None;
         let (mut floats, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         for field in span.fields() {
             match field? {
@@ -260,6 +269,7 @@ impl<'a> Attribute<'a> {
                 (3, Wire::Varint(value)) => int = Some(signed(value)),
                 (4, Wire::Span(value)) => text = Some(value.bytes),
                 (5, Wire::Span(value)) => tensor = Some(TensorProto::read(value, budget)?),
+                (6, Wire::Span(value)) => graph = Some(value),
                 (7, Wire::Fixed32(value)) => {
                     budget.take(2, 4)?;
                     floats.push(f32::from_bits(value));
@@ -303,7 +313,10 @@ impl<'a> Attribute<'a> {
                 _ if !floats.is_empty() => AttributeValue::Floats(floats),
                 _ if !ints.is_empty() => AttributeValue::Ints(ints),
                 _ if !texts.is_empty() => AttributeValue::Texts(texts),
-                _ => AttributeValue::Other,
+                _ => match graph {
+                    Some(span) => AttributeValue::Graph(span, Vec::new()),
+                    None => AttributeValue::Other,
+                },
             },
         };
         Ok(Self { name, value })

@@ -319,3 +319,99 @@ fn what_is_missing_is_named() {
     let elsewhere = [node("Relu", &["x"], &["z"])];
     refused(&file(13, &elsewhere, &[], &[1, 4]), ErrorCode::ModelFormat, "\"y\"");
 }
+
+/// A graph within a node, from `inputs` to `outputs`.
+fn inner(inputs: &[&str], nodes: &[Message], outputs: &[&str]) -> Message {
+    let graph = nodes.iter().fold(Message::default(), |graph, node| graph.message(1, node));
+    let graph = inputs.iter().fold(graph, |graph, name| graph.message(11, &value(name, &[])));
+    outputs.iter().fold(graph, |graph, name| graph.message(12, &value(name, &[])))
+}
+
+fn with_graph(node: Message, name: &str, graph: &Message) -> Message {
+    let attribute = Message::default().text(1, name).message(6, graph).number(20, 5);
+    node.message(5, &attribute)
+}
+
+fn branch(condition: &str, output: &str, then: &Message, otherwise: &Message) -> Message {
+    let node = with_graph(node("If", &[condition], &[output]), "then_branch", then);
+    with_graph(node, "else_branch", otherwise)
+}
+
+#[test]
+fn branches_that_depend_on_the_picture_are_named() {
+    let _turn = turn();
+    let relu = inner(&[], &[node("Relu", &["x"], &["r"])], &["r"]);
+    let computed = [
+        node("ReduceMax", &["x"], &["most"]),
+        node("Greater", &["most", "zero"], &["is_light"]),
+        branch("is_light", "y", &relu, &relu),
+    ];
+    let file = file(13, &computed, &[floats("zero", &[], &[0.0])], &[1, 4]);
+    let error =
+        refused(&file, ErrorCode::UnsupportedOperator, "\"is_light\", depends on the picture");
+    assert!(error.message.contains("(If, opset 13)"), "{error}");
+}
+
+#[test]
+fn branches_and_loops_that_contradict_themselves_are_refused() {
+    let _turn = turn();
+    let (malformed, unsupported) = (ErrorCode::ModelFormat, ErrorCode::UnsupportedOperator);
+    let yes = tensor("yes", 9, &[], &[1]);
+    let relu = inner(&[], &[node("Relu", &["x"], &["r"])], &["r"]);
+    let nothing = inner(&[], &[], &[]);
+    for (graph, words) in [
+        (branch("yes", "y", &nothing, &relu), "gives 0"),
+        (node("If", &["yes"], &["y"]), "\"then_branch\" is no graph"),
+        (branch("two", "y", &relu, &relu), "one truth value"),
+    ] {
+        let two = tensor("two", 9, &[2], &[1, 1]);
+        refused(&file(13, &[graph], &[yes.clone(), two], &[1, 4]), malformed, words);
+    }
+    let body = |outputs: &[&str]| {
+        let next = node("Add", &["v", "x"], &["next"]);
+        inner(&["i", "go", "v"], &[next], outputs)
+    };
+    let run = |inputs: &[&str], body: &Message| {
+        let node = with_graph(node("Loop", inputs, &["y"]), "body", body);
+        let counts = [("three", 3), ("many", 1 << 40), ("all", i64::MAX)];
+        let counts = counts.map(|(name, count)| int64s(name, &[], &[count]));
+        file(13, &[node], &counts, &[1, 4])
+    };
+    try_file(&run(&["three", "", "x"], &body(&["go", "next"]))).expect("a model");
+    for (inputs, outputs, code, words) in [
+        (&["many", "", "x"][..], &["go", "next"][..], unsupported, "more than 65536 nodes"),
+        (&["all", "", "x"], &["go", "next"], unsupported, "more than 65536 nodes"),
+        (&["", "", "x"], &["go", "next"], unsupported, "trip count"),
+        (&["three", "", "x"], &["next", "next"], unsupported, "decides whether it runs again"),
+        (&["three", "", "x"], &["go"], malformed, "other results"),
+        (&["three", "", "x"], &[], malformed, "no outputs"),
+        (&["three", ""], &["go", "next"], malformed, "other operands"),
+    ] {
+        refused(&run(inputs, &body(outputs)), code, words);
+    }
+}
+
+#[test]
+fn branches_that_nest_without_end_are_refused() {
+    let _turn = turn();
+    let yes = tensor("yes", 9, &[], &[1]);
+    let nested = |depth: usize| {
+        let mut graph = inner(&[], &[node("Relu", &["x"], &["r"])], &["r"]);
+        for _ in 0..depth {
+            graph = inner(&[], &[branch("yes", "r", &graph, &graph)], &["r"]);
+            if graph.0.len() > 1 << 22 {
+                break;
+            }
+        }
+        file(13, &[branch("yes", "y", &graph, &graph)], std::slice::from_ref(&yes), &[1, 4])
+    };
+    try_file(&nested(8)).expect("a model");
+    let mut chain = inner(&[], &[node("Relu", &["x"], &["r"])], &["r"]);
+    for _ in 0..80 {
+        chain =
+            inner(&[], &[with_graph(node("If", &["yes"], &["r"]), "then_branch", &chain)], &["r"]);
+    }
+    let outer = with_graph(node("If", &["yes"], &["y"]), "then_branch", &chain);
+    let deep = file(13, &[outer], std::slice::from_ref(&yes), &[1, 4]);
+    refused(&deep, ErrorCode::UnsupportedOperator, "more than 64 steps");
+}
