@@ -39,6 +39,25 @@ pub struct Window {
     pub pad_left: usize,
 }
 
+impl Window {
+    /// The rows of a matrix, each a pixel by itself.
+    pub fn of_rows(rows: usize) -> Self {
+        Self {
+            batch: 1,
+            in_h: 1,
+            in_w: rows,
+            out_h: 1,
+            out_w: rows,
+            kernel_h: 1,
+            kernel_w: 1,
+            stride: [1, 1],
+            dilation: [1, 1],
+            pad_top: 0,
+            pad_left: 0,
+        }
+    }
+}
+
 /// The geometry of a transposed convolution: input pixel `(y, x)` adds its products to the output
 /// pixels `(y * stride + ky - pad[0], x * stride + kx - pad[1])`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

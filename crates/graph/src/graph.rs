@@ -102,9 +102,21 @@ pub struct Normalization {
 }
 
 impl Node {
+    /// The same operator with other tensors, whatever its kind was.
+    #[inline(never)]
+    pub fn with_operands(&self, inputs: Vec<Option<TensorId>>, outputs: Vec<TensorId>) -> Self {
+        let Self { index, ref operator, kernel, .. } = *self;
+        Self { index, operator: operator.clone(), inputs, outputs, kind: Kind::Operator, kernel }
+    }
+
     /// Whether there is nothing to be done for it.
     pub fn is_folded(&self) -> bool {
-        self.kind == Kind::Folded
+        matches!(self.kind, Kind::Folded)
+    }
+
+    /// Whether it is what its operator says.
+    pub fn is_operator(&self) -> bool {
+        matches!(self.kind, Kind::Operator)
     }
 }
 
@@ -137,7 +149,7 @@ impl Graph {
         self.sweep();
         let mut nodes = Vec::with_capacity(self.nodes.len());
         for node in self.nodes {
-            if node.kind != Kind::Operator {
+            if !node.is_operator() {
                 let what = format!("operator {} has no form in a model", node.index);
                 return Err(
                     Error::new(ErrorCode::UnsupportedOperator, what).with("index", node.index)
@@ -226,14 +238,8 @@ impl Graph {
         };
         let inputs = node.inputs.iter().map(|id| id.map(&mut add)).collect();
         let outputs: Vec<_> = node.outputs.iter().map(|&id| add(id)).collect();
-        let alone = Node {
-            index: node.index,
-            operator: node.operator.clone(),
-            inputs,
-            outputs: outputs.clone(),
-            kind: Kind::Operator,
-            kernel: TfliteKernel::Xnnpack,
-        };
+        let kernel = TfliteKernel::Xnnpack;
+        let alone = Node { kernel, ..node.with_operands(inputs, outputs.clone()) };
         Graph { tensors, nodes: vec![alone], inputs: Vec::new(), outputs, rest: Model::default() }
     }
 }

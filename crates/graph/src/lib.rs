@@ -8,6 +8,7 @@ mod evaluate;
 pub mod geometry;
 mod graph;
 pub mod infer;
+pub mod legal;
 mod limits;
 mod node_ref;
 pub mod passes;

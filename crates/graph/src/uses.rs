@@ -17,6 +17,7 @@ pub struct Uses {
 
 impl Uses {
     /// Those of a graph.
+    #[inline(never)]
     pub fn new(graph: &Graph) -> Self {
         let tensors = graph.tensors.len();
         let (producer, count) = (vec![None; tensors], vec![0; tensors]);

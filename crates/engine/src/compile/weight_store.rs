@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use achado_graph::{Graph, Kind, Node, Uses};
+use achado_graph::{Graph, Node, Uses};
 use achado_kernels::gemm::float::{pack_halves_in_place, pack_in_place};
 use achado_kernels::order::order;
 use achado_model::{Bytes, DataType, Operator, TensorId};
@@ -116,7 +116,7 @@ impl Weights {
 /// The float weights of products of matrices that nothing else reads.
 fn float_weights(graph: &Graph) -> Vec<Weights> {
     let uses = Uses::new(graph);
-    let nodes = graph.nodes.iter().filter(|node| node.kind == Kind::Operator);
+    let nodes = graph.nodes.iter().filter(|node| node.is_operator());
     nodes
         .filter_map(|node| weights_of(graph, node))
         .filter(|weights| uses.count(weights.tensor) == 1)

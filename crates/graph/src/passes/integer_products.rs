@@ -42,7 +42,7 @@ fn find_some(graph: &mut Graph) -> bool {
     let mut changed = false;
     for index in 0..finder.graph.nodes.len() {
         // A product that took a later place is there already.
-        if finder.graph.nodes[index].kind != Kind::Operator {
+        if !finder.graph.nodes[index].is_operator() {
             continue;
         }
         if let Some(mut product) = finder.product(index) {

@@ -22,7 +22,7 @@ pub fn find_patterns(graph: &mut Graph, _: &Limits) -> Result<Changed> {
     let uses = Uses::new(graph);
     for index in 0..graph.nodes.len() {
         let node = &graph.nodes[index];
-        if node.kind != Kind::Operator {
+        if !node.is_operator() {
             continue;
         }
         let found = match node.operator {

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use achado_graph::NodeRef;
-use achado_graph::infer::{WindowAttributes, fully_connected_sizes};
+use achado_graph::legal::{self, Arithmetic, Convolution, arithmetic};
 use achado_kernels::compiled::{self, Compiled};
 use achado_kernels::conv2d::{Conv2dFloat, Conv2dQuantized};
 use achado_kernels::depthwise_conv2d::{self, DepthwiseFloat, DepthwiseQuantized};
@@ -14,12 +14,11 @@ use achado_kernels::reference::depthwise_conv2d::{DepthwiseShape, depthwise_conv
 use achado_kernels::reference::wide;
 use achado_kernels::requant::builtin::Ties;
 use achado_kernels::requant::dynamic::Grid;
-use achado_model::{Activation, DataType, Operator, Result, TensorId};
+use achado_model::{DataType, Result, TensorId};
 
-use super::operands::window;
+use super::operands::{conv2d_shape, depthwise_shape};
 use super::weights::{
-    Arithmetic, FloatParts, Grids, QuantizedParts, arithmetic, constant_weights, dynamic_range,
-    packed_weights,
+    FloatParts, Grids, QuantizedParts, constant_weights, dynamic_range, packed_weights,
 };
 use super::{Builder, hybrid, int16, matrix, with_quantized};
 use crate::step::{Operands, Simple, Step};
@@ -36,58 +35,35 @@ impl<K, T> Packed<K, T> {
     }
 }
 
-/// The geometry of a CONV_2D.
-pub(super) fn conv2d_shape(node: &NodeRef) -> Result<Conv2dShape> {
-    let &Operator::Conv2d { stride, dilation, padding, .. } = &node.node.operator else {
-        return Err(node.malformed("not a CONV_2D"));
-    };
-    let picture = node.picture(node.input(0)?)?;
-    let [out_c, kernel_h, kernel_w, group_in] = node.picture(node.input(1)?)?;
-    let in_c = picture[3];
-    let groups = in_c / group_in;
-    if groups * group_in != in_c || !out_c.is_multiple_of(groups) {
-        return Err(node.malformed(format!(
-            "{in_c} input channels do not divide into groups of {group_in}, or {out_c} output \
-             channels into {groups} groups"
-        )));
-    }
-    let attributes = WindowAttributes { filter: [kernel_h, kernel_w], stride, dilation, padding };
-    let window = window(node, picture, &attributes)?;
-    Ok(Conv2dShape { window, in_c, out_c, groups })
-}
-
-/// CONV_2D.
+/// CONV_2D and DEPTHWISE_CONV_2D.
 #[inline(never)]
-pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let &Operator::Conv2d { activation, .. } = &node.node.operator else {
-        return Err(node.malformed("not a CONV_2D"));
-    };
-    let shape = conv2d_shape(node)?;
-    let Conv2dShape { window, in_c, out_c, groups } = shape;
-    if groups == in_c && in_c > 1 && !matches!(arithmetic(node)?, Arithmetic::Wide) {
-        let shape = DepthwiseShape { window, in_c, multiplier: out_c / in_c };
-        return channel_by_channel(builder, node, shape, activation);
+pub(super) fn convolution(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let (convolution, arithmetic) = (legal::weighted(node)?, arithmetic(node)?);
+    let is_conv2d = convolution.channel_axis == 0;
+    if convolution.is_depthwise() && !(is_conv2d && arithmetic == Arithmetic::Wide) {
+        return channel_by_channel(builder, node, &convolution, arithmetic);
     }
+    let (shape, bounds) = (conv2d_shape(&convolution), convolution.bounds);
+    let out_c = shape.out_c;
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
-    match arithmetic(node)? {
+    match arithmetic {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let ties = if shape.groups == 1 { Ties::UP } else { Ties::AWAY_FROM_ZERO };
-            let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let parts = parts.settle::<T>(node, activation, ties)?;
+            let parts = QuantizedParts::new(node, out_c, 0, bounds, ties)?;
             let values = constant_weights::<T>(node)?;
             if !parts.fits_vectors() {
                 let values = values.to_vec();
                 return builder.push_simple(node, "reference", &inputs, move |operands| {
                     let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
                     let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
-                    let (weights, zero_point) = (parts.weights(&values), parts.input_zero_point);
+                    let (weights, zero_point) = (parts.weights(&values), parts.input_zero_point());
                     conv2d_quantized(&shape, input, zero_point, &weights, &parts.requant(), out);
                 });
             }
             let weights = parts.weights(values);
             let kernel = T::pack_conv2d(
                 shape,
-                parts.input_zero_point,
+                parts.input_zero_point(),
                 &weights,
                 &parts.requant(),
                 builder.byte_dot,
@@ -95,7 +71,7 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
             builder.push(node, Packed::<_, T>::new(kernel), &inputs, &outputs);
         }, else return Err(node.unsupported_types())),
         Arithmetic::Wide => {
-            let weights = int16::weights(node, out_c, 0, activation)?;
+            let weights = int16::weights(node, out_c, 0, bounds)?;
             let run = move |input: &[i16], out: &mut [i16]| {
                 wide::conv2d(&shape, input, &weights, out);
             };
@@ -103,12 +79,12 @@ pub(super) fn conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         }
         Arithmetic::Float => {
             if hybrid::is_exact(node)? {
-                return hybrid::conv2d(builder, node, shape, activation);
+                return hybrid::conv2d(builder, node, shape, bounds);
             }
-            let kernel = match packed_weights(builder, node, out_c, activation)? {
+            let kernel = match packed_weights(builder, node, out_c, bounds)? {
                 Some(packed) => Conv2dFloat::with_packed(shape, packed),
                 None => {
-                    let parts = FloatParts::new(node, out_c, activation)?;
+                    let parts = FloatParts::new(node, out_c, bounds)?;
                     Conv2dFloat::new(shape, &parts.weights())
                 }
             };
@@ -180,49 +156,26 @@ impl Step for Packed<Conv2dFloat, f32> {
     }
 }
 
-/// DEPTHWISE_CONV_2D.
-#[inline(never)]
-pub(super) fn depthwise_conv2d(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let &Operator::DepthwiseConv2d { stride, dilation, padding, activation, .. } =
-        &node.node.operator
-    else {
-        return Err(node.malformed("not a DEPTHWISE_CONV_2D"));
-    };
-    let picture = node.picture(node.input(0)?)?;
-    let [one, kernel_h, kernel_w, out_c] = node.picture(node.input(1)?)?;
-    let in_c = picture[3];
-    // Shapes decide: files that TensorFlow Lite runs may carry another multiplier.
-    if one != 1 || !out_c.is_multiple_of(in_c) {
-        return Err(node.malformed(format!(
-            "weights [{one}, {kernel_h}, {kernel_w}, {out_c}] do not fit {in_c} input channels"
-        )));
-    }
-    let attributes = WindowAttributes { filter: [kernel_h, kernel_w], stride, dilation, padding };
-    let window = window(node, picture, &attributes)?;
-    let shape = DepthwiseShape { window, in_c, multiplier: out_c / in_c };
-    channel_by_channel(builder, node, shape, activation)
-}
-
 /// A DEPTHWISE_CONV_2D, or a CONV_2D with a group for each input channel, whose weights are in another
 /// order.
+#[inline(never)]
 fn channel_by_channel(
     builder: &mut Builder,
     node: &NodeRef,
-    shape: DepthwiseShape,
-    activation: Activation,
+    convolution: &Convolution,
+    arithmetic: Arithmetic,
 ) -> Result<()> {
-    let is_depthwise = matches!(node.node.operator, Operator::DepthwiseConv2d { .. });
-    let channel_axis = if is_depthwise { 3 } else { 0 };
-    let out_c = shape.in_c * shape.multiplier;
+    let &Convolution { out_c, channel_axis, bounds, .. } = convolution;
+    let is_depthwise = channel_axis == 3;
+    let shape = depthwise_shape(convolution);
     let outputs = [node.output_id(0)?];
-    match arithmetic(node)? {
+    match arithmetic {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let ties = match (is_depthwise, T::MIN) {
                 (false, _) | (true, 0) => Ties::AWAY_FROM_ZERO,
                 _ => Ties::of_vectors(out_c),
             };
-            let parts = QuantizedParts::new::<T>(node, out_c, channel_axis, activation)?;
-            let parts = parts.settle::<T>(node, activation, ties)?;
+            let parts = QuantizedParts::new(node, out_c, channel_axis, bounds, ties)?;
             let values = constant_weights::<T>(node)?;
             let transposed = if is_depthwise { Vec::new() } else { transposed(values, out_c) };
             let values = if is_depthwise { values } else { &transposed };
@@ -230,7 +183,7 @@ fn channel_by_channel(
             if depthwise_conv2d::fits(&shape) && parts.fits_vectors() {
                 let kernel = T::pack_depthwise(
                     shape,
-                    parts.input_zero_point,
+                    parts.input_zero_point(),
                     &parts.weights(values),
                     &parts.requant(),
                     builder.byte_dot,
@@ -244,7 +197,7 @@ fn channel_by_channel(
                     depthwise_conv2d_quantized(
                         &shape,
                         input,
-                        parts.input_zero_point,
+                        parts.input_zero_point(),
                         &parts.weights(&values),
                         &parts.requant(),
                         out,
@@ -253,21 +206,21 @@ fn channel_by_channel(
             }
         }, else return Err(node.unsupported_types())),
         Arithmetic::Wide => {
-            let weights = int16::weights(node, out_c, channel_axis, activation)?;
+            let weights = int16::weights(node, out_c, channel_axis, bounds)?;
             let run = move |input: &[i16], out: &mut [i16]| {
                 wide::depthwise_conv2d(&shape, input, &weights, out);
             };
             int16::push_weighted(builder, node, run)?;
         }
         Arithmetic::Float => {
-            let mut parts = FloatParts::new(node, out_c, activation)?;
+            let mut parts = FloatParts::new(node, out_c, bounds)?;
             if !is_depthwise {
                 parts.reorder(|values| transposed(values, out_c));
             }
             let DepthwiseShape { window, in_c, .. } = shape;
             let grids = match is_depthwise {
                 true => Grids { grid: Grid::Affine, len: window.in_h * window.in_w * in_c },
-                false => hybrid::grids(node, &conv2d_shape(node)?)?,
+                false => hybrid::grids(node, &conv2d_shape(convolution))?,
             };
             let input = dynamic_range(builder, node, grids)?;
             let (input, shape) = repeat_channels::<f32>(builder, node, input, shape);
@@ -375,20 +328,18 @@ impl Step for Packed<DepthwiseFloat, f32> {
 /// FULLY_CONNECTED.
 #[inline(never)]
 pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let &Operator::FullyConnected { activation, .. } = &node.node.operator else {
-        return Err(node.malformed("not a FULLY_CONNECTED"));
-    };
-    let sizes @ [in_c, out_c] = fully_connected_sizes(node)?;
+    let convolution = legal::weighted(node)?;
+    let Convolution { in_c, out_c, bounds, .. } = convolution;
+    let sizes = [in_c, out_c];
     let (input, weights) = (node.input(0)?, node.input(1)?);
     if !weights.is_constant() && !builder.weights.has(node.input_id(1)?) {
-        return matrix::product_of_computed(builder, node, activation);
+        return matrix::product_of_computed(builder, node, sizes, bounds);
     }
     let (inputs, outputs) = ([node.input_id(0)?], [node.output_id(0)?]);
     let macs = input.elements() as u64 * out_c as u64;
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(input.dtype, T => {
-            let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let parts = parts.settle::<T>(node, activation, Ties::UP)?;
+            let parts = QuantizedParts::new(node, out_c, 0, bounds, Ties::UP)?;
             let values = constant_weights::<T>(node)?;
             if !parts.fits_vectors() {
                 let values = values.to_vec();
@@ -397,7 +348,7 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
             let weights = parts.weights(values);
             let kernel = T::pack_fully_connected(
                 sizes,
-                parts.input_zero_point,
+                parts.input_zero_point(),
                 &weights,
                 &parts.requant(),
                 builder.byte_dot,
@@ -405,7 +356,7 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
             builder.push(node, Rows { packed: Packed::<_, T>::new(kernel), out_c, macs }, &inputs, &outputs);
         }, else return Err(node.unsupported_types())),
         Arithmetic::Wide => {
-            let weights = int16::weights(node, out_c, 0, activation)?;
+            let weights = int16::weights(node, out_c, 0, bounds)?;
             let run = move |input: &[i16], out: &mut [i16]| {
                 wide::fully_connected(sizes, input, &weights, out);
             };
@@ -413,12 +364,12 @@ pub(super) fn fully_connected(builder: &mut Builder, node: &NodeRef) -> Result<(
         }
         Arithmetic::Float => {
             if hybrid::is_exact(node)? {
-                return hybrid::fully_connected(builder, node, sizes, activation);
+                return hybrid::fully_connected(builder, node, &convolution);
             }
-            let kernel = match packed_weights(builder, node, out_c, activation)? {
+            let kernel = match packed_weights(builder, node, out_c, bounds)? {
                 Some(packed) => FullyConnectedFloat::with_packed(sizes, packed),
                 None => {
-                    let parts = FloatParts::new(node, out_c, activation)?;
+                    let parts = FloatParts::new(node, out_c, bounds)?;
                     FullyConnectedFloat::new(sizes, &parts.weights())
                 }
             };

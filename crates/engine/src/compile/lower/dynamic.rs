@@ -1,20 +1,17 @@
 //! CONV_2D and FULLY_CONNECTED of what is quantised while the model runs; see
 //! [`IntegerProduct`].
 
-use achado_graph::{
-    IntegerProduct, Kind, Node, NodeRef, constant_floats, infer::fully_connected_sizes,
-};
+use achado_graph::{IntegerProduct, Kind, Node, NodeRef, constant_floats, legal};
 use achado_kernels::compiled;
 use achado_kernels::conv2d::{Conv2dDynamic, Dynamic};
 use achado_kernels::dynamic_quantize::dynamic_quantize;
 use achado_kernels::gemm::TILE_ROWS;
 use achado_kernels::reference::QuantizedWeights;
-use achado_kernels::reference::conv2d::Conv2dShape;
-use achado_kernels::shape::Window;
 use achado_model::{Operator, Result, TensorId};
 
 use super::Builder;
-use super::convolution::{conv2d_macs, conv2d_shape};
+use super::convolution::conv2d_macs;
+use super::operands::conv2d_shape;
 use crate::step::{Operands, Simple, Step};
 
 /// A step that quantises, unless another product reads the same numbers, and one that multiplies.
@@ -24,10 +21,7 @@ pub(super) fn product(
     node: &NodeRef,
     product: &IntegerProduct,
 ) -> Result<()> {
-    let shape = match node.node.operator {
-        Operator::Conv2d { .. } => conv2d_shape(node)?,
-        _ => matrix_shape(fully_connected_sizes(node)?, node.input(0)?.elements()),
-    };
+    let shape = conv2d_shape(&legal::weighted(node)?);
     let out_c = shape.out_c;
     let bias = match product.bias {
         None => vec![0.0; out_c],
@@ -40,32 +34,12 @@ pub(super) fn product(
     let weights = constant_floats(node, node.input(1)?)?;
     let weights: Vec<u8> = weights.iter().map(|&x| (x as i32 + zero_point) as u8).collect();
     let weights = QuantizedWeights { values: &weights[..], zero_point, bias: None };
-    let (low, high) = product.activation.range();
-    let kernel = Conv2dDynamic::new(shape, &weights, bias, [low, high]);
+    let kernel = Conv2dDynamic::new(shape, &weights, bias, legal::bounds(product.activation));
     let [_, _, zero_point] = product.quantized;
     let mut inputs = vec![quantised(builder, node, product), zero_point];
     inputs.extend(product.factors);
     builder.push(node, kernel, &inputs, &[node.output_id(0)?]);
     Ok(())
-}
-
-/// Each row of a matrix as a pixel.
-pub(super) fn matrix_shape([in_c, out_c]: [usize; 2], elements: usize) -> Conv2dShape {
-    let rows = elements / in_c;
-    let window = Window {
-        batch: 1,
-        in_h: 1,
-        in_w: rows,
-        out_h: 1,
-        out_w: rows,
-        kernel_h: 1,
-        kernel_w: 1,
-        stride: [1, 1],
-        dilation: [1, 1],
-        pad_top: 0,
-        pad_left: 0,
-    };
-    Conv2dShape { window, in_c, out_c, groups: 1 }
 }
 
 /// The uint8 that a product reads: a temporary.

@@ -2,17 +2,18 @@
 //! integers.
 
 use achado_graph::NodeRef;
+use achado_graph::legal::{Convolution, check_scales, float_bias};
 use achado_kernels::compiled;
 use achado_kernels::conv2d::{self, Conv2dHybrid};
 use achado_kernels::gemm::TILE_ROWS;
 use achado_kernels::reference::conv2d::Conv2dShape;
 use achado_kernels::requant::dynamic::Grid;
-use achado_model::{Activation, DataType, Result, TensorId};
+use achado_model::{DataType, Result, TensorId};
 
 use super::Builder;
 use super::convolution::conv2d_macs;
-use super::dynamic::matrix_shape;
-use super::weights::{Grids, QuantizedParts, float_bias};
+use super::operands::conv2d_shape;
+use super::weights::Grids;
 use crate::step::{Operands, Simple, Step};
 
 /// Whether the weights are of 8 bits, without zero points, and no sum of a window leaves 32 bits.
@@ -60,22 +61,21 @@ pub(super) fn conv2d(
     builder: &mut Builder,
     node: &NodeRef,
     shape: Conv2dShape,
-    activation: Activation,
+    bounds: [f32; 2],
 ) -> Result<()> {
     let grids = grids(node, &shape)?;
-    product(builder, node, shape, grids, activation)
+    product(builder, node, shape, grids, bounds)
 }
 
-/// FULLY_CONNECTED of `[in, out]` whose weights [`is_exact`] takes.
+/// FULLY_CONNECTED whose weights [`is_exact`] takes.
 #[inline(never)]
 pub(super) fn fully_connected(
     builder: &mut Builder,
     node: &NodeRef,
-    sizes: [usize; 2],
-    activation: Activation,
+    convolution: &Convolution,
 ) -> Result<()> {
-    let shape = matrix_shape(sizes, node.input(0)?.elements());
-    product(builder, node, shape, row_grids(node, sizes[0])?, activation)
+    let grids = row_grids(node, convolution.in_c)?;
+    product(builder, node, conv2d_shape(convolution), grids, convolution.bounds)
 }
 
 /// A step that quantises, and one that multiplies.
@@ -84,10 +84,10 @@ fn product(
     node: &NodeRef,
     shape: Conv2dShape,
     grids: Grids,
-    activation: Activation,
+    bounds: [f32; 2],
 ) -> Result<()> {
     let out_c = shape.out_c;
-    QuantizedParts::check_scales(node, out_c, 0)?;
+    check_scales(node, out_c, 0)?;
     let scale = &node.quantization(node.input(1)?)?.scale;
     let scale = (0..out_c).map(|channel| scale[channel % scale.len()]).collect();
     let bias = float_bias(node, out_c)?.unwrap_or_else(|| vec![0.0; out_c]);
@@ -95,13 +95,12 @@ fn product(
     let Some(data) = &node.input(1)?.data else {
         return Err(node.unsupported("the weights must be a constant"));
     };
-    let (low, high) = activation.range();
     let window = &shape.window;
     let is_product =
         [window.kernel_h, window.kernel_w, window.stride[0], window.stride[1]] == [1; 4];
     let by_pixel = is_product && grids.len == shape.in_c;
     let values = bytemuck::cast_slice(data);
-    let kernel = Conv2dHybrid::new(shape, values, (scale, bias), [low, high], by_pixel);
+    let kernel = Conv2dHybrid::new(shape, values, (scale, bias), bounds, by_pixel);
     let inputs = quantised(builder, node, grids)?;
     builder.push(node, kernel, &inputs, &[node.output_id(0)?]);
     Ok(())

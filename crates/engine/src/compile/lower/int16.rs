@@ -1,6 +1,7 @@
 //! Operators on 16-bit activations, by the built-in kernels' arithmetic: XNNPACK has none of them.
 
-use achado_graph::NodeRef;
+use achado_graph::legal::{Pool, PoolKind, check_bias, check_scales, quantized_bounds};
+use achado_graph::{NodeRef, TfliteKernel};
 use achado_kernels::average_pool_2d::average_pool_2d_quantized;
 use achado_kernels::batch_matmul::BatchMatmul;
 use achado_kernels::lookup::{Lookup, Sigmoid};
@@ -9,15 +10,14 @@ use achado_kernels::reference::binary_quantized::{Div, Prelu};
 use achado_kernels::reference::unary_quantized as unary;
 use achado_kernels::reference::wide::WideWeights;
 use achado_kernels::requant::builtin::{BuiltinRescale, FixedMultiplier};
-use achado_kernels::requant::{AddRequantize, Affine, Quantized};
-use achado_kernels::shape::Window;
+use achado_kernels::requant::{AddRequantize, Quantized};
 use achado_kernels::softmax::WideSoftmax;
-use achado_model::{Activation, DataType, Operator, Result};
+use achado_model::{DataType, Operator, Result};
 
 use super::Builder;
 use super::elementwise::{bounds, broadcast, common_type};
-use super::operands::affine;
-use super::weights::{QuantizedParts, check_bias, constant_weights};
+use super::operands::{affine, window};
+use super::weights::constant_weights;
 use crate::step::Operands;
 
 /// A function of one element.
@@ -199,14 +199,15 @@ pub(super) fn batch_matmul(
     })
 }
 
-/// AVERAGE_POOL_2D and MAX_POOL_2D, whose scales are `affine`.
+/// AVERAGE_POOL_2D and MAX_POOL_2D, clamped to `clamp`.
 pub(super) fn pool(
     builder: &mut Builder,
     node: &NodeRef,
-    (window, channels, is_max): (Window, usize, bool),
-    (affine, activation): (Affine, Activation),
+    pool: Pool,
+    clamp: [i32; 2],
 ) -> Result<()> {
-    let clamp = affine.builtin_activation_bounds::<i16>(bounds(activation));
+    let (window, channels, is_max) =
+        (window(&pool.window), pool.channels, pool.kind == PoolKind::Max);
     let kernel = if is_max { "max" } else { "average" };
     builder.push_simple(node, kernel, &[node.input_id(0)?], move |operands| {
         let out = bytemuck::cast_slice_mut::<u8, i16>(operands.outputs[0]);
@@ -225,12 +226,12 @@ pub(super) fn weights(
     node: &NodeRef,
     out_c: usize,
     channel_axis: usize,
-    activation: Activation,
+    bounds: [f32; 2],
 ) -> Result<WideWeights> {
     // Checks scales and sizes as for 8 bits.
     let (input, filter, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
-    QuantizedParts::check_scales(node, out_c, channel_axis)?;
-    let (from, to) = (affine(node, input)?, affine(node, output)?);
+    check_scales(node, out_c, channel_axis)?;
+    let (from, to) = (node.affine(input)?, node.affine(output)?);
     let quantization = node.quantization(filter)?;
     let zeros = quantization.zero_point.iter().all(|&zero| zero == 0);
     if filter.dtype != DataType::Int8 || !zeros || from.zero_point != 0 || to.zero_point != 0 {
@@ -253,7 +254,7 @@ pub(super) fn weights(
         values: constant_weights::<i8>(node)?.to_vec(),
         bias,
         ratios: (0..out_c).map(ratio).collect(),
-        bounds: to.builtin_activation_bounds::<i16>(bounds(activation)),
+        bounds: quantized_bounds(to, output.dtype, bounds, TfliteKernel::Builtin),
     })
 }
 

@@ -1,6 +1,7 @@
 //! TRANSPOSE_CONV, MediaPipe's Convolution2DTransposeBias, and BATCH_MATMUL.
 
-use achado_graph::{Node, NodeRef, constant_floats};
+use achado_graph::legal::{Arithmetic, arithmetic, bounds, float_bias};
+use achado_graph::{NodeRef, constant_floats};
 use achado_kernels::aligned::AlignedVec;
 use achado_kernels::batch_matmul::BatchMatmul;
 use achado_kernels::compiled;
@@ -15,10 +16,7 @@ use achado_kernels::transpose_conv::{transpose_conv_f32, transpose_conv_quantize
 use achado_model::{Activation, DataType, Operator, Result, TensorId};
 
 use super::operands::{affine, transpose_conv_shape};
-use super::weights::{
-    Arithmetic, FloatParts, Grids, QuantizedParts, arithmetic, constant_weights, dynamic_range,
-    float_bias,
-};
+use super::weights::{FloatParts, Grids, QuantizedParts, constant_weights, dynamic_range};
 use super::{Builder, int16, with_quantized};
 use crate::step::{Operands, Simple, Step};
 
@@ -30,6 +28,7 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
         Operator::TransposeConv { activation, .. } => activation,
         _ => Activation::None,
     };
+    let bounds = bounds(activation);
     // In the order of CONV_2D's operands.
     let order: &[usize] = if matches!(node.node.operator, Operator::TransposeConv { .. }) {
         &[2, 1, 3]
@@ -37,32 +36,32 @@ pub(super) fn transpose_conv(builder: &mut Builder, node: &NodeRef) -> Result<()
         &[0, 1, 2]
     };
     let operand = |&at: &usize| node.node.inputs.get(at).copied().flatten();
-    let ordered = Node { inputs: order.iter().map(operand).collect(), ..node.node.clone() };
+    let ordered =
+        node.node.with_operands(order.iter().map(operand).collect(), node.node.outputs.clone());
     let node = &NodeRef { node: &ordered, ..*node };
     let inputs = [node.input_id(0)?];
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
             let ties = if T::MIN == 0 { Ties::UP } else { Ties::of_vectors(shape.out_c) };
-            let parts = QuantizedParts::new::<T>(node, shape.out_c, 0, activation)?;
-            let parts = parts.settle::<T>(node, activation, ties)?;
+            let parts = QuantizedParts::new(node, shape.out_c, 0, bounds, ties)?;
             let values = constant_weights::<T>(node)?.to_vec();
             builder.push_simple(node, "transposed", &inputs, move |operands| {
                 let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
                 let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
                 let weights = parts.weights(&values);
-                let zero_point = parts.input_zero_point;
+                let zero_point = parts.input_zero_point();
                 transpose_conv_quantized(&shape, input, zero_point, &weights, &parts.requant(), out);
             })
         }, else Err(node.unsupported_types())),
         Arithmetic::Wide => {
-            let weights = int16::weights(node, shape.out_c, 0, activation)?;
+            let weights = int16::weights(node, shape.out_c, 0, bounds)?;
             let run = move |input: &[i16], out: &mut [i16]| {
                 wide::transpose_conv(&shape, input, &weights, out);
             };
             int16::push_weighted(builder, node, run)
         }
         Arithmetic::Float => {
-            let parts = FloatParts::new(node, shape.out_c, activation)?.into_owned();
+            let parts = FloatParts::new(node, shape.out_c, bounds)?.into_owned();
             let picture_len = node.picture(node.input(0)?)?[1..].iter().product();
             let inputs =
                 [dynamic_range(builder, node, Grids { grid: Grid::Xnnpack, len: picture_len })?];
@@ -183,7 +182,7 @@ pub(super) fn push_reference<T: Element>(
         let input = bytemuck::cast_slice::<u8, T>(operands.inputs[0]);
         let values = values.as_deref();
         let values = values.unwrap_or_else(|| bytemuck::cast_slice(operands.inputs[1]));
-        let (zero_point, requant) = (parts.input_zero_point, parts.requant());
+        let (zero_point, requant) = (parts.input_zero_point(), parts.requant());
         fully_connected_quantized(sizes, input, zero_point, &parts.weights(values), &requant, out);
     })
 }
@@ -272,33 +271,30 @@ impl Step for Matmul {
 pub(super) fn product_of_computed(
     builder: &mut Builder,
     node: &NodeRef,
-    activation: Activation,
+    sizes @ [in_c, out_c]: [usize; 2],
+    bounds: [f32; 2],
 ) -> Result<()> {
-    let &[out_c, in_c] = &node.input(1)?.shape[..] else {
-        return Err(node.malformed("weights that are no matrix"));
-    };
-    let (inputs, sizes) = ([node.input_id(0)?, node.input_id(1)?], [in_c, out_c]);
+    let inputs = [node.input_id(0)?, node.input_id(1)?];
     match arithmetic(node)? {
         Arithmetic::Quantized => with_quantized!(node.input(0)?.dtype, T => {
-            let parts = QuantizedParts::new::<T>(node, out_c, 0, activation)?;
-            let parts = parts.settle::<T>(node, activation, Ties::UP)?;
+            let parts = QuantizedParts::new(node, out_c, 0, bounds, Ties::UP)?;
             push_reference::<T>(builder, node, sizes, parts, None)
         }, else Err(node.unsupported_types())),
         Arithmetic::Float if node.input(1)?.dtype == DataType::Float32 => {
             let bias = float_bias(node, out_c)?;
             let rows = node.input(0)?.elements() / in_c.max(1);
             let product = BatchMatmul::new(&[rows, in_c], &[out_c, in_c], [false, true]);
-            if let (Some(product), None, Activation::None) = (product, &bias, activation) {
+            let is_bounded = bounds.iter().any(|bound| bound.is_finite());
+            if let (Some(product), None, false) = (product, &bias, is_bounded) {
                 return matmul_f32(builder, node, product, inputs[0], false, None);
             }
-            let (low, high) = activation.range();
             builder.push_simple(node, "reference", &inputs, move |operands| {
                 let out = bytemuck::cast_slice_mut(operands.outputs[0]);
                 let (input, weights) = (operands.inputs[0], operands.inputs[1]);
                 let weights = FloatWeights {
                     values: bytemuck::cast_slice(weights),
                     bias: bias.as_deref(),
-                    activation: [low, high],
+                    activation: bounds,
                 };
                 fully_connected_f32(sizes, bytemuck::cast_slice(input), &weights, out);
             })

@@ -243,8 +243,9 @@ fn check_operands(node: &NodeRef) -> Result<()> {
 /// called, and as one they were 88 KB of WebAssembly, of which a model needs little.
 fn lower_node(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     match &node.node.operator {
-        Operator::Conv2d { .. } => convolution::conv2d(builder, node),
-        Operator::DepthwiseConv2d { .. } => convolution::depthwise_conv2d(builder, node),
+        Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. } => {
+            convolution::convolution(builder, node)
+        }
         Operator::FullyConnected { .. } => convolution::fully_connected(builder, node),
         Operator::TransposeConv { .. } | Operator::Convolution2dTransposeBias { .. } => {
             matrix::transpose_conv(builder, node)
@@ -302,12 +303,8 @@ fn lower_node(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Operator::Cast => conversion::convert(builder, node),
         Operator::AveragePool2d { .. } | Operator::MaxPool2d { .. } => window::pool(builder, node),
         Operator::L2Pool2d { .. } => window::l2_pool(builder, node),
-        Operator::ResizeBilinear { align_corners, half_pixel_centers } => {
-            window::resize_bilinear(builder, node, *align_corners, *half_pixel_centers)
-        }
-        Operator::ResizeNearestNeighbor { align_corners, half_pixel_centers } => {
-            window::resize_nearest_neighbor(builder, node, *align_corners, *half_pixel_centers)
-        }
+        Operator::ResizeBilinear { .. } => window::resize_bilinear(builder, node),
+        Operator::ResizeNearestNeighbor { .. } => window::resize_nearest_neighbor(builder, node),
         Operator::Mean { .. } => reduction::mean(builder, node, true),
         Operator::Sum { .. } => reduction::mean(builder, node, false),
         Operator::ReduceMax { .. } => reduction::extreme(builder, node, true),

@@ -1,6 +1,8 @@
 //! What kernels take, from what the graph says.
 
-use achado_graph::{NodeRef, geometry, infer};
+use achado_graph::{NodeRef, geometry, infer, legal};
+use achado_kernels::reference::conv2d::Conv2dShape;
+use achado_kernels::reference::depthwise_conv2d::DepthwiseShape;
 use achado_kernels::reference::transpose_conv::TransposeConvShape;
 use achado_kernels::requant::Affine;
 use achado_kernels::shape::Window;
@@ -12,16 +14,11 @@ pub(super) fn affine(node: &NodeRef, tensor: &Tensor) -> Result<Affine> {
     Ok(Affine { scale, zero_point })
 }
 
-/// The window over pictures `[n, h, w, c]`.
-pub(super) fn window(
-    node: &NodeRef,
-    picture: [usize; 4],
-    attributes: &infer::WindowAttributes,
-) -> Result<Window> {
-    let window = infer::window(node, picture, attributes)?;
-    let geometry::Window { batch, in_h, in_w, out_h, out_w, .. } = window;
-    let geometry::Window { kernel_h, kernel_w, stride, dilation, pad_top, pad_left, .. } = window;
-    Ok(Window {
+/// A window, as kernels take it.
+pub(super) fn window(window: &geometry::Window) -> Window {
+    let &geometry::Window { batch, in_h, in_w, out_h, out_w, .. } = window;
+    let &geometry::Window { kernel_h, kernel_w, stride, dilation, pad_top, pad_left, .. } = window;
+    Window {
         batch,
         in_h,
         in_w,
@@ -33,7 +30,19 @@ pub(super) fn window(
         dilation,
         pad_top,
         pad_left,
-    })
+    }
+}
+
+/// A convolution with all channels of its groups.
+pub(super) fn conv2d_shape(convolution: &legal::Convolution) -> Conv2dShape {
+    let &legal::Convolution { in_c, out_c, groups, .. } = convolution;
+    Conv2dShape { window: window(&convolution.window), in_c, out_c, groups }
+}
+
+/// A convolution that goes channel by channel.
+pub(super) fn depthwise_shape(convolution: &legal::Convolution) -> DepthwiseShape {
+    let &legal::Convolution { in_c, out_c, .. } = convolution;
+    DepthwiseShape { window: window(&convolution.window), in_c, multiplier: out_c / in_c }
 }
 
 /// The geometry of a transposed convolution.
