@@ -46,7 +46,15 @@ const ENTRY_POINTS = [
   ["vite"],
   ["webpack"],
   ["bindings"],
+  ["simple"],
+  ["elements"],
+  ["react"],
+  ["vue"],
+  ["svelte"],
 ];
+
+/** Frameworks that adapters are for: the application has them. */
+const FRAMEWORKS = ["react", "vue"];
 
 /** These open models in Node where they need it, by an entry of its own. */
 const LATER = ["./bind-node.js"];
@@ -55,6 +63,7 @@ const LATER = ["./bind-node.js"];
 const USER_DOCS = [
   "bindings",
   "bundlers",
+  "components",
   "files",
   "inspecting",
   "maker",
@@ -65,7 +74,7 @@ const USER_DOCS = [
 ];
 
 /** These entries take what is public, and the class of its errors, from the page's module. */
-const FROM_PAGE = ["maker", "quantize", "inspect"];
+const FROM_PAGE = ["maker", "quantize", "inspect", "elements"];
 
 const FROM_INDEX = {
   name: "from-index",
@@ -83,7 +92,7 @@ const FROM_INDEX = {
  * These are the same in browsers and in Node: what they take from the package comes by its name, so
  * that each place gives its own.
  */
-const FROM_NAME = ["bindings"];
+const FROM_NAME = ["bindings", "simple", "react", "vue", "svelte"];
 
 const FROM_ACHADO = {
   name: "from-achado",
@@ -196,7 +205,7 @@ async function packageOf() {
       outdir: "pkg/dist",
       define: { ACHADO_VERSION: JSON.stringify(version) },
       chunkNames: "[name]-[hash]",
-      external: ["node:*", ...(names.includes("bind-node") ? [] : LATER)],
+      external: ["node:*", ...FRAMEWORKS, ...(names.includes("bind-node") ? [] : LATER)],
       plugins: [
         ...COMMON.plugins,
         ...(FROM_PAGE.includes(names[0]) ? [FROM_INDEX] : []),
@@ -255,6 +264,11 @@ const TYPED = [
   "vite",
   "webpack",
   "bindings",
+  "simple",
+  "elements",
+  "react",
+  "vue",
+  "svelte",
 ];
 
 /**
