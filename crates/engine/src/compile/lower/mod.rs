@@ -253,8 +253,8 @@ fn lower_node(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Operator::BatchMatmul { adj_x, adj_y } => {
             matrix::batch_matmul(builder, node, [*adj_x, *adj_y])
         }
-        Operator::Add { activation } => elementwise::add(builder, node, *activation),
-        Operator::Mul { activation } => elementwise::mul(builder, node, *activation),
+        Operator::Add { .. } => elementwise::add(builder, node),
+        Operator::Mul { .. } => elementwise::mul(builder, node),
         Operator::Sub { .. }
         | Operator::Div { .. }
         | Operator::Maximum

@@ -10,8 +10,19 @@ use achado_model::{Result, Tensor};
 
 /// Scale and zero point of a tensor quantized as a whole.
 pub(super) fn affine(node: &NodeRef, tensor: &Tensor) -> Result<Affine> {
-    let geometry::Affine { scale, zero_point } = node.affine(tensor)?;
-    Ok(Affine { scale, zero_point })
+    node.affine(tensor).map(kernel_affine)
+}
+
+/// Scale and zero point, as kernels take them.
+pub(super) fn kernel_affine(affine: geometry::Affine) -> Affine {
+    let geometry::Affine { scale, zero_point } = affine;
+    Affine { scale, zero_point }
+}
+
+/// The scales of two quantized operands and of the result.
+#[inline(never)]
+pub(super) fn pair_scales(node: &NodeRef) -> Result<[Affine; 3]> {
+    Ok(legal::pair_scales(node)?.map(kernel_affine))
 }
 
 /// A window, as kernels take it.
