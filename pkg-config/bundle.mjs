@@ -51,6 +51,8 @@ const ENTRY_POINTS = [
   ["react"],
   ["vue"],
   ["svelte"],
+  ["model-cache"],
+  ["service-worker"],
 ];
 
 /** Frameworks that adapters are for: the application has them. */
@@ -67,6 +69,7 @@ const USER_DOCS = [
   "files",
   "inspecting",
   "maker",
+  "offline",
   "onnx-operators",
   "operators",
   "preprocessing",
@@ -92,7 +95,7 @@ const FROM_INDEX = {
  * These are the same in browsers and in Node: what they take from the package comes by its name, so
  * that each place gives its own.
  */
-const FROM_NAME = ["bindings", "simple", "react", "vue", "svelte"];
+const FROM_NAME = ["bindings", "simple", "react", "vue", "svelte", "model-cache"];
 
 const FROM_ACHADO = {
   name: "from-achado",
@@ -229,6 +232,16 @@ async function packageOf() {
       define: { ...options.define, ACHADO_VERSION: JSON.stringify(version) },
     });
   }
+  // A classic script, as service workers are registered by default.
+  await build({
+    ...COMMON,
+    entryPoints: ["src/js/offline.ts"],
+    outdir: "pkg/dist",
+    format: "iife",
+    splitting: false,
+    sourcemap: false,
+    define: { ACHADO_VERSION: JSON.stringify(version) },
+  });
   // `cargo xtask size` reads from it which chunks a first load needs.
   mkdirSync("target", { recursive: true });
   writeFileSync("target/package-metafile.json", JSON.stringify({ outputs }));
@@ -269,6 +282,8 @@ const TYPED = [
   "react",
   "vue",
   "svelte",
+  "model-cache",
+  "service-worker",
 ];
 
 /**

@@ -21,7 +21,8 @@ const DIST = "www/dist";
 const NOT_KEPT = /\.(map|br|gz)$|^sw\.js$/;
 const COMPRESSIBLE = /\.(css|html|js|json|onnx|svg|tflite|txt|wasm|webmanifest)$/;
 /** Files of the package that no page asks for: Node's, and what only an option brings. */
-const UNUSED = /^achado\/dist\/(cli|node|maker-node|quantize(-node|-worker)?|decode|tract)\./;
+const UNUSED =
+  /^achado\/dist\/(cli|(node|maker|inspect|quantize|bind)-node|node|node-worker|quantize(-worker)?|decode|tract|bindings|vite|webpack|react|vue|svelte|elements|simple|model-cache|service-worker|offline|static|lite)\./;
 /** Below that, headers weigh more than what is saved. */
 const WORTH_BYTES = 512;
 /** Brotli's best quality takes about a second a megabyte. */
@@ -110,6 +111,7 @@ async function serviceWorker(common) {
   await build({
     ...common,
     entryPoints: ["www/src/sw.ts"],
+    alias: { "achado/service-worker": "./pkg/dist/service-worker.js" },
     outdir: DIST,
     splitting: false,
     format: "iife",

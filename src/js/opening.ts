@@ -2,7 +2,7 @@
 import { DEFAULT_MODEL, Files, remedy } from "./assets.js";
 import type { CoreOptions, Engine, Launch, Phase, Task } from "./engine.js";
 import { AchadoError, abortable } from "./errors.js";
-import { type Beside, readFiles } from "./files.js";
+import { type Beside, fail, readFiles } from "./files.js";
 import { isOnnx, isPlace, messageOf } from "./kind.js";
 import { LocalEngine } from "./local.js";
 import { coreOptions } from "./options.js";
@@ -95,12 +95,14 @@ export async function open(
     const [compiled, threadable, file] = await Promise.all([
       compiling,
       deciding,
-      readFiles(
-        platform,
-        { ...options, model: source as NonNullable<LoadOptions["model"]> },
-        loading.signal,
-        options.onProgress,
-        advice,
+      reading().then((platform) =>
+        readFiles(
+          platform,
+          { ...options, model: source as NonNullable<LoadOptions["model"]> },
+          loading.signal,
+          options.onProgress,
+          advice,
+        ),
       ),
       starting,
     ]);
@@ -148,6 +150,15 @@ export async function open(
       if (reason !== undefined) fallbacks.push(threadFallback(threads, reason));
       return threads;
     };
+
+    async function reading(): Promise<Platform> {
+      if (!options.cache) return platform;
+      const { cachingFetch } = await platform.parts.modelStore();
+      return {
+        ...platform,
+        fetch: await cachingFetch(options.cache, fetch, fail, fallbacks),
+      };
+    }
 
     async function convert(): Promise<Prepared> {
       onProgress({ phase: "convert", loaded: 0, total: 1 });

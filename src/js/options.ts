@@ -51,6 +51,7 @@ const LOADING: NamesOf<LoadOptions> = {
   wasm: 1,
   assets: 1,
   warmup: 1,
+  cache: 1,
   inputShapes: 1,
   onnxFallback: 1,
   config: 1,

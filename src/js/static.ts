@@ -5,6 +5,7 @@ import { browserWith } from "./browser.js";
 import * as bundle from "./bundle.js";
 import * as configs from "./configs.js";
 import * as externalData from "./external-data.js";
+import * as modelStore from "./model-store.js";
 import * as threaded from "./generated/relaxed-threads/achado.js";
 import * as tract from "./generated/tract/achado.js";
 import { CORES, MODEL, ONNX, TRACT } from "./own-files.js";
@@ -16,6 +17,7 @@ const parts = {
   bundle: async () => bundle,
   configs: async () => configs,
   externalData: async () => externalData,
+  modelStore: async () => modelStore,
 };
 const glues = { threaded: async () => threaded, tract: async () => tract };
 

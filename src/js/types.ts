@@ -234,12 +234,32 @@ export interface LoadOptions extends Pick<ModelOptions, "preprocess"> {
   wasm?: WasmSource | undefined;
   /** Where all files of the package are; goes before what `setAssets` said. */
   assets?: Assets | undefined;
+  /**
+   * Keeps the model's files in the browser, so that the next visit opens them without downloading, and
+   * without a network. `true` is `{ update: "before" }`. Where there is no Cache Storage,
+   * `runtime.fallbacks` says so. Default: false.
+   */
+  cache?: boolean | CacheOptions | undefined;
   /** Run once before the promise resolves, so that the first picture is fast. Default: true. */
   warmup?: boolean | undefined;
   /** Stops loading; the promise rejects with the signal's reason, an AbortError by default. */
   signal?: AbortSignal | undefined;
   /** Called while loading. */
   onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** How models are kept in the browser. */
+export interface CacheOptions {
+  /**
+   * What becomes of a model that has changed on its server, as far as `ETag`, `Last-Modified` and
+   * `Content-Length` tell: the new one is taken at once (`before`, default; the kept one if the network
+   * is cut), the kept one is taken and the new one the next time (`after`), or nobody asks (`never`).
+   */
+  update?: "before" | "after" | "never" | undefined;
+  /** Of all kept files together; those that were used longest ago go first. Default: 512 MB. */
+  quotaBytes?: number | undefined;
+  /** Called when another file than the kept one has come and is kept. */
+  onUpdate?: ((update: { url: string; hash: string }) => void) | undefined;
 }
 
 /** What {@link createClassifier} takes. */

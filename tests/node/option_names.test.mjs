@@ -28,6 +28,7 @@ const loading = {
   threads: 1,
   wasm: undefined,
   warmup: true,
+  cache: false,
   inputShapes: undefined,
   onnxFallback: undefined,
   signal: undefined,

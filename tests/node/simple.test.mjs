@@ -55,3 +55,14 @@ test("achado/elements can be imported where there is no document", async () => {
   assert.equal(typeof AchadoImage, "function");
   assert.ok(AchadoCamera.observedAttributes.includes("mirror"));
 });
+
+test("where there is no Cache Storage, models are loaded all the same, and it is said", async () => {
+  const { modelCache } = await import("../../pkg/dist/model-cache.js");
+  const { createModel } = await import("../../pkg/dist/node.js");
+  const model = await createModel({ cache: true, worker: false, threads: 1 });
+  assert.match(model.runtime.fallbacks.map(({ reason }) => reason).join(), /no Cache Storage/);
+  await model.close();
+  assert.deepEqual(await modelCache.list(), []);
+  assert.equal((await modelCache.estimate()).bytes, 0);
+  await refused(modelCache.add("https://example.com/m.tflite"), "BACKEND_UNAVAILABLE", /Storage/);
+});
