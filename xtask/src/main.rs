@@ -7,6 +7,8 @@ mod bench;
 mod bundle;
 mod checks;
 mod counts;
+#[cfg(test)]
+mod cycles;
 mod serve;
 mod shell;
 mod size;
