@@ -12,6 +12,9 @@ pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 const WASM_PACK_VERSION: &str = "0.15.1";
 
+/// The version of cargo-fuzz that is installed.
+const CARGO_FUZZ_VERSION: &str = "0.13.2";
+
 /// Programs that turn the wasm32 build into something that JavaScript can load.
 pub struct WasmTools {
     /// `wasm-pack`.
@@ -73,6 +76,11 @@ pub fn wasm_tools() -> Result<WasmTools> {
     let bindgen = cargo_tool("wasm-bindgen", "wasm-bindgen-cli", bindgen, "writes the glue")?;
     let pack = cargo_tool("wasm-pack", "wasm-pack", WASM_PACK_VERSION, "builds and tests wasm")?;
     Ok(WasmTools { wasm_pack: pack.join("wasm-pack"), folders: vec![bindgen, pack] })
+}
+
+/// The folder of `cargo-fuzz`, built once by cargo into the cache folder.
+pub fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", "cargo-fuzz", CARGO_FUZZ_VERSION, "builds and runs what is fuzzed")
 }
 
 /// The cache folder's `bin` of one program, installed if it is not there.
