@@ -75,6 +75,7 @@ const USER_DOCS = [
   "onnx-operators",
   "operators",
   "preprocessing",
+  "pruning",
   "quantizing",
 ];
 
