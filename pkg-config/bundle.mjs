@@ -38,6 +38,8 @@ const ENTRY_POINTS = [
   ["threaded-worker"],
   ["maker"],
   ["maker-worker"],
+  ["webgpu"],
+  ["only-gpu"],
   ["quantize"],
   ["quantize-worker"],
   ["inspect"],
@@ -75,7 +77,6 @@ const USER_DOCS = [
   "onnx-operators",
   "operators",
   "preprocessing",
-  "pruning",
   "quantizing",
 ];
 
@@ -276,6 +277,7 @@ const TYPED = [
   "lite",
   "only-onnx",
   "only-tract",
+  "only-gpu",
   "only-model",
   "vite",
   "webpack",

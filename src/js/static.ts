@@ -8,7 +8,7 @@ import * as externalData from "./external-data.js";
 import * as modelStore from "./model-store.js";
 import * as threaded from "./generated/relaxed-threads/achado.js";
 import * as tract from "./generated/tract/achado.js";
-import { CORES, MODEL, ONNX, TRACT } from "./own-files.js";
+import { CORES, GPU, MODEL, ONNX, TRACT } from "./own-files.js";
 
 export * from "./common.js";
 export { defaultModel } from "./default-model.js";
@@ -22,5 +22,5 @@ const parts = {
 const glues = { threaded: async () => threaded, tract: async () => tract };
 
 export const { createClassifier, createModel, convertOnnx } = apiOn(
-  browserWith({ ...CORES, ...ONNX, ...TRACT, ...MODEL }, glues, parts),
+  browserWith({ ...CORES, ...ONNX, ...TRACT, ...GPU, ...MODEL }, glues, parts),
 );

@@ -26,6 +26,8 @@ export type AssetName =
   | "decode.wasm"
   | "maker.wasm"
   | "quantize.wasm"
+  | "gpu.wasm"
+  | "webgpu.js"
   | "worker.js"
   | "threaded-worker.js"
   | "node-worker.js"
@@ -232,6 +234,14 @@ export interface LoadOptions extends Pick<ModelOptions, "preprocess"> {
    * browser runs, `relaxed.wasm`, or one of these with `-threads`, in isolated pages only.
    */
   wasm?: WasmSource | undefined;
+  /**
+   * Where the network runs. `"wasm"` (default): on the processor. `"webgpu"`: on the GPU, once it has
+   * computed the same as the processor for test inputs; the promise resolves when that is settled.
+   * `"auto"`: the same, while the first answers come from the processor, and only where the GPU is one
+   * and is 1.25 times as fast or more, results included. Where it stays on the processor,
+   * `runtime.fallbacks` says why. The files of it are loaded when they are asked for. See docs/webgpu.md.
+   */
+  backend?: "auto" | "wasm" | "webgpu" | undefined;
   /** Where all files of the package are; goes before what `setAssets` said. */
   assets?: Assets | undefined;
   /**
@@ -445,8 +455,10 @@ export interface ModelMetadata {
 
 /** What runs, and what could not. */
 export interface Runtime {
-  /** `tract` only by {@link LoadOptions.onnxFallback}. */
-  readonly backend: "wasm" | "tract";
+  /** `tract` only by {@link LoadOptions.onnxFallback}, `webgpu` only by {@link LoadOptions.backend}. */
+  readonly backend: "wasm" | "tract" | "webgpu";
+  /** With `webgpu`, what the browser tells about the GPU. */
+  readonly adapter?: string;
   /** Which of the core's builds this is; `relaxed` is faster and not in every browser. */
   readonly simd: "simd128" | "relaxed";
   /** How many share the work. */
