@@ -317,7 +317,8 @@ impl Core {
     pub fn network_places(&mut self) -> Result<Vec<usize>, JsValue> {
         let model = model_mut(&mut self.task);
         let mut places = || {
-            let (inputs, outputs) = (model.session().inputs().len(), model.session().outputs().len());
+            let (inputs, outputs) =
+                (model.session().inputs().len(), model.session().outputs().len());
             let mut places = vec![inputs];
             for index in 0..inputs {
                 places.extend(place(model.session_mut().input_bytes_mut(index)?));

@@ -30,6 +30,7 @@ const loading = {
   warmup: true,
   cache: false,
   inputShapes: undefined,
+  backend: undefined,
   onnxFallback: undefined,
   signal: undefined,
   onProgress: undefined,
