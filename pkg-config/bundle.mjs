@@ -14,6 +14,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { writeLicenses } from "./licenses.mjs";
 import { page } from "./page.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -124,7 +125,8 @@ function ownAddress() {
   };
 }
 
-const { version } = JSON.parse(readFileSync("pkg-config/package.json", "utf8"));
+const manifest = JSON.parse(readFileSync("pkg-config/package.json", "utf8"));
+const { version } = manifest;
 
 const COMMON = {
   bundle: true,
@@ -259,13 +261,20 @@ async function packageOf() {
   writeFileSync("pkg/bin/achado.js", '#!/usr/bin/env node\nimport "../dist/cli.js";\n', {
     mode: 0o755,
   });
-  for (const name of ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"]) {
+  for (const name of [
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+    "SECURITY.md",
+  ]) {
     cpSync(name, `pkg/${name}`);
   }
   cpSync("models", "pkg/models", { recursive: true });
   mkdirSync("pkg/docs");
   for (const page of USER_DOCS) cpSync(`docs/${page}.md`, `pkg/docs/${page}.md`);
   cpSync("pkg-config/package.json", "pkg/package.json");
+  writeLicenses("pkg", manifest);
 }
 
 /** Entry points whose types are of their own; those of the others are index's. */
