@@ -78,6 +78,7 @@ const USER_DOCS = [
   "onnx-operators",
   "operators",
   "preprocessing",
+  "pruning",
   "quantizing",
 ];
 

@@ -48,6 +48,15 @@ function sendError(cause: unknown, request: object): unknown {
     const reason = messageOf(error);
     return new AchadoError("INVALID_OPTION", `an option is of a wrong kind: ${reason}`, { reason });
   }
+  // What comes with it is no picture.
+  if ("launch" in request) {
+    const reason = messageOf(cause);
+    return new AchadoError(
+      "BACKEND_UNAVAILABLE",
+      `the worker cannot be given the core: ${reason}; \`worker: false\` does without`,
+      { reason },
+    );
+  }
   return inputError(cause);
 }
 

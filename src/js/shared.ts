@@ -123,12 +123,11 @@ export function peek(key: string, open: Open): ImageClassifier {
 }
 
 /**
- * A text that stands for options: equal where these are. Objects that have no text, such as bytes and
+ * A text that stands for options: equal where these are; addresses count as texts. Objects that have no text, such as bytes and
  * functions, count by identity.
  */
 export function keyOf(options: object): string {
   return JSON.stringify(options, (_, value: unknown) => {
-    if (value instanceof URL) return value.href;
     const isPlain =
       typeof value !== "function" &&
       (typeof value !== "object" ||

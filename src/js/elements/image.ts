@@ -1,4 +1,5 @@
 // `<achado-image>`: a picture with the labels of what it shows.
+import { kindOf } from "../kind.js";
 import type { ImageInput } from "../types.js";
 import { AchadoElement, MODEL_ATTRIBUTES } from "./base.js";
 
@@ -86,10 +87,11 @@ export class AchadoImage extends AchadoElement {
 
   async #run(picture: ImageInput, signal: AbortSignal): Promise<void> {
     const model = this.model();
-    if (picture instanceof HTMLImageElement) {
+    if (kindOf(picture) === "HTMLImageElement") {
+      const image = picture as HTMLImageElement;
       // Decoding fails for no other reason than that it cannot be shown, which `classify` says better.
-      await Promise.all([picture.decode().catch(() => {}), model.catch(() => {})]);
-      if (picture === this.#watched) picture.addEventListener("load", this.#onLoad);
+      await Promise.all([image.decode().catch(() => {}), model.catch(() => {})]);
+      if (image === this.#watched) image.addEventListener("load", this.#onLoad);
     }
     const result = await (
       await model

@@ -1,7 +1,7 @@
 //! Operators of two operands beside ADD and MUL, and SELECT, all with broadcasting.
 
-use achado_graph::NodeRef;
 use achado_graph::legal::{self, Pair};
+use achado_graph::{NodeRef, TfliteKernel};
 use achado_kernels::binary::{
     Binary, Comparison, Integer, Select, binary_f32, binary_integer, compare, logical_and,
     logical_not, logical_or, maximum, minimum,
@@ -98,15 +98,10 @@ fn integers_of<T: Integer + bytemuck::Pod + TryFrom<i32> + Send + Sync>(
 }
 
 /// Operators of int8 and uint8.
-fn quantized(
-    builder: &mut Builder,
-    node: &NodeRef,
-    operator: Binary,
-    Pair { dtype, bounds }: Pair,
-) -> Result<()> {
-    let [first, second, output] = pair_scales(node)?;
+fn quantized(builder: &mut Builder, node: &NodeRef, operator: Binary, pair: Pair) -> Result<()> {
+    let ([first, second, output], clamp) = pair_scales(node, &pair, TfliteKernel::Builtin)?;
     let is_alike = first == second && first == output;
-    with_quantized!(dtype, T => {
+    with_quantized!(pair.dtype, T => {
         let kernel: Kernel<T> = match operator {
             Binary::Maximum | Binary::Minimum if !is_alike => {
                 let what = "operands and result must share scale and zero point";
@@ -115,7 +110,6 @@ fn quantized(
             Binary::Maximum => Box::new(maximum::<T>),
             Binary::Minimum => Box::new(minimum::<T>),
             Binary::Div => {
-                let clamp = output.builtin_activation_bounds::<T>(bounds);
                 let params = Div::new(first, second, output, clamp);
                 Box::new(move |broadcast, a, b, out| {
                     broadcast.apply(a, b, out, |a: T, b: T| params.apply(a, b));

@@ -1,7 +1,7 @@
 //! ADD and MUL with broadcasting; operators of one operand.
 
-use achado_graph::NodeRef;
 use achado_graph::legal::{self, Pair};
+use achado_graph::{NodeRef, TfliteKernel};
 use achado_kernels::add::add_f32;
 use achado_kernels::binary::Binary;
 use achado_kernels::broadcast::Broadcast;
@@ -94,13 +94,12 @@ pub(super) fn add(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 pub(super) fn add_or_subtract(
     builder: &mut Builder,
     node: &NodeRef,
-    Pair { dtype, bounds }: Pair,
+    pair: Pair,
     subtract: bool,
 ) -> Result<()> {
-    let [first, second, output] = pair_scales(node)?;
+    let ([first, second, output], clamp) = pair_scales(node, &pair, TfliteKernel::Xnnpack)?;
     let requant = AddRequantize::new(first, second, output, subtract);
-    with_quantized!(dtype, T => {
-        let clamp = output.activation_bounds::<T>(bounds);
+    with_quantized!(pair.dtype, T => {
         push_pairs(builder, node, "add i32", move |broadcast, first, second, out| {
             T::add(broadcast, &requant, clamp, first, second, out);
         })
@@ -122,13 +121,13 @@ pub(super) fn mul(builder: &mut Builder, node: &NodeRef) -> Result<()> {
     if dtype == DataType::Int16 {
         return int16::pairs(builder, node);
     }
-    let [first, second, output] = pair_scales(node)?;
+    let ([first, second, output], bounds) = pair_scales(node, &pair, TfliteKernel::Xnnpack)?;
+    let params = MulQuantized {
+        requant: MulRequantize::new(first, second, output),
+        zero_points: [first.zero_point, second.zero_point, output.zero_point],
+        bounds,
+    };
     with_quantized!(dtype, T => {
-        let params = MulQuantized {
-            requant: MulRequantize::new(first, second, output),
-            zero_points: [first.zero_point, second.zero_point, output.zero_point],
-            bounds: output.activation_bounds::<T>(bounds),
-        };
         push_pairs(builder, node, "mul i32", move |broadcast, first, second, out| {
             T::mul(broadcast, &params, first, second, out);
         })

@@ -1,6 +1,6 @@
 //! Operators on 16-bit activations, by the built-in kernels' arithmetic: XNNPACK has none of them.
 
-use achado_graph::legal::{self, Pair, Pool, PoolKind, check_bias, check_scales, quantized_bounds};
+use achado_graph::legal::{self, Pool, PoolKind, check_bias, check_scales, quantized_bounds};
 use achado_graph::{NodeRef, TfliteKernel};
 use achado_kernels::average_pool_2d::average_pool_2d_quantized;
 use achado_kernels::batch_matmul::BatchMatmul;
@@ -100,12 +100,11 @@ fn push_pairs(
 
 /// Operators of two operands.
 pub(super) fn pairs(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let Pair { dtype, bounds } = legal::pair(node)?;
-    if dtype != DataType::Int16 {
+    let pair = legal::pair(node)?;
+    if pair.dtype != DataType::Int16 {
         return Err(node.unsupported_types());
     }
-    let [first, second, output] = pair_scales(node)?;
-    let clamp = output.builtin_activation_bounds::<i16>(bounds);
+    let ([first, second, output], clamp) = pair_scales(node, &pair, TfliteKernel::Builtin)?;
     let sum = |subtract, [min, max]: [i32; 2]| {
         let requant = AddRequantize::wide(first, second, output, subtract);
         move |a: i16, b: i16| i16::from_i32(requant.apply(a.into(), b.into()).max(min).min(max))
