@@ -9,7 +9,6 @@ export type {
   Asset,
   AssetName,
   Assets,
-  CacheOptions,
   Camera,
   CameraOptions,
   Category,

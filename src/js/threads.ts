@@ -53,10 +53,7 @@ let memoryProblem: string | undefined;
 
 function tryMemory(): string {
   try {
-    // WebKitGTK makes it, but gives it to no other thread.
-    const { port1 } = new MessageChannel();
-    port1.postMessage(sharedMemory());
-    port1.close();
+    sharedMemory();
     return "";
   } catch (cause) {
     return `no shared memory: ${messageOf(cause)}`;

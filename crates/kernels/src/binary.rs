@@ -8,7 +8,7 @@
 
 use crate::add::add_f32;
 use crate::broadcast::Broadcast;
-use crate::loops::{Loops, MAX_RANK};
+use crate::loops::{Loop, Loops, MAX_RANK};
 use crate::mul::mul_f32;
 use crate::unary::clamp_all;
 
@@ -98,53 +98,60 @@ pub fn minimum<T: Copy + PartialOrd>(
 }
 
 /// Integers that index and shape arithmetic uses, and plain ones of 8 and 16 bits.
-pub trait Integer: Copy + Ord + sealed::Sealed {
-    /// The operator, wrapping on overflow; `None` for a division by zero or a negative exponent.
-    fn apply(operator: Binary, a: Self, b: Self) -> Option<Self>;
+pub trait Integer: Copy + Ord + Into<i64> + sealed::Sealed {
+    /// The low bits of `x`.
+    fn wrapped(x: i64) -> Self;
 }
 
 macro_rules! integer {
-    ($type:ty) => {
-        impl sealed::Sealed for $type {}
-        impl Integer for $type {
-            fn apply(operator: Binary, a: $type, b: $type) -> Option<$type> {
-                Some(match operator {
-                    Binary::Add => a.wrapping_add(b),
-                    Binary::Sub => a.wrapping_sub(b),
-                    Binary::Mul => a.wrapping_mul(b),
-                    Binary::Maximum => a.max(b),
-                    Binary::Minimum => a.min(b),
-                    Binary::SquaredDifference => a.wrapping_sub(b).wrapping_mul(a.wrapping_sub(b)),
-                    Binary::Pow => a.wrapping_pow(u32::try_from(b).ok()?),
-                    Binary::Prelu if a < 0 => a.wrapping_mul(b),
-                    Binary::Prelu => a,
-                    Binary::Atan2 => return None,
-                    _ if b == 0 => return None,
-                    Binary::Div => a.wrapping_div(b),
-                    Binary::FloorDiv => {
-                        let quotient = a.wrapping_div(b);
-                        let is_below = a.wrapping_rem(b) != 0 && (a < 0) != (b < 0);
-                        quotient - <$type>::from(is_below)
-                    }
-                    Binary::FloorMod => {
-                        let rest = a.wrapping_rem(b);
-                        if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }
-                    }
-                })
+    ($($type:ty),*) => {
+        $(
+            impl sealed::Sealed for $type {}
+            impl Integer for $type {
+                fn wrapped(x: i64) -> $type {
+                    x as $type
+                }
             }
-        }
+        )*
     };
 }
-integer!(i8);
-integer!(i16);
-integer!(i32);
-integer!(i64);
+integer!(i8, i16, i32, i64);
+
+/// The operator of 64-bit integers, wrapping on overflow, whose low bits are the result of narrower
+/// ones; `None` for a division by zero or a negative exponent.
+#[inline(never)]
+fn integers(operator: Binary, a: i64, b: i64) -> Option<i64> {
+    Some(match operator {
+        Binary::Add => a.wrapping_add(b),
+        Binary::Sub => a.wrapping_sub(b),
+        Binary::Mul => a.wrapping_mul(b),
+        Binary::Maximum => a.max(b),
+        Binary::Minimum => a.min(b),
+        Binary::SquaredDifference => a.wrapping_sub(b).wrapping_mul(a.wrapping_sub(b)),
+        Binary::Pow => a.wrapping_pow(u32::try_from(b).ok()?),
+        Binary::Prelu if a < 0 => a.wrapping_mul(b),
+        Binary::Prelu => a,
+        Binary::Atan2 => return None,
+        _ if b == 0 => return None,
+        Binary::Div => a.wrapping_div(b),
+        Binary::FloorDiv => {
+            let quotient = a.wrapping_div(b);
+            let is_below = a.wrapping_rem(b) != 0 && (a < 0) != (b < 0);
+            quotient - i64::from(is_below)
+        }
+        Binary::FloorMod => {
+            let rest = a.wrapping_rem(b);
+            if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }
+        }
+    })
+}
 
 mod sealed {
     pub trait Sealed {}
 }
 
-/// Integer operator. `false` where an operand pair has no result; see [`Integer::apply`].
+/// Integer operator. `false` where an operand pair has no result: a division by zero or a negative
+/// exponent.
 #[must_use]
 pub fn binary_integer<T: Integer>(
     operator: Binary,
@@ -155,10 +162,9 @@ pub fn binary_integer<T: Integer>(
 ) -> bool {
     let is_defined = core::cell::Cell::new(true);
     broadcast.apply(first, second, out, |a, b| {
-        T::apply(operator, a, b).unwrap_or_else(|| {
-            is_defined.set(false);
-            a
-        })
+        let result = integers(operator, a.into(), b.into());
+        is_defined.set(is_defined.get() & result.is_some());
+        result.map_or(a, T::wrapped)
     });
     is_defined.get()
 }
@@ -219,7 +225,8 @@ pub fn logical_not(input: &[u8], out: &mut [u8]) {
 /// SELECT_V2: one of two operands by a condition, all three broadcast.
 #[derive(Clone, Copy, Debug)]
 pub struct Select {
-    loops: Loops<3>,
+    rows: Loops<3>,
+    row: Loop<3>,
 }
 
 impl Select {
@@ -244,20 +251,25 @@ impl Select {
             )?;
             strides = core::array::from_fn(|i| strides[i] * lens[i]);
         }
-        Some(Self { loops })
+        let row = loops.take_innermost();
+        Some(Self { rows: loops, row })
     }
 
     /// Output elements.
     pub fn out_len(&self) -> usize {
-        self.loops.count()
+        self.rows.count() * self.row.len
     }
 
     /// `out = if condition { first } else { second }`; a condition is true where not 0.
     pub fn apply<T: Copy>(&self, condition: &[u8], first: &[T], second: &[T], out: &mut [T]) {
         let mut at = 0;
-        self.loops.for_each(|[c, a, b]| {
-            out[at] = if condition[c] != 0 { first[a] } else { second[b] };
-            at += 1;
+        let Loop { len, strides: [c_step, a_step, b_step] } = self.row;
+        self.rows.for_each(|[c, a, b]| {
+            for (i, out) in out[at..at + len].iter_mut().enumerate() {
+                let is_first = condition[c + i * c_step] != 0;
+                *out = if is_first { first[a + i * a_step] } else { second[b + i * b_step] };
+            }
+            at += len;
         });
     }
 }

@@ -115,6 +115,12 @@ impl Broadcast {
     /// Calls `body(first, second, out)` with the offsets of each row, in the output's order.
     #[inline]
     pub fn for_each_row(&self, mut body: impl FnMut(usize, usize, usize)) {
+        self.rows_to(&mut body);
+    }
+
+    // One for all operators, which call their rows through a pointer.
+    #[inline(never)]
+    fn rows_to(&self, body: &mut dyn FnMut(usize, usize, usize)) {
         let mut at = 0;
         let [first_step, second_step] = self.row_steps();
         self.rows.for_each_of(self.first..self.first + self.count, |[first, second]| {
@@ -123,8 +129,8 @@ impl Broadcast {
         });
     }
 
-    /// `out = f(first, second)` for every output element, one simple loop a row, which the
-    /// compiler turns into vectors where `f` allows it.
+    /// `out = f(first, second)` for every output element, in one simple loop, which the compiler
+    /// turns into vectors where `f` allows it.
     #[inline]
     pub fn apply<A: Copy, B: Copy, O>(
         &self,
@@ -133,29 +139,51 @@ impl Broadcast {
         out: &mut [O],
         f: impl Fn(A, B) -> O,
     ) {
+        self.apply_rows(first, second, out, &|first, second, out| {
+            for (out, (&x, &y)) in out.iter_mut().zip(first.iter().zip(second)) {
+                *out = f(x, y);
+            }
+        });
+    }
+
+    /// `run(first, second, out)` on slices of one length that make up the output: whole rows, or
+    /// [`BLOCK`] elements where an operand is one element for the row, which is repeated for `run`.
+    #[inline(never)]
+    fn apply_rows<A: Copy, B: Copy, O>(
+        &self,
+        first: &[A],
+        second: &[B],
+        out: &mut [O],
+        run: Run<'_, A, B, O>,
+    ) {
+        let (Some(&x), Some(&y)) = (first.first(), second.first()) else { return };
+        let (mut first_block, mut second_block) = ([x; BLOCK], [y; BLOCK]);
         let len = self.row_len;
-        match self.row {
-            Row::Both => self.for_each_row(|a, b, o| {
-                let operands = first[a..a + len].iter().zip(&second[b..b + len]);
-                for (out, (&x, &y)) in out[o..o + len].iter_mut().zip(operands) {
-                    *out = f(x, y);
+        self.for_each_row(|a, b, o| {
+            let out = &mut out[o..o + len];
+            if self.row == Row::Both {
+                return run(&first[a..a + len], &second[b..b + len], out);
+            }
+            match self.row {
+                Row::FirstScalar => first_block[..len.min(BLOCK)].fill(first[a]),
+                _ => second_block[..len.min(BLOCK)].fill(second[b]),
+            }
+            for (at, out) in (0..).step_by(BLOCK).zip(out.chunks_mut(BLOCK)) {
+                let len = out.len();
+                match self.row {
+                    Row::FirstScalar => run(&first_block[..len], &second[b + at..][..len], out),
+                    _ => run(&first[a + at..][..len], &second_block[..len], out),
                 }
-            }),
-            Row::SecondScalar => self.for_each_row(|a, b, o| {
-                let y = second[b];
-                for (out, &x) in out[o..o + len].iter_mut().zip(&first[a..a + len]) {
-                    *out = f(x, y);
-                }
-            }),
-            Row::FirstScalar => self.for_each_row(|a, b, o| {
-                let x = first[a];
-                for (out, &y) in out[o..o + len].iter_mut().zip(&second[b..b + len]) {
-                    *out = f(x, y);
-                }
-            }),
-        }
+            }
+        });
     }
 }
+
+/// An operator on slices of one length.
+type Run<'a, A, B, O> = &'a dyn Fn(&[A], &[B], &mut [O]);
+
+/// Elements of a step of a row of which an operand is one element.
+const BLOCK: usize = 64;
 
 /// The length of the dimension `axis` steps from the last; 1 beyond the rank.
 fn axis_from_end(shape: &[usize], axis: usize) -> usize {

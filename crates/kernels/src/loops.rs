@@ -83,6 +83,12 @@ impl<const N: usize> Loops<N> {
     /// The same for the visits `range` alone, of all counted in their order.
     #[inline]
     pub fn for_each_of(&self, range: Range<usize>, mut body: impl FnMut([usize; N])) {
+        self.visit(range, &mut body);
+    }
+
+    // One for all kernels, which do their work through a pointer.
+    #[inline(never)]
+    fn visit(&self, range: Range<usize>, body: &mut dyn FnMut([usize; N])) {
         let loops = &self.loops[..self.depth];
         let mut counters = [0; MAX_RANK];
         let mut offsets = [0usize; N];

@@ -66,22 +66,35 @@ impl Reduction {
         add: impl Fn(A, T) -> A,
         mut finish: impl FnMut(&[A], usize),
     ) {
+        let run = |tile: &mut [A], run: &[T]| match tile {
+            [only] => *only = run.iter().fold(*only, |sum, &x| add(sum, x)),
+            _ => {
+                for (sum, &x) in tile.iter_mut().zip(run) {
+                    *sum = add(*sum, x);
+                }
+            }
+        };
+        self.fold_runs(input, start, &run, &mut finish);
+    }
+
+    /// [`Self::fold`] by runs of inputs: as many as the tile has outputs, or all of one output. One
+    /// for all operators on the same types.
+    #[inline(never)]
+    fn fold_runs<T, A: Copy>(
+        &self,
+        input: &[T],
+        start: A,
+        run: &dyn Fn(&mut [A], &[T]),
+        finish: &mut dyn FnMut(&[A], usize),
+    ) {
         self.kept.for_each(|[from, to]| {
             for first in (0..self.kept_len).step_by(TILE) {
                 let mut tile = [start; TILE];
                 let tile = &mut tile[..TILE.min(self.kept_len - first)];
+                // Where the last dimension is reduced the tile has one output.
+                let len = tile.len().max(self.reduced_len);
                 self.reduced.for_each(|[offset]| {
-                    let at = from + first + offset;
-                    if self.reduced_len == 1 {
-                        let run = &input[at..at + tile.len()];
-                        for (sum, &x) in tile.iter_mut().zip(run) {
-                            *sum = add(*sum, x);
-                        }
-                    } else {
-                        // The last dimension is reduced, so the tile has one output.
-                        let run = &input[at..at + self.reduced_len];
-                        tile[0] = run.iter().fold(tile[0], |sum, &x| add(sum, x));
-                    }
+                    run(tile, &input[from + first + offset..][..len]);
                 });
                 finish(tile, to + first);
             }

@@ -31,6 +31,12 @@ impl SquaredDifference {
         Self { operands: [table(0), table(1)], multiplier, zero_point, scalar }
     }
 
+    // Not inlined: far scales alone go this way.
+    #[inline(never)]
+    fn one<T: Quantized>(&self, first: T, second: T) -> T {
+        self.scalar.apply(first, second)
+    }
+
     /// `out = (first - second)^2`.
     pub fn run<T: Quantized>(
         &self,
@@ -41,7 +47,7 @@ impl SquaredDifference {
     ) {
         let FixedMultiplier { fraction, shift } = self.multiplier;
         if shift > 0 || fraction < 0 {
-            return broadcast.apply(first, second, out, |a, b| self.scalar.apply(a, b));
+            return broadcast.apply(first, second, out, |a, b| self.one(a, b));
         }
         let index = |x: T| {
             let x: i32 = x.into();

@@ -7,7 +7,7 @@ mod calibrate;
 mod closed;
 mod folds;
 mod lbfgs;
-pub(crate) mod linear;
+mod linear;
 mod softmax;
 mod space;
 

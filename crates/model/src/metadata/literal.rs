@@ -220,13 +220,31 @@ impl<'a> Parser<'a, '_> {
         if let Ok(number) = word.parse::<i64>() {
             return Ok(Value::Integer(number));
         }
-        let constants = ["true", "false", "null", "none", "nan"];
-        if word.parse::<f64>().is_ok() || constants.iter().any(|c| word.eq_ignore_ascii_case(c)) {
+        let constants = ["true", "false", "null", "none"];
+        if is_real(word) || constants.iter().any(|c| word.eq_ignore_ascii_case(c)) {
             return Ok(Value::Other);
         }
         self.budget.take_bytes(word.len())?;
         Ok(Value::Text(word.to_owned()))
     }
+}
+
+/// Whether `f64` would parse it: what the number is does not matter here, and its exact value would
+/// cost tables of 11 KB.
+fn is_real(word: &str) -> bool {
+    let word = word.strip_prefix(['+', '-']).unwrap_or(word);
+    if ["nan", "inf", "infinity"].iter().any(|name| word.eq_ignore_ascii_case(name)) {
+        return true;
+    }
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (mantissa, exponent) = match word.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent),
+        None => (word, "0"),
+    };
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let has_digits = !["", "."].contains(&mantissa) && !exponent.is_empty();
+    has_digits && [whole, part, exponent].into_iter().all(are_digits)
 }
 
 #[cfg(test)]
@@ -235,6 +253,38 @@ mod tests {
 
     fn read(text: &str) -> Result<Value> {
         parse(text, &mut Budget::for_file(text.len()))
+    }
+
+    #[test]
+    fn a_real_number_is_what_f64_parses() {
+        let words = [
+            "1",
+            "-1.",
+            "+.5",
+            "1.25e-3",
+            "1E5",
+            "e5",
+            ".",
+            "-",
+            "",
+            "1e",
+            "1e+",
+            "1.2.3",
+            "0x1",
+            "nan",
+            "-Inf",
+            "+infinity",
+            "infinite",
+            "1_0",
+            "--1",
+            "1e5.0",
+            " 1",
+            "1e-+2",
+            "١",
+        ];
+        for word in words {
+            assert_eq!(is_real(word), word.parse::<f64>().is_ok(), "{word}");
+        }
     }
 
     fn text(text: &str) -> Value {

@@ -1,6 +1,6 @@
 //! Reading and writing `.tflite` files (schema v3).
 
-pub(crate) mod builtin;
+mod builtin;
 mod missing;
 mod operators;
 mod outline;

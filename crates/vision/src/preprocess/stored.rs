@@ -78,7 +78,7 @@ impl Preprocess {
                     whole.channels = whole.channels.or(Some(*found.ok_or_else(unknown)?));
                 }
                 "cropFraction" => {
-                    let fraction = value.parse().ok();
+                    let fraction = decimal(value);
                     let fraction = fraction.filter(|part| *part > 0.0 && *part <= 1.0);
                     let fraction = fraction.ok_or_else(unknown)?;
                     if !cuts {
@@ -105,6 +105,19 @@ impl Preprocess {
         }
         Ok(whole)
     }
+}
+
+/// The number that decimal digits are, with a point or without: as it is written, not in
+/// exponents. Parsing any `f32` would cost tables of 11 KB.
+fn decimal(text: &str) -> Option<f32> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let mut number = 0.0;
+    let mut unit = 1.0;
+    for digit in whole.chars().chain(part.chars()) {
+        number = number * 10.0 + f64::from(digit.to_digit(10)?);
+    }
+    part.bytes().for_each(|_| unit *= 10.0);
+    (!["", "."].contains(&text)).then_some((number / unit) as f32)
 }
 
 #[cfg(test)]
