@@ -14,6 +14,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { writeLicenses } from "./licenses.mjs";
 import { page } from "./page.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -38,6 +39,8 @@ const ENTRY_POINTS = [
   ["threaded-worker"],
   ["maker"],
   ["maker-worker"],
+  ["webgpu"],
+  ["only-gpu"],
   ["quantize"],
   ["quantize-worker"],
   ["inspect"],
@@ -46,7 +49,17 @@ const ENTRY_POINTS = [
   ["vite"],
   ["webpack"],
   ["bindings"],
+  ["simple"],
+  ["elements"],
+  ["react"],
+  ["vue"],
+  ["svelte"],
+  ["model-cache"],
+  ["service-worker"],
 ];
+
+/** Frameworks that adapters are for: the application has them. */
+const FRAMEWORKS = ["react", "vue"];
 
 /** These open models in Node where they need it, by an entry of its own. */
 const LATER = ["./bind-node.js"];
@@ -55,17 +68,22 @@ const LATER = ["./bind-node.js"];
 const USER_DOCS = [
   "bindings",
   "bundlers",
+  "components",
+  "errors",
   "files",
   "inspecting",
   "maker",
+  "moving-over",
+  "offline",
   "onnx-operators",
   "operators",
   "preprocessing",
+  "pruning",
   "quantizing",
 ];
 
 /** These entries take what is public, and the class of its errors, from the page's module. */
-const FROM_PAGE = ["maker", "quantize", "inspect"];
+const FROM_PAGE = ["maker", "quantize", "inspect", "elements"];
 
 const FROM_INDEX = {
   name: "from-index",
@@ -83,7 +101,7 @@ const FROM_INDEX = {
  * These are the same in browsers and in Node: what they take from the package comes by its name, so
  * that each place gives its own.
  */
-const FROM_NAME = ["bindings"];
+const FROM_NAME = ["bindings", "simple", "react", "vue", "svelte", "model-cache"];
 
 const FROM_ACHADO = {
   name: "from-achado",
@@ -108,7 +126,8 @@ function ownAddress() {
   };
 }
 
-const { version } = JSON.parse(readFileSync("pkg-config/package.json", "utf8"));
+const manifest = JSON.parse(readFileSync("pkg-config/package.json", "utf8"));
+const { version } = manifest;
 
 const COMMON = {
   bundle: true,
@@ -196,7 +215,7 @@ async function packageOf() {
       outdir: "pkg/dist",
       define: { ACHADO_VERSION: JSON.stringify(version) },
       chunkNames: "[name]-[hash]",
-      external: ["node:*", ...(names.includes("bind-node") ? [] : LATER)],
+      external: ["node:*", ...FRAMEWORKS, ...(names.includes("bind-node") ? [] : LATER)],
       plugins: [
         ...COMMON.plugins,
         ...(FROM_PAGE.includes(names[0]) ? [FROM_INDEX] : []),
@@ -220,6 +239,16 @@ async function packageOf() {
       define: { ...options.define, ACHADO_VERSION: JSON.stringify(version) },
     });
   }
+  // A classic script, as service workers are registered by default.
+  await build({
+    ...COMMON,
+    entryPoints: ["src/js/offline.ts"],
+    outdir: "pkg/dist",
+    format: "iife",
+    splitting: false,
+    sourcemap: false,
+    define: { ACHADO_VERSION: JSON.stringify(version) },
+  });
   // `cargo xtask size` reads from it which chunks a first load needs.
   mkdirSync("target", { recursive: true });
   writeFileSync("target/package-metafile.json", JSON.stringify({ outputs }));
@@ -233,13 +262,20 @@ async function packageOf() {
   writeFileSync("pkg/bin/achado.js", '#!/usr/bin/env node\nimport "../dist/cli.js";\n', {
     mode: 0o755,
   });
-  for (const name of ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"]) {
+  for (const name of [
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+    "SECURITY.md",
+  ]) {
     cpSync(name, `pkg/${name}`);
   }
   cpSync("models", "pkg/models", { recursive: true });
   mkdirSync("pkg/docs");
   for (const page of USER_DOCS) cpSync(`docs/${page}.md`, `pkg/docs/${page}.md`);
   cpSync("pkg-config/package.json", "pkg/package.json");
+  writeLicenses("pkg", manifest);
 }
 
 /** Entry points whose types are of their own; those of the others are index's. */
@@ -251,10 +287,18 @@ const TYPED = [
   "lite",
   "only-onnx",
   "only-tract",
+  "only-gpu",
   "only-model",
   "vite",
   "webpack",
   "bindings",
+  "simple",
+  "elements",
+  "react",
+  "vue",
+  "svelte",
+  "model-cache",
+  "service-worker",
 ];
 
 /**

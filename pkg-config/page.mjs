@@ -21,7 +21,8 @@ const DIST = "www/dist";
 const NOT_KEPT = /\.(map|br|gz)$|^sw\.js$/;
 const COMPRESSIBLE = /\.(css|html|js|json|onnx|svg|tflite|txt|wasm|webmanifest)$/;
 /** Files of the package that no page asks for: Node's, and what only an option brings. */
-const UNUSED = /^achado\/dist\/(cli|node|maker-node|quantize(-node|-worker)?|decode|tract)\./;
+const UNUSED =
+  /^achado\/dist\/(cli|(node|maker|inspect|quantize|bind)-node|node|node-worker|decode|tract|gpu|webgpu|bindings|vite|webpack|react|vue|svelte|elements|simple|model-cache|service-worker|offline|static|lite)\./;
 /** Below that, headers weigh more than what is saved. */
 const WORTH_BYTES = 512;
 /** Brotli's best quality takes about a second a megabyte. */
@@ -65,8 +66,8 @@ export async function page(common, typescript) {
       {
         name: "achado",
         setup({ onResolve }) {
-          onResolve({ filter: /^achado(\/maker)?$/ }, ({ path: name }) => ({
-            path: `./achado/dist/${name === "achado" ? "index" : "maker"}.js`,
+          onResolve({ filter: /^achado(\/(inspect|maker|quantize))?$/ }, ({ path: name }) => ({
+            path: `./achado/dist/${name.split("/")[1] ?? "index"}.js`,
             external: true,
           }));
         },
@@ -97,7 +98,15 @@ async function about() {
 }
 
 /** The package's scripts at which pages begin, and their workers. */
-const PAGE_SCRIPTS = ["index", "worker", "maker", "maker-worker"];
+const PAGE_SCRIPTS = [
+  "index",
+  "worker",
+  "maker",
+  "maker-worker",
+  "inspect",
+  "quantize",
+  "quantize-worker",
+];
 
 /** The service worker knows each file by its hash; its own bytes change with any of them. */
 async function serviceWorker(common) {
@@ -110,6 +119,7 @@ async function serviceWorker(common) {
   await build({
     ...common,
     entryPoints: ["www/src/sw.ts"],
+    alias: { "achado/service-worker": "./pkg/dist/service-worker.js" },
     outdir: DIST,
     splitting: false,
     format: "iife",

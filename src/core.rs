@@ -308,6 +308,65 @@ impl Core {
         model_mut(&mut self.task).run().map_err(error::thrown)
     }
 
+    /// Addresses and sizes in bytes of what the network itself takes and gives, behind the number of
+    /// inputs; nothing where scores come from tensors that are no outputs of the file.
+    ///
+    /// # Errors
+    /// None that a model can have.
+    #[wasm_bindgen(js_name = networkPlaces)]
+    pub fn network_places(&mut self) -> Result<Vec<usize>, JsValue> {
+        let model = model_mut(&mut self.task);
+        let mut places = || {
+            let (inputs, outputs) =
+                (model.session().inputs().len(), model.session().outputs().len());
+            let mut places = vec![inputs];
+            for index in 0..inputs {
+                places.extend(place(model.session_mut().input_bytes_mut(index)?));
+            }
+            for index in 0..outputs {
+                places.extend(place(model.session().output_bytes(index)?));
+            }
+            Ok(if model.has_chosen_outputs() { vec![0] } else { places })
+        };
+        places().map_err(error::thrown)
+    }
+
+    /// Computes the network's outputs from its inputs, as both are.
+    ///
+    /// # Errors
+    /// Those of [`ImageModel::run`].
+    #[wasm_bindgen(js_name = runNetwork)]
+    pub fn run_network(&mut self) -> Result<(), JsValue> {
+        model_mut(&mut self.task).session_mut().run().map_err(error::thrown)
+    }
+
+    /// Whether [`Core::run`] and [`Core::finish`] take the network's outputs as they are.
+    pub fn delegate(&mut self, on: bool) {
+        model_mut(&mut self.task).set_delegated(on);
+    }
+
+    /// The end of [`Core::classify`], for a picture that was put in by [`Core::put_picture`].
+    ///
+    /// # Errors
+    /// Those of [`Core::classify`].
+    #[wasm_bindgen(unchecked_return_type = "Float64Array<ArrayBuffer>")]
+    pub fn finish(
+        &mut self,
+        #[wasm_bindgen(unchecked_param_type = "import('../../engine.js').FrameGeometry")]
+        frame: &JsValue,
+        preprocess_ms: f64,
+        waited_ms: f64,
+    ) -> Result<Vec<f64>, JsValue> {
+        let mut run = || {
+            let smoothing = options::smoothing(frame)?;
+            let classifier = classifier(&mut self.task)?;
+            let mut result = classifier.classify_put(preprocess_ms, smoothing.as_ref(), &now_ms)?;
+            result.timings.inference += waited_ms;
+            Ok(result)
+        };
+        run().map(|result| answer::results(&[result])).map_err(error::thrown)
+    }
+
     /// The address and size in bytes of output `index` in wasm's memory.
     ///
     /// # Errors

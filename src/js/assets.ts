@@ -15,6 +15,8 @@ export const FOLDERS: Record<AssetName, "dist" | "models"> = {
   "decode.wasm": "dist",
   "maker.wasm": "dist",
   "quantize.wasm": "dist",
+  "gpu.wasm": "dist",
+  "webgpu.js": "dist",
   "worker.js": "dist",
   "threaded-worker.js": "dist",
   "node-worker.js": "dist",

@@ -52,6 +52,7 @@ const PARTS: Parts = {
   bundle: () => fetched(import("./bundle.js")),
   configs: () => fetched(import("./configs.js")),
   externalData: () => fetched(import("./external-data.js")),
+  modelStore: () => fetched(import("./model-store.js")),
 };
 
 /** A picture by its address is fetched as a page's script would. */

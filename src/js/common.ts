@@ -9,6 +9,7 @@ export type {
   Asset,
   AssetName,
   Assets,
+  CacheOptions,
   Camera,
   CameraOptions,
   Category,

@@ -72,6 +72,21 @@ export type CoreOptions = Omit<ModelOptions, "labels" | "preprocess"> & {
   threads?: number;
 };
 
+/** What brings a model to a GPU. */
+export interface Acceleration {
+  readonly mode: "auto" | "webgpu";
+  /** The address of webgpu.js. */
+  readonly script: string;
+  /** Of gpu.wasm. */
+  readonly module: WebAssembly.Module;
+  readonly model: Uint8Array<ArrayBuffer>;
+}
+
+/** The GPU that a model runs on. */
+export interface Accelerated {
+  readonly adapter: string;
+}
+
 /** What to run and on how many threads. */
 export interface Launch {
   readonly module: WebAssembly.Module;
@@ -123,6 +138,10 @@ export interface Engine {
   ): Promise<Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>>;
   setOptions(options: CoreOptions): Promise<void>;
   profile(runs: number): Promise<OperatorProfile[]>;
+  /** Rejects with why the model stays on the CPU. */
+  accelerate(request: Acceleration): Promise<Accelerated>;
+  /** Why the GPU is of no more use, as soon as it is; calls are answered by the CPU from then on. */
+  lost(): Promise<string>;
   close(error: Error): void;
 }
 
@@ -143,6 +162,8 @@ export type Request = { id: number } & (
   | { call: "embed"; frame: Frame; geometry: EmbedGeometry }
   | { call: "setOptions"; options: CoreOptions }
   | { call: "profile"; runs: number }
+  | { call: "accelerate"; request: Acceleration }
+  | { call: "lost" }
   | {
       call: "convert";
       module: WebAssembly.Module;
@@ -162,6 +183,8 @@ export interface Answers {
   embed: Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>;
   setOptions: undefined;
   profile: OperatorProfile[];
+  accelerate: Accelerated;
+  lost: string;
   /** The bytes of a .tflite model. */
   convert: Uint8Array<ArrayBuffer>;
 }

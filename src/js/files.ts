@@ -14,6 +14,7 @@ export interface Parts {
   bundle(): Promise<typeof import("./bundle.js")>;
   configs(): Promise<typeof import("./configs.js")>;
   externalData(): Promise<typeof import("./external-data.js")>;
+  modelStore(): Promise<typeof import("./model-store.js")>;
 }
 
 /** What a platform knows of files. */
@@ -60,7 +61,7 @@ export interface ModelFiles extends Beside {
   checkUsed(): void;
 }
 
-const fail: Fail = (code, message, detail) => new AchadoError(code, message, detail);
+export const fail: Fail = (code, message, detail) => new AchadoError(code, message, detail);
 
 function isZip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4;

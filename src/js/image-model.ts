@@ -45,6 +45,7 @@ const RELOADING = [
   "batchSize",
   "worker",
   "threads",
+  "backend",
   "wasm",
   "assets",
 ];
@@ -77,9 +78,10 @@ export class LoadedModel implements ImageModel {
   }
 
   get runtime(): Runtime {
-    const { engine, backend, worker, threads, fallbacks } = this.#opened;
+    const { engine, backend, adapter, worker, threads, fallbacks } = this.#opened;
     return {
       backend,
+      ...(adapter !== undefined && { adapter }),
       simd: engine.simd,
       threads,
       worker,
@@ -260,6 +262,7 @@ export class LoadedModel implements ImageModel {
     if (hasGrown) engine.close(closed());
     const fresh = await reopen(this.#opened.core);
     this.#opened.engine = fresh;
+    this.#opened.accelerate?.();
     if (this.#closed) fresh.close(closed());
     this.checkOpen();
     return fresh;

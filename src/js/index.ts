@@ -11,7 +11,7 @@
  */
 import { apiOn } from "./api.js";
 import { browserWith } from "./browser.js";
-import { CORES, MODEL, ONNX, TRACT } from "./own-files.js";
+import { CORES, GPU, MODEL, ONNX, TRACT } from "./own-files.js";
 import type {
   ClassifierOptions,
   ConvertOptions,
@@ -24,7 +24,7 @@ import type {
 export * from "./common.js";
 export { defaultModel } from "./default-model.js";
 
-const api = apiOn(browserWith({ ...CORES, ...ONNX, ...TRACT, ...MODEL }));
+const api = apiOn(browserWith({ ...CORES, ...ONNX, ...TRACT, ...GPU, ...MODEL }));
 
 /**
  * Loads a model: the core and the model are downloaded at the same time, and nothing else is.

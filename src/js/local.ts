@@ -1,5 +1,7 @@
 // The engine in this thread: the glue around the core's WebAssembly.
 import type {
+  Accelerated,
+  Acceleration,
   CoreFacts,
   CoreOptions,
   Description,
@@ -13,6 +15,7 @@ import type {
   WirePicture,
 } from "./engine.js";
 import { AchadoError, fromCore } from "./errors.js";
+import type { Attached } from "./webgpu.js";
 import { release } from "./pixels.js";
 import { sourceOf } from "./reading.js";
 import { type Names, splitNames } from "./results.js";
@@ -76,6 +79,8 @@ export class LocalEngine implements Engine {
   description: Description;
   #failure: AchadoError | undefined;
   #closed = false;
+  /** Where the network runs on a GPU. */
+  #gpu: Attached | undefined;
   /** Whether the caller has said what is behind transparent pixels. */
   #onBackground = false;
 
@@ -186,6 +191,14 @@ export class LocalEngine implements Engine {
   }
 
   async classify(frame: Frame, geometry: FrameGeometry): Promise<ResultNumbers> {
+    if (this.#gpu) {
+      const start = performance.now();
+      this.#withPicture(frame, geometry, (width, height, own) =>
+        this.#core.putPicture(width, height, own),
+      );
+      const put = performance.now();
+      return this.#onGpu(() => this.#core.finish(geometry, put - start, performance.now() - put));
+    }
     return this.#withPicture(frame, geometry, (width, height, own) =>
       this.#core.classify(width, height, own),
     );
@@ -197,6 +210,10 @@ export class LocalEngine implements Engine {
     try {
       for (const frame of frames) {
         next++;
+        if (this.#gpu) {
+          parts.push(await this.classify(frame, geometry));
+          continue;
+        }
         this.#withPicture(
           frame,
           geometry,
@@ -222,11 +239,18 @@ export class LocalEngine implements Engine {
         this.#core.putPicture(width, height, own),
       );
     }
-    return this.#call(() => {
+    this.#call(() => {
       for (const { index, data } of tensors) {
         const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
         this.#bytes(this.#core.inputPlace(index)).set(bytes);
       }
+    });
+    if (this.#gpu) {
+      // Inputs come into the network's order, and no further.
+      this.#core.delegate(true);
+      this.#call(() => this.#core.run());
+    }
+    return this.#onGpu(() => {
       this.#core.run();
       return this.metadata.outputs.map(({ dtype }, index) => {
         // A copy, outside of wasm's memory, which the next run overwrites.
@@ -255,7 +279,28 @@ export class LocalEngine implements Engine {
     return this.#call(() => this.#core.profile(runs));
   }
 
+  async accelerate(request: Acceleration): Promise<Accelerated> {
+    const script = import(/* webpackIgnore: true */ /* @vite-ignore */ request.script);
+    const { attach } = (await script) as typeof import("./webgpu.js");
+    this.#gpu?.close();
+    const gpu = await attach(this.#glue, this.#core, this.#memory, request);
+    if (this.#failure) {
+      gpu.close();
+      throw this.#failure;
+    }
+    this.#gpu = gpu;
+    return { adapter: gpu.adapter };
+  }
+
+  async lost(): Promise<string> {
+    const gpu = this.#gpu;
+    const reason = (await gpu?.lost) ?? "";
+    if (this.#gpu === gpu) this.#gpu = undefined;
+    return reason;
+  }
+
   close(error: Error): void {
+    this.#gpu?.close();
     // What a crash has left behind is not safe to take apart.
     if (!this.#failure) this.#core.free();
     this.#failure ??= error as AchadoError;
@@ -293,6 +338,19 @@ export class LocalEngine implements Engine {
     } finally {
       source.close();
     }
+  }
+
+  /** What is read from the network's outputs, which the GPU computes; the CPU where it cannot. */
+  async #onGpu<T>(read: () => T): Promise<T> {
+    const isDone = (await this.#gpu?.run()) ?? false;
+    return this.#call(() => {
+      this.#core.delegate(isDone);
+      try {
+        return read();
+      } finally {
+        this.#core.delegate(false);
+      }
+    });
   }
 
   /** Puts pixels into wasm's memory: the only copy on this side. */

@@ -107,6 +107,7 @@ const node: Platform = {
     bundle: () => import("./bundle.js"),
     configs: () => import("./configs.js"),
     externalData: () => import("./external-data.js"),
+    modelStore: () => import("./model-store.js"),
   },
   fetch: fetchAnything,
   openFolder,

@@ -2,7 +2,8 @@
 import { DEFAULT_MODEL, Files, remedy } from "./assets.js";
 import type { CoreOptions, Engine, Launch, Phase, Task } from "./engine.js";
 import { AchadoError, abortable } from "./errors.js";
-import { type Beside, readFiles } from "./files.js";
+import { type Beside, fail, readFiles } from "./files.js";
+import { accelerate } from "./accelerate.js";
 import { isOnnx, isPlace, messageOf } from "./kind.js";
 import { LocalEngine } from "./local.js";
 import { coreOptions } from "./options.js";
@@ -24,6 +25,10 @@ export interface Opened {
   /** What came with the model. */
   beside: Beside;
   backend: Runtime["backend"];
+  /** Where the backend is a GPU. */
+  adapter?: string | undefined;
+  /** Brings the engine to a GPU, once more if it was made anew. */
+  accelerate?: () => Promise<void>;
   worker: boolean;
   threads: number;
   fallbacks: Fallback[];
@@ -95,12 +100,14 @@ export async function open(
     const [compiled, threadable, file] = await Promise.all([
       compiling,
       deciding,
-      readFiles(
-        platform,
-        { ...options, model: source as NonNullable<LoadOptions["model"]> },
-        loading.signal,
-        options.onProgress,
-        advice,
+      reading().then((platform) =>
+        readFiles(
+          platform,
+          { ...options, model: source as NonNullable<LoadOptions["model"]> },
+          loading.signal,
+          options.onProgress,
+          advice,
+        ),
       ),
       starting,
     ]);
@@ -148,6 +155,15 @@ export async function open(
       if (reason !== undefined) fallbacks.push(threadFallback(threads, reason));
       return threads;
     };
+
+    async function reading(): Promise<Platform> {
+      if (!options.cache) return platform;
+      const { cachingFetch } = await platform.parts.modelStore();
+      return {
+        ...platform,
+        fetch: await cachingFetch(options.cache, fetch, fail, fallbacks),
+      };
+    }
 
     async function convert(): Promise<Prepared> {
       onProgress({ phase: "convert", loaded: 0, total: 1 });
@@ -204,7 +220,9 @@ export async function open(
       noteBatch(engine);
       const { memoryBytes } = engine;
       const facts = { files, memoryBytes, core, beside, threads, fallbacks };
-      return { ...facts, engine, backend, worker: false };
+      return onGpu({ ...facts, engine, backend, worker: false }, async () => {
+        return new Uint8Array(model.bytes).buffer;
+      });
     }
 
     async function openThere(engine: RemoteEngine): Promise<Opened> {
@@ -221,7 +239,27 @@ export async function open(
       };
       const { memoryBytes } = engine;
       const facts = { files, memoryBytes, core, beside, threads, fallbacks };
-      return { ...facts, engine, backend, worker: true, reopen };
+      return onGpu({ ...facts, engine, backend, worker: true, reopen }, restore);
+    }
+
+    /** With the GPU, where the options ask for it; "auto" is not waited for. */
+    async function onGpu(opened: Opened, bytes: () => Promise<ArrayBuffer>): Promise<Opened> {
+      const mode = options.backend ?? "wasm";
+      if (mode === "wasm") return opened;
+      const reason = tract ? "tract runs on the processor" : shapesReason();
+      if (reason !== undefined) {
+        fallbacks.push({ from: "webgpu", to: backend, reason });
+        return opened;
+      }
+      opened.accelerate = () => accelerate(opened, mode, files, fetch, bytes);
+      const settled = opened.accelerate();
+      if (mode === "webgpu") await settled;
+      return opened;
+    }
+
+    function shapesReason(): string | undefined {
+      const isShaped = shaped.inputShapes !== undefined;
+      return isShaped ? "with inputShapes the model runs on the processor" : undefined;
     }
 
     return (remote ? openThere(remote) : openHere()).catch((error) => {

@@ -48,9 +48,11 @@ const LOADING: NamesOf<LoadOptions> = {
   integrity: 1,
   worker: 1,
   threads: 1,
+  backend: 1,
   wasm: 1,
   assets: 1,
   warmup: 1,
+  cache: 1,
   inputShapes: 1,
   onnxFallback: 1,
   config: 1,
@@ -134,6 +136,10 @@ export function checkOptions(options: ClassifierOptions, task: Task): void {
   const fallback: unknown = options.onnxFallback;
   if (fallback !== undefined && fallback !== "tract") {
     throw invalidOption("onnxFallback", `must be "tract", is ${String(fallback)}`);
+  }
+  const backend: unknown = options.backend;
+  if (backend !== undefined && !["auto", "wasm", "webgpu"].includes(backend as string)) {
+    throw invalidOption("backend", `must be "auto", "wasm" or "webgpu", is ${String(backend)}`);
   }
   checkShapes(options.inputShapes);
   const threads: unknown = options.threads;

@@ -26,6 +26,11 @@ export const QUANTIZER: OwnFiles = {
   "quantize.wasm": () => new URL("./quantize.wasm?no-inline", import.meta.url),
 };
 
+export const GPU: OwnFiles = {
+  "gpu.wasm": () => new URL("./gpu.wasm?no-inline", import.meta.url),
+  "webgpu.js": () => new URL("./webgpu.js?no-inline", import.meta.url),
+};
+
 export const MODEL: OwnFiles = {
   "efficientnet-lite0-int8.tflite": () =>
     new URL("../models/efficientnet-lite0-int8.tflite?no-inline", import.meta.url),

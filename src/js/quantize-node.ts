@@ -1,4 +1,5 @@
 // achado/quantize in Node.
+import { type PrunedModel, type PruneOptions, pruneOn } from "./maker/prune.js";
 import { type QuantizedModel, type QuantizeOptions, quantizeOn } from "./maker/quantize.js";
 import { nodePlatform } from "./model-work-node.js";
 import type { ModelSource } from "./types.js";
@@ -11,4 +12,9 @@ export function quantizeModel(
   options: QuantizeOptions,
 ): Promise<QuantizedModel> {
   return quantizeOn(nodePlatform, model, options);
+}
+
+/** As in the browser. */
+export function pruneModel(model: ModelSource, options: PruneOptions): Promise<PrunedModel> {
+  return pruneOn(nodePlatform, model, options);
 }

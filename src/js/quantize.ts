@@ -9,9 +9,18 @@
  * console.log(report.agreement, model.byteLength);
  * ```
  */
+import { type PrunedModel, type PruneOptions, pruneOn } from "./maker/prune.js";
 import { type QuantizedModel, type QuantizeOptions, quantizeOn } from "./maker/quantize.js";
 import { browserPlatform } from "./model-work-browser.js";
 import type { ModelSource } from "./types.js";
+
+export type {
+  PrunedLayer,
+  PrunedModel,
+  PruneOptions,
+  PruneProgress,
+  PruneReport,
+} from "./maker/prune.js";
 
 export {
   type CalibrationPicture,
@@ -37,4 +46,17 @@ export function quantizeModel(
   options: QuantizeOptions,
 ): Promise<QuantizedModel> {
   return quantizeOn(browserPlatform, model, options);
+}
+
+/**
+ * Makes a float `.tflite` or ONNX model smaller without training: channels are cut, or weights set to
+ * zero, and what reads them is fitted anew to what the pictures show.
+ *
+ * @throws {AchadoError} INVALID_OPTION for a model that is quantized, for unknown names, for a target that
+ *   cannot be reached and a `maxDrop` that cannot be held, with `detail.best`; NOT_ENOUGH_DATA for fewer
+ *   than two pictures; INVALID_INPUT for pictures that make numbers that are none; as `createModel` and
+ *   `convertOnnx`
+ */
+export function pruneModel(model: ModelSource, options: PruneOptions): Promise<PrunedModel> {
+  return pruneOn(browserPlatform, model, options);
 }

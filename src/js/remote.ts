@@ -1,5 +1,7 @@
 // The engine in a worker, as the page sees it.
 import type {
+  Accelerated,
+  Acceleration,
   Answers,
   CoreFacts,
   CoreOptions,
@@ -45,6 +47,15 @@ function sendError(cause: unknown, request: object): unknown {
   } catch (error) {
     const reason = messageOf(error);
     return new AchadoError("INVALID_OPTION", `an option is of a wrong kind: ${reason}`, { reason });
+  }
+  // What comes with it is no picture.
+  if ("launch" in request) {
+    const reason = messageOf(cause);
+    return new AchadoError(
+      "BACKEND_UNAVAILABLE",
+      `the worker cannot be given the core: ${reason}; \`worker: false\` does without`,
+      { reason },
+    );
   }
   return inputError(cause);
 }
@@ -212,6 +223,14 @@ export class RemoteEngine implements Engine {
 
   profile(runs: number): Promise<OperatorProfile[]> {
     return this.#ask({ call: "profile", runs });
+  }
+
+  accelerate(request: Acceleration): Promise<Accelerated> {
+    return this.#ask({ call: "accelerate", request });
+  }
+
+  lost(): Promise<string> {
+    return this.#ask({ call: "lost" });
   }
 
   /** Converts an ONNX model over there. */

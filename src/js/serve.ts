@@ -93,6 +93,10 @@ async function answer({ post, glue, convert }: Host, request: Request): Promise<
       return engine.setOptions(request.options);
     case "profile":
       return engine.profile(request.runs);
+    case "accelerate":
+      return engine.accelerate(request.request);
+    case "lost":
+      return engine.lost();
   }
 }
 

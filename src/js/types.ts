@@ -26,6 +26,8 @@ export type AssetName =
   | "decode.wasm"
   | "maker.wasm"
   | "quantize.wasm"
+  | "gpu.wasm"
+  | "webgpu.js"
   | "worker.js"
   | "threaded-worker.js"
   | "node-worker.js"
@@ -232,14 +234,42 @@ export interface LoadOptions extends Pick<ModelOptions, "preprocess"> {
    * browser runs, `relaxed.wasm`, or one of these with `-threads`, in isolated pages only.
    */
   wasm?: WasmSource | undefined;
+  /**
+   * Where the network runs. `"wasm"` (default): on the processor. `"webgpu"`: on the GPU, once it has
+   * computed the same as the processor for test inputs; the promise resolves when that is settled.
+   * `"auto"`: the same, while the first answers come from the processor, and only where the GPU is one
+   * and is 1.25 times as fast or more, results included. Where it stays on the processor,
+   * `runtime.fallbacks` says why. The files of it are loaded when they are asked for. See docs/webgpu.md.
+   */
+  backend?: "auto" | "wasm" | "webgpu" | undefined;
   /** Where all files of the package are; goes before what `setAssets` said. */
   assets?: Assets | undefined;
+  /**
+   * Keeps the model's files in the browser, so that the next visit opens them without downloading, and
+   * without a network. `true` is `{ update: "before" }`. Where there is no Cache Storage,
+   * `runtime.fallbacks` says so. Default: false.
+   */
+  cache?: boolean | CacheOptions | undefined;
   /** Run once before the promise resolves, so that the first picture is fast. Default: true. */
   warmup?: boolean | undefined;
   /** Stops loading; the promise rejects with the signal's reason, an AbortError by default. */
   signal?: AbortSignal | undefined;
   /** Called while loading. */
   onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** How models are kept in the browser. */
+export interface CacheOptions {
+  /**
+   * What becomes of a model that has changed on its server, as far as `ETag`, `Last-Modified` and
+   * `Content-Length` tell: the new one is taken at once (`before`, default; the kept one if the network
+   * is cut), the kept one is taken and the new one the next time (`after`), or nobody asks (`never`).
+   */
+  update?: "before" | "after" | "never" | undefined;
+  /** Of all kept files together; those that were used longest ago go first. Default: 512 MB. */
+  quotaBytes?: number | undefined;
+  /** Called when another file than the kept one has come and is kept. */
+  onUpdate?: ((update: { url: string; hash: string }) => void) | undefined;
 }
 
 /** What {@link createClassifier} takes. */
@@ -425,8 +455,10 @@ export interface ModelMetadata {
 
 /** What runs, and what could not. */
 export interface Runtime {
-  /** `tract` only by {@link LoadOptions.onnxFallback}. */
-  readonly backend: "wasm" | "tract";
+  /** `tract` only by {@link LoadOptions.onnxFallback}, `webgpu` only by {@link LoadOptions.backend}. */
+  readonly backend: "wasm" | "tract" | "webgpu";
+  /** With `webgpu`, what the browser tells about the GPU. */
+  readonly adapter?: string;
   /** Which of the core's builds this is; `relaxed` is faster and not in every browser. */
   readonly simd: "simd128" | "relaxed";
   /** How many share the work. */

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 
 /// Each crate with those of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("kernels", &[]),
     ("graph", &["model"]),
     ("engine", &["model", "graph", "kernels"]),
+    ("gpu", &["model", "graph"]),
     ("vision", &["model", "engine"]),
     ("onnx", &["model"]),
     ("tract", &["model", "onnx", "engine", "vision"]),

@@ -7,6 +7,9 @@ mod bench;
 mod bundle;
 mod checks;
 mod counts;
+#[cfg(test)]
+mod cycles;
+mod fuzz;
 mod serve;
 mod shell;
 mod size;
@@ -38,6 +41,9 @@ cargo xtask <command>
   ready   everything that has to hold before a commit: format, lints, types, tests, size
   size    print the size of each file of the package; fails over the budget
             of pkg-config/size-budget.json
+  fuzz    try random and damaged files on the readers, and random graphs on the engine
+            --seconds N  for each target (default 60)
+            --only T     one target: tflite, labels, onnx, picture, graph; may be repeated
   bench   print how fast operators and models are, natively and in headless Chromium, and what
           share of the processor's ceiling that is
             --model FILE  measure this .tflite model, too; may be repeated
@@ -53,7 +59,7 @@ cargo xtask <command>
           --help` prints its options
 
 Each command installs what it needs and says so: the wasm32 target and rust-src by rustup,
-wasm-bindgen-cli and wasm-pack by cargo into ~/.cache/achado/tools, npm packages into node_modules/,
+wasm-bindgen-cli, wasm-pack and, to fuzz, cargo-fuzz by cargo into ~/.cache/achado/tools, npm packages into node_modules/,
 and, for the browser tests as root on Debian, chromium and chromium-driver by apt-get.
 ACHADO_CHROMIUM and CHROMEDRIVER name a browser and driver that are already there.
 ";
@@ -160,6 +166,17 @@ fn run() -> Result<bool> {
                 }
             }
             bench::bench(&options)?;
+        }
+        "fuzz" => {
+            let mut options = fuzz::Options::default();
+            while let Some(argument) = arguments.next()? {
+                match argument {
+                    Long("only") => options.only.push(arguments.value()?.string()?),
+                    Long("seconds") => options.seconds = arguments.value()?.parse()?,
+                    other => return Err(other.unexpected().into()),
+                }
+            }
+            fuzz::fuzz(&options)?;
         }
         "size" => {
             no_more(&mut arguments)?;

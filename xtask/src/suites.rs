@@ -75,10 +75,25 @@ const SUITES: &[Suite] = &[
         needs_package: true,
         run: || node_tests("tests/integrations"),
     },
+    Suite {
+        name: "firefox",
+        what: "the package and the page in Firefox (tests/engines)",
+        needs_package: true,
+        run: || engine_tests("firefox", &["firefox-esr"], &["firefox-esr"]),
+    },
+    Suite {
+        name: "webkit",
+        what: "the package and the page in WebKitGTK (tests/engines)",
+        needs_package: true,
+        run: || {
+            let programs = ["WebKitWebDriver", "Xvfb"];
+            engine_tests("webkit", &programs, &["webkit2gtk-driver", "xvfb"])
+        },
+    },
 ];
 
 /// Suites that run by name alone.
-const ON_REQUEST: &[&str] = &["integrations"];
+const ON_REQUEST: &[&str] = &["integrations", "firefox", "webkit"];
 
 /// TypeScript projects: the package and the page.
 const TYPESCRIPT_PROJECTS: &[&str] = &["src/js/tsconfig.json", "www/tsconfig.json"];
@@ -266,6 +281,18 @@ fn types() -> Result<Outcome> {
             (_, false) => outcome.counts.failed += 1,
         }
     }
+    Ok(outcome)
+}
+
+/// `tests/engines/NAME.test.mjs`, with the programs of a browser that Debian has as `packages`.
+fn engine_tests(name: &str, programs: &[&str], packages: &[&str]) -> Result<Outcome> {
+    tools::debian(programs, packages)?;
+    tools::node_modules()?;
+    let mut outcome = Outcome::default();
+    let mut command = node();
+    command.args(["--test", "--test-reporter=spec"]);
+    command.arg(format!("tests/engines/{name}.test.mjs"));
+    add(&mut outcome, &mut command, of_node)?;
     Ok(outcome)
 }
 

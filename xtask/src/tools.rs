@@ -12,6 +12,9 @@ pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 const WASM_PACK_VERSION: &str = "0.15.1";
 
+/// The version of cargo-fuzz that is installed.
+const CARGO_FUZZ_VERSION: &str = "0.13.2";
+
 /// Programs that turn the wasm32 build into something that JavaScript can load.
 pub struct WasmTools {
     /// `wasm-pack`.
@@ -73,6 +76,11 @@ pub fn wasm_tools() -> Result<WasmTools> {
     let bindgen = cargo_tool("wasm-bindgen", "wasm-bindgen-cli", bindgen, "writes the glue")?;
     let pack = cargo_tool("wasm-pack", "wasm-pack", WASM_PACK_VERSION, "builds and tests wasm")?;
     Ok(WasmTools { wasm_pack: pack.join("wasm-pack"), folders: vec![bindgen, pack] })
+}
+
+/// The folder of `cargo-fuzz`, built once by cargo into the cache folder.
+pub fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", "cargo-fuzz", CARGO_FUZZ_VERSION, "builds and runs what is fuzzed")
 }
 
 /// The cache folder's `bin` of one program, installed if it is not there.
@@ -162,23 +170,35 @@ pub fn browser() -> Result<Browser> {
     if let Some(browser) = find_browser()? {
         return Ok(browser);
     }
+    let remedy = "elsewhere install both, of the same version, and name them by ACHADO_CHROMIUM and \
+                  CHROMEDRIVER";
+    install(&["chromium", "chromium-driver"], remedy)?;
+    find_browser()?.context("chromium was installed and is still not found on PATH")
+}
+
+/// Programs of Debian's packages: from PATH, or by apt-get.
+pub fn debian(programs: &[&str], packages: &[&str]) -> Result<()> {
+    if programs.iter().all(|program| find_program(program).is_some()) {
+        return Ok(());
+    }
+    install(packages, "elsewhere have them on PATH")
+}
+
+/// Installs packages by apt-get where that is possible.
+fn install(packages: &[&str], remedy: &str) -> Result<()> {
+    let names = packages.join(" ");
     let debian = std::fs::read_to_string("/etc/os-release")
         .is_ok_and(|text| text.lines().any(|line| line == "ID=debian"));
     let is_root = output_of(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !(debian && is_root) {
-        bail!(
-            "the browser tests need Chromium and chromedriver of the same version: on Debian \
-             `sudo apt-get install chromium chromium-driver`; elsewhere install both and name them \
-             by ACHADO_CHROMIUM and CHROMEDRIVER"
-        );
+        bail!("the tests need {names}: on Debian `sudo apt-get install {names}`; {remedy}");
     }
-    say("installing chromium and chromium-driver by apt-get: the browser tests run in them");
+    say(&format!("installing {names} by apt-get: browser tests run in them"));
     let apt = |arguments: &[&str]| {
         run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
     };
     apt(&["update", "-q"])?;
-    apt(&["install", "-q", "-y", "--no-install-recommends", "chromium", "chromium-driver"])?;
-    find_browser()?.context("chromium was installed and is still not found on PATH")
+    apt(&[&["install", "-q", "-y", "--no-install-recommends"], packages].concat())
 }
 
 fn find_browser() -> Result<Option<Browser>> {

@@ -207,6 +207,17 @@ pub const BINARIES: &[Binary] = &[
         environment: &[],
         tested: false,
     },
+    // Loaded when a model is to run on WebGPU: it records the shaders. Small is better than fast.
+    Binary {
+        name: "gpu",
+        crate_folder: "crates/gpu",
+        target_features: &[],
+        wasm_opt_features: &[],
+        rust_flags: &[],
+        cargo_arguments: &[],
+        environment: &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z")],
+        tested: false,
+    },
     // Pictures to pixels in Node; a browser has its own decoders and never loads it.
     Binary {
         name: "decode",

@@ -320,3 +320,140 @@ fn silu_is_one_step() {
         }
     }
 }
+
+/// The same tensor, quantized as a whole.
+fn quantized(graph: &mut Graph, id: TensorId, (scale, zero_point): (f32, i32)) -> TensorId {
+    graph.quantise(id, scale, zero_point);
+    id
+}
+
+/// PAD of `paddings` before a convolution by `weights`, with the scales of the input and of what is
+/// padded; the steps that are left.
+fn padded_steps(
+    dtype: DataType,
+    paddings: &[i32],
+    scales: [(f32, i32); 2],
+    padding: Padding,
+    is_weights_operand: bool,
+) -> Vec<&'static str> {
+    let mut graph = Graph::default();
+    let input = graph.input("picture", dtype, &[1, 3, 3, 2]);
+    let paddings = graph.integers("paddings", &[4, 2], paddings);
+    let padded = graph.node(Operator::Pad, "padded", dtype, &[input, paddings]);
+    let is_float = dtype == DataType::Float32;
+    let weights = if is_float {
+        graph.floats("weights", &[2, 1, 1, 2], &[1.0, 2.0, 3.0, 4.0])
+    } else {
+        let weights = bytes(&mut graph, "weights", &[2, 1, 1, 2], &[0.1, 0.2, 0.3, 0.4]);
+        quantized(&mut graph, input, scales[0]);
+        quantized(&mut graph, padded, scales[1]);
+        quantized(&mut graph, weights, (0.01, 0))
+    };
+    let operator = match is_weights_operand {
+        // What reads the result of PAD is no convolution.
+        true => Operator::Add { activation: NONE },
+        false => convolution(padding),
+    };
+    let inputs = if is_weights_operand { [padded, padded] } else { [padded, weights] };
+    let sums = graph.node(operator, "sums", dtype, &inputs);
+    if !is_float {
+        quantized(&mut graph, sums, (0.05, -3));
+    }
+    operators(&mut graph.session(sums, None).expect("a session"))
+}
+
+#[test]
+fn each_condition_of_a_pad_alone_keeps_it() {
+    let (float, byte) = (DataType::Float32, DataType::Int8);
+    let around = [0, 0, 1, 1, 1, 1, 0, 0];
+    let same = [(0.02, 7); 2];
+    let steps = |dtype, paddings: &[i32], scales, padding, other| {
+        padded_steps(dtype, paddings, scales, padding, other).len()
+    };
+    assert_eq!(steps(float, &around, same, Padding::Valid, false), 1);
+    assert_eq!(steps(byte, &around, same, Padding::Valid, false), 1);
+    // Batches or channels are padded.
+    assert_eq!(steps(float, &[1, 0, 1, 1, 1, 1, 0, 0], same, Padding::Valid, false), 2);
+    // The convolution's own padding depends on the size of its picture.
+    assert_eq!(steps(float, &around, same, Padding::Same, false), 2);
+    // It is read by something else, twice.
+    assert_eq!(steps(float, &around, same, Padding::Valid, true), 2);
+}
+
+/// A convolution of floats by int8 weights behind a PAD, with float weights or these.
+fn hybrid_steps(is_hybrid: bool) -> usize {
+    let mut graph = Graph::default();
+    let float = DataType::Float32;
+    let input = graph.input("picture", float, &[1, 3, 3, 2]);
+    let paddings = graph.integers("paddings", &[4, 2], &[0, 0, 1, 1, 1, 1, 0, 0]);
+    let padded = graph.node(Operator::Pad, "padded", float, &[input, paddings]);
+    let weights = if is_hybrid {
+        let weights = bytes(&mut graph, "weights", &[2, 1, 1, 2], &[0.1, 0.2, 0.3, 0.4]);
+        quantized(&mut graph, weights, (0.01, 0))
+    } else {
+        graph.floats("weights", &[2, 1, 1, 2], &[0.1, 0.2, 0.3, 0.4])
+    };
+    let sums = graph.node(convolution(Padding::Valid), "sums", float, &[padded, weights]);
+    let mut session = graph.session(sums, None).expect("a session");
+    operators(&mut session).iter().filter(|name| **name == "PAD").count()
+}
+
+#[test]
+fn a_pad_stays_before_weights_of_8_bits_that_meet_floats_and_only_there() {
+    assert_eq!((hybrid_steps(true), hybrid_steps(false)), (1, 0));
+}
+
+/// The steps of DEQUANTIZE + QUANTIZE between these types and scales, before `then`; with the result
+/// of QUANTIZE or the number in between as a result of the model, too.
+fn round_trip(
+    types: [DataType; 2],
+    scales: [(f32, i32); 2],
+    is_result: bool,
+    reads: usize,
+) -> Vec<&'static str> {
+    let mut graph = Graph::default();
+    let input = graph.input("picture", types[0], &[1, 8]);
+    quantized(&mut graph, input, scales[0]);
+    let real = graph.node(Operator::Dequantize, "real", DataType::Float32, &[input]);
+    let again = graph.node(Operator::Quantize, "again", types[1], &[real]);
+    quantized(&mut graph, again, scales[1]);
+    let negated = graph.node(Operator::Relu, "clamped", types[1], &[again]);
+    quantized(&mut graph, negated, scales[1]);
+    if is_result {
+        graph.0.outputs.push(again);
+    }
+    for _ in 1..reads {
+        let other = graph.node(Operator::Abs, "other", DataType::Float32, &[real]);
+        graph.0.outputs.push(other);
+    }
+    operators(&mut graph.session(negated, None).expect("a session"))
+}
+
+#[test]
+fn each_condition_of_a_round_trip_alone_keeps_it() {
+    let (signed, unsigned) = (DataType::Int8, DataType::UInt8);
+    let same = [(0.02, 7); 2];
+    assert_eq!(round_trip([signed; 2], same, false, 1), ["RELU"]);
+    // Another type, scale or zero point is other bytes.
+    assert_eq!(round_trip([signed, unsigned], same, false, 1).len(), 3);
+    assert_eq!(round_trip([signed; 2], [(0.02, 7), (0.03, 7)], false, 1).len(), 3);
+    assert_eq!(round_trip([signed; 2], [(0.02, 7), (0.02, 8)], false, 1).len(), 3);
+    // The caller wants the bytes, or another operator the numbers.
+    assert_eq!(round_trip([signed; 2], same, true, 1).len(), 3);
+    assert_eq!(round_trip([signed; 2], same, false, 2).len(), 4);
+}
+
+#[test]
+fn what_reads_the_number_but_is_no_quantize_keeps_the_dequantize() {
+    let mut graph = Graph::default();
+    let input = graph.input("picture", DataType::Int8, &[1, 8]);
+    graph.quantise(input, 0.02, 7);
+    let real = graph.node(Operator::Dequantize, "real", DataType::Float32, &[input]);
+    // CAST to int8 rounds otherwise; it has neither scale nor zero point.
+    let cast = graph.node(Operator::Cast, "cast", DataType::Int8, &[real]);
+    graph.quantise(cast, 0.02, 7);
+    let clamped = graph.node(Operator::Relu, "clamped", DataType::Int8, &[cast]);
+    graph.quantise(clamped, 0.02, 7);
+    let mut session = graph.session(clamped, None).expect("a session");
+    assert_eq!(operators(&mut session), ["DEQUANTIZE", "CAST", "RELU"]);
+}

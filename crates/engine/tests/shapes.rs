@@ -163,3 +163,20 @@ fn constants_larger_than_the_budget_are_not_computed() {
     let error = graph.session(filled, None).expect_err("an error");
     assert_eq!(error.code.as_str(), "OUT_OF_MEMORY", "{error}");
 }
+
+#[test]
+fn a_range_counts_from_start_by_delta_up_to_its_limit() {
+    let mut graph = Graph::default();
+    let [start, limit, delta] = [1.0, 4.5, 1.5].map(|value| graph.floats("number", &[], &[value]));
+    let counted = graph.node(Operator::Range, "counted", DataType::Float32, &[start, limit, delta]);
+    let session = graph.session(counted, None).expect("a session");
+    assert_eq!(floats(&session), [1.0, 2.5, 4.0]);
+
+    let mut graph = Graph::default();
+    let [start, limit, delta] = [5, -1, -2].map(|value| graph.integers("number", &[], &[value]));
+    let counted = graph.node(Operator::Range, "counted", DataType::Int32, &[start, limit, delta]);
+    let session = graph.session(counted, None).expect("a session");
+    let bytes = session.output_bytes(0).expect("an output");
+    let integers = bytes.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes));
+    assert_eq!(integers.collect::<Vec<_>>(), [5, 3, 1]);
+}

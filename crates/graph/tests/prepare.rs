@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use achado_graph::passes::{find_patterns, fuse, infer_shapes};
 use achado_graph::{Evaluate, Graph, Kind, Limits, Pattern, Uses, prepare};
 use achado_model::{
-    Activation, Bytes, DataType, Error, ErrorCode, Model, Node, Operator, Result, Tensor, TensorId,
+    Activation, Bytes, DataType, Error, ErrorCode, Model, Node, Operator, Padding, Quantization,
+    Result, Tensor, TensorId,
 };
 
 static NO_SHAPES: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -146,4 +147,46 @@ fn constants_beyond_the_limit_are_refused_before_they_are_computed() {
     let error = prepare(model(), &limits, &ones).expect_err("too large");
     assert_eq!(error.code, ErrorCode::OutOfMemory);
     assert!(ones.0.borrow().is_empty());
+}
+
+/// A convolution of pictures behind a PAD, without shapes that only its file has.
+fn padded(dtype: DataType, scales: [f32; 2], is_weights: bool) -> Model {
+    let mut builder = Builder::default();
+    let input = builder.tensor("x", &[1, 4, 4, 1], None);
+    let other = builder.tensor("y", &[1, 6, 6, 1], None);
+    builder.0.inputs.extend([input, other]);
+    let paddings = builder.tensor("paddings", &[4, 2], None);
+    let amounts: Vec<u8> =
+        [0i32, 0, 1, 1, 1, 1, 0, 0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let tensor = &mut builder.0.tensors[paddings.0];
+    (tensor.dtype, tensor.data) = (DataType::Int32, Some(Bytes::from(amounts)));
+    let padded = builder.node(Operator::Pad, "padded", &[input, paddings]);
+    let (stride, activation) = ([1, 1], Activation::None);
+    let (dilation, padding) = ([1, 1], Padding::Valid);
+    let convolution = Operator::Conv2d { stride, dilation, padding, activation };
+    let operands = if is_weights { [other, padded] } else { [padded, other] };
+    let result = builder.node(convolution, "result", &operands);
+    builder.0.outputs.push(result);
+    for (id, scale) in [(input, scales[0]), (other, 0.5), (padded, scales[1]), (result, 0.5)] {
+        builder.0.tensors[id.0].dtype = dtype;
+        let quantization = Quantization::per_tensor(scale, 0);
+        builder.0.tensors[id.0].quantization = (dtype == DataType::Int8).then_some(quantization);
+    }
+    builder.0.validate().expect("a valid model");
+    builder.0
+}
+
+#[test]
+fn a_pad_is_joined_with_the_picture_of_a_convolution_alone_and_on_one_scale() {
+    let is_joined = |model: Model| {
+        let mut graph = Graph::new(model);
+        let limits = limits(&NO_SHAPES);
+        infer_shapes(&mut graph, &limits, &Ones::default()).expect("shapes");
+        fuse(&mut graph, &limits).expect("fused")
+    };
+    let (float, byte) = (DataType::Float32, DataType::Int8);
+    assert!(is_joined(padded(float, [0.0; 2], false)));
+    assert!(is_joined(padded(byte, [0.5, 0.5], false)));
+    assert!(!is_joined(padded(byte, [0.5, 0.25], false)), "other numbers");
+    assert!(!is_joined(padded(float, [0.0; 2], true)), "the weights are padded");
 }

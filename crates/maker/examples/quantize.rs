@@ -6,85 +6,14 @@
 //! It calibrates on `transfer/clothing5/train` and counts on `accuracy/truth.tsv`, both in the folder
 //! `models` of `ACHADO_SHARED` or `../shared`.
 
-use std::path::{Path, PathBuf};
+#[path = "pictures/mod.rs"]
+mod pictures;
+
 use std::{env, fs};
 
-use achado_engine::{Session, SessionOptions};
-use achado_maker::quantize::{
-    Calibrator, Int8Options, RangeMethod, convert_input, float_model, to_int8, with_islands,
-};
-use achado_model::{Model, tflite};
-use achado_vision::{Fit, FrameOptions, Picture, PixelFormat, Preprocess, Preprocessor};
-
-fn decode(path: &Path) -> (Vec<u8>, usize, usize) {
-    let file = fs::read(path).unwrap();
-    let mut decoder = mozjpeg::Decompress::new_mem(&file).unwrap().rgb().unwrap();
-    let (width, height) = (decoder.width(), decoder.height());
-    let pixels: Vec<[u8; 3]> = decoder.read_scanlines().unwrap();
-    (pixels.concat(), width, height)
-}
-
-/// The picture as the float model's input.
-fn prepare(model: &Model, path: &Path) -> Vec<u8> {
-    let input = model.tensor(model.inputs[0]);
-    let metadata = model.metadata.as_ref().and_then(|metadata| metadata.inputs.first());
-    let normalization = metadata.and_then(|input| input.normalization.as_ref());
-    let mut preprocess = Preprocess {
-        fit: Some(Fit::CenterCrop),
-        crop_fraction: Some(0.875),
-        ..Preprocess::default()
-    };
-    if normalization.is_none() {
-        preprocess.mean = Some(vec![127.5]);
-        preprocess.std = Some(vec![127.5]);
-    }
-    let mut preprocessor = Preprocessor::new(input, normalization, &preprocess).unwrap();
-    let (pixels, width, height) = decode(path);
-    let picture = Picture { pixels: &pixels, width, height, format: PixelFormat::Rgb8 };
-    let mut out = vec![0; input.size_bytes()];
-    preprocessor.run(&picture, &FrameOptions::default(), &mut out).unwrap();
-    out
-}
-
-fn files(folder: &Path, into: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    entries.sort();
-    for entry in entries {
-        if entry.is_dir() {
-            files(&entry, into);
-        } else {
-            into.push(entry);
-        }
-    }
-}
-
-/// The share of pictures whose greatest score is the right class.
-fn accuracy(model: &Model, pictures: &[(Vec<u8>, usize)]) -> f64 {
-    let mut session = Session::new(model.clone(), &SessionOptions::default()).unwrap();
-    let mut right = 0;
-    let mut converted = Vec::new();
-    for (input, truth) in pictures {
-        convert_input(&session.inputs()[0].clone(), input, &mut converted);
-        session.input_bytes_mut(0).unwrap().copy_from_slice(&converted);
-        session.run().unwrap();
-        let output = session.output_bytes(0).unwrap();
-        let tensor = &session.outputs()[0];
-        let scores: Vec<f32> = match tensor.dtype.name() {
-            "float32" => output.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            "uint8" => output.iter().map(|&b| f32::from(b)).collect(),
-            _ => output.iter().map(|&b| f32::from(b as i8)).collect(),
-        };
-        let mut best = 0;
-        for (index, score) in scores.iter().enumerate() {
-            if *score > scores[best] {
-                best = index;
-            }
-        }
-        let background = usize::from(scores.len() == 1001);
-        right += usize::from(best == truth + background);
-    }
-    right as f64 / pictures.len() as f64
-}
+use achado_engine::SessionOptions;
+use achado_maker::quantize::{Calibrator, Int8Options, RangeMethod, to_int8, with_islands};
+use achado_model::tflite;
 
 fn main() {
     let mut arguments = env::args().skip(1);
@@ -111,33 +40,10 @@ fn main() {
             other => panic!("{other}"),
         }
     }
-    let bytes = fs::read(&path).unwrap();
-    let model = if tflite::is_onnx(&bytes) {
-        achado_onnx::import(bytes.into(), &achado_onnx::ImportOptions::default()).unwrap()
-    } else {
-        tflite::read(bytes.into()).unwrap()
-    };
-    let float = float_model(model).unwrap();
-    let shared = env::var("ACHADO_SHARED").unwrap_or_else(|_| "../shared".into());
-    let shared = Path::new(&shared).join("models");
-    let truth = fs::read_to_string(shared.join("accuracy/truth.tsv")).unwrap();
-    let pictures: Vec<(Vec<u8>, usize)> = truth
-        .lines()
-        .skip(1)
-        .map(|line| {
-            let (file, index) = line.split_once('\t').unwrap();
-            (prepare(&float, &shared.join("accuracy").join(file)), index.parse().unwrap())
-        })
-        .collect();
-    let mut calibration = Vec::new();
-    files(&shared.join("transfer/clothing5/train"), &mut calibration);
-    let step = (calibration.len() / count).max(1);
-    let samples: Vec<Vec<Vec<u8>>> = calibration
-        .iter()
-        .step_by(step)
-        .take(count)
-        .map(|path| vec![prepare(&float, path)])
-        .collect();
+    let float = pictures::open(&path);
+    let groceries = pictures::groceries(&float);
+    let samples: Vec<Vec<Vec<u8>>> =
+        pictures::clothes(&float, count).into_iter().map(|sample| vec![sample]).collect();
     let held_back = &samples[samples.len() / 2..];
 
     let start = std::time::Instant::now();
@@ -179,8 +85,8 @@ fn main() {
         "bytes {} of {}; accuracy float {:.4}, int8 {:.4}; {:?} in all",
         file.len(),
         fs::metadata(&path).unwrap().len(),
-        accuracy(&float, &pictures),
-        accuracy(&quantized, &pictures),
+        pictures::accuracy(&float, &groceries),
+        pictures::accuracy(&quantized, &groceries),
         start.elapsed()
     );
 }

@@ -9,6 +9,8 @@ mod object;
 
 #[path = "inspect_shell.rs"]
 mod inspect_shell;
+#[path = "prune_shell.rs"]
+mod prune_shell;
 
 use achado_engine::SessionOptions;
 use achado_model::{
@@ -79,19 +81,7 @@ impl Quantizer {
 
     fn open(model: Vec<u8>) -> Result<Self> {
         let float = float_model(tflite::read(Bytes::from(model))?)?;
-        let &[id] = &float.inputs[..] else {
-            return Err(Error::unsupported_type(format!(
-                "the model has {} inputs; int8 needs one, which takes pictures",
-                float.inputs.len()
-            )));
-        };
-        let input = float.tensor(id);
-        if input.dtype != DataType::Float32 {
-            return Err(Error::invalid_option(format!(
-                "input {:?} is {}: int8 is made of models that take floats",
-                input.name, input.dtype
-            )));
-        }
+        single_input(&float, "int8")?;
         let calibrator = Calibrator::new(&float, &SessionOptions::default())?;
         Ok(Self { float, calibrator, held_back: Vec::new(), pictures: 0 })
     }
@@ -103,26 +93,7 @@ impl Quantizer {
     /// Those of [`tflite::write`].
     #[wasm_bindgen(js_name = preparation)]
     pub fn preparation(&self) -> Result<Vec<u8>, JsValue> {
-        let input = self.calibrator.inputs()[0].clone();
-        let new_shape = input.shape.iter().map(|&size| size as i64).collect();
-        let output = Tensor { name: "prepared".to_owned(), ..input.clone() };
-        let metadata = self.float.metadata.clone().map(|mut file| {
-            file.outputs.clear();
-            file
-        });
-        let model = Model {
-            tensors: vec![input, output],
-            nodes: vec![Node {
-                operator: Operator::Reshape { new_shape },
-                inputs: vec![Some(TensorId(0))],
-                outputs: vec![TensorId(1)],
-            }],
-            inputs: vec![TensorId(0)],
-            outputs: vec![TensorId(1)],
-            metadata,
-            ..Model::default()
-        };
-        tflite::write(&model).map_err(error::thrown)
+        preparation(&self.float).map_err(error::thrown)
     }
 
     /// Takes one picture as the model's input. The first is calibrated on, the second held back, and so
@@ -207,6 +178,48 @@ impl Quantizer {
         ])
         .into())
     }
+}
+
+/// Refuses models that take anything but one picture of floats.
+fn single_input(float: &Model, what: &str) -> Result<()> {
+    let &[id] = &float.inputs[..] else {
+        return Err(Error::unsupported_type(format!(
+            "the model has {} inputs; {what} needs one, which takes pictures",
+            float.inputs.len()
+        )));
+    };
+    let input = float.tensor(id);
+    if input.dtype == DataType::Float32 {
+        return Ok(());
+    }
+    Err(Error::invalid_option(format!(
+        "input {:?} is {}: {what} is made of models that take floats",
+        input.name, input.dtype
+    )))
+}
+
+/// A file that gives its input, which is `float`'s, as its output.
+fn preparation(float: &Model) -> Result<Vec<u8>> {
+    let input = Tensor { dynamic: Vec::new(), ..float.tensor(float.inputs[0]).clone() };
+    let new_shape = input.shape.iter().map(|&size| size as i64).collect();
+    let output = Tensor { name: "prepared".to_owned(), ..input.clone() };
+    let metadata = float.metadata.clone().map(|mut file| {
+        file.outputs.clear();
+        file
+    });
+    let model = Model {
+        tensors: vec![input, output],
+        nodes: vec![Node {
+            operator: Operator::Reshape { new_shape },
+            inputs: vec![Some(TensorId(0))],
+            outputs: vec![TensorId(1)],
+        }],
+        inputs: vec![TensorId(0)],
+        outputs: vec![TensorId(1)],
+        metadata,
+        ..Model::default()
+    };
+    tflite::write(&model)
 }
 
 fn layers(comparison: &Comparison) -> JsValue {

@@ -47,6 +47,8 @@ pub struct ImageModel<R = Session> {
     background: Option<[u8; 3]>,
     metadata: ModelMetadata,
     order: FileOrder,
+    /// Whether another machine computes the outputs, and [`ImageModel::run`] takes them as they are.
+    is_delegated: bool,
 }
 
 impl ImageModel {
@@ -187,6 +189,7 @@ impl<R: Runner> ImageModel<R> {
             background,
             metadata,
             order: FileOrder::default(),
+            is_delegated: false,
         })
     }
 
@@ -312,8 +315,21 @@ impl<R: Runner> ImageModel<R> {
     /// Those of [`Session::run`].
     pub fn run(&mut self) -> Result<()> {
         self.order.put_inputs(&mut self.session)?;
-        self.session.run()?;
+        if !self.is_delegated {
+            self.session.run()?;
+        }
         self.order.take_outputs(&self.session)
+    }
+
+    /// Whether [`ImageModel::run`] leaves the network to another machine, which writes its outputs to
+    /// where [`ImageModel::session`] has them.
+    pub fn set_delegated(&mut self, on: bool) {
+        self.is_delegated = on;
+    }
+
+    /// Whether scores come from tensors that are no outputs of the file.
+    pub fn has_chosen_outputs(&self) -> bool {
+        self.chosen_from.iter().any(Option::is_some)
     }
 
     /// The elements of input `index`, little-endian, in the order of its shape in

@@ -11,6 +11,7 @@ import { copy } from "./commands/copy.js";
 import { embed } from "./commands/embed.js";
 import { evaluate } from "./commands/evaluate.js";
 import { inspect } from "./commands/inspect.js";
+import { prune } from "./commands/prune.js";
 import { quantize } from "./commands/quantize.js";
 import { train } from "./commands/train.js";
 
@@ -23,6 +24,7 @@ const COMMANDS: readonly Command[] = [
   evaluate,
   embed,
   quantize,
+  prune,
   inspect,
 ];
 

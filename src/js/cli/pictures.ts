@@ -1,4 +1,5 @@
 // What commands on folders of pictures share.
+import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Evaluation, MakerProgress, Picture, Skipped } from "../maker/types.js";
@@ -45,6 +46,52 @@ export function numberOf(option: string, text: string | undefined): number | und
     throw new UsageError(`--${option} needs a number, has "${text}"`);
   }
   return value;
+}
+
+const PICTURE = /\.(bmp|gif|jpe?g|png|webp)$/i;
+
+/** Pictures that show a model what it will see. */
+export const CALIBRATION_OPTIONS = {
+  calibration: {
+    type: "string",
+    value: "DIR",
+    help: "pictures of the kind that the model will see, some 100, in a folder and below",
+  },
+  pictures: {
+    type: "string",
+    value: "N",
+    default: "200",
+    help: "the most pictures that are taken of the folder (default 200)",
+  },
+} as const satisfies Options;
+
+/**
+ * The pictures that these options mean.
+ *
+ * @throws {UsageError}
+ */
+export async function calibrationPictures(folder: string, count: string): Promise<string[]> {
+  const most = numberOf("pictures", count);
+  if (most === undefined || !Number.isInteger(most) || most < 2) {
+    throw new UsageError(`--pictures needs a whole number from 2, has "${count}"`);
+  }
+  const found = await pictureFiles(folder, most);
+  if (found.length === 0) throw new UsageError(`there are no pictures in ${folder}`);
+  return found;
+}
+
+/** The picture files in a folder and below, in the order of their names; at most `most`, evenly. */
+async function pictureFiles(folder: string, most: number): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries
+    .filter((entry) => entry.isFile() && PICTURE.test(entry.name))
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .sort();
+  if (files.length <= most) return files;
+  return Array.from(
+    { length: most },
+    (_, i) => files[Math.floor((i * files.length) / most)] as string,
+  );
 }
 
 /** Progress on one line of a terminal; elsewhere nothing. */

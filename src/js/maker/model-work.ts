@@ -12,6 +12,7 @@ import type {
 } from "../types.js";
 import { compileFile } from "../wasm.js";
 import type { Inspected } from "./inspect.js";
+import type { PruneOpening, PruneRequest, PruneResult } from "./prune.js";
 import type { Int8Request, Int8Result } from "./quantize.js";
 
 /** What a picture comes from: a picture, or something that loads one, as those of an `ImageDataset`. */
@@ -29,6 +30,10 @@ export interface ModelCalls {
   open: [model: Uint8Array<ArrayBuffer>, result: Uint8Array<ArrayBuffer>];
   add: [elements: Float32Array<ArrayBuffer>, result: undefined];
   finish: [request: Int8Request, result: Int8Result];
+  /** The same for pruning. */
+  openPruning: [opening: PruneOpening, result: Uint8Array<ArrayBuffer>];
+  addPruning: [elements: Float32Array<ArrayBuffer>, result: undefined];
+  finishPruning: [request: PruneRequest, result: PruneResult];
 }
 
 export type ModelCall = keyof ModelCalls;

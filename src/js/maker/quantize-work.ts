@@ -17,6 +17,7 @@ function opened<T>(one: T | undefined): T {
 export class LocalQuantizeWork implements ModelWork {
   readonly #glue: QuantizeGlue;
   #quantizer: InstanceType<QuantizeGlue["Quantizer"]> | undefined;
+  #pruner: InstanceType<QuantizeGlue["Pruner"]> | undefined;
 
   constructor(glue: QuantizeGlue) {
     this.#glue = glue;
@@ -41,6 +42,17 @@ export class LocalQuantizeWork implements ModelWork {
       this.#quantizer = undefined;
       return quantizer.finish(request);
     },
+    openPruning: ({ model, ...options }) => {
+      this.#pruner?.free();
+      this.#pruner = new this.#glue.Pruner(model, options);
+      return this.#pruner.preparation() as Uint8Array<ArrayBuffer>;
+    },
+    addPruning: (elements) => void opened(this.#pruner).add(elements),
+    finishPruning: (request) => {
+      const pruner = opened(this.#pruner);
+      this.#pruner = undefined;
+      return pruner.finish(request);
+    },
   };
 
   async call<C extends ModelCall>(name: C, argument: ModelCalls[C][0]) {
@@ -53,7 +65,9 @@ export class LocalQuantizeWork implements ModelWork {
 
   close(): void {
     this.#quantizer?.free();
+    this.#pruner?.free();
     this.#quantizer = undefined;
+    this.#pruner = undefined;
   }
 }
 

@@ -10,7 +10,8 @@ use achado_kernels::aligned::LINE_BYTES;
 use achado_kernels::order::order;
 use achado_model::{Result, TensorId};
 
-use super::lower::Lowered;
+use super::lowered::Lowered;
+use super::plan::Place;
 
 /// The places of all tensors that steps read or write.
 pub(crate) struct Layout {
@@ -24,6 +25,14 @@ impl Layout {
     /// The place of a tensor; empty for one that has none.
     pub fn range(&self, id: TensorId) -> Range<usize> {
         self.ranges[id.0].clone().unwrap_or(0..0)
+    }
+
+    /// Where a tensor lives.
+    pub fn place(&self, lowered: &Lowered, id: TensorId) -> Place {
+        match lowered.constant_of(id) {
+            Some(constant) => Place::Constant(constant),
+            None => Place::Arena(self.range(id)),
+        }
     }
 }
 

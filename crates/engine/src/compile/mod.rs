@@ -3,6 +3,8 @@
 
 mod arena;
 mod lower;
+mod lowered;
+mod plan;
 mod weight_store;
 
 use std::ops::Range;
@@ -11,61 +13,9 @@ use achado_graph::{Graph, Limits};
 use achado_kernels::aligned::{AlignedVec, LINE_BYTES};
 use achado_model::{Result, Tensor, TensorId};
 
+pub(crate) use self::plan::{Place, Plan, PlannedStep, Source};
 use self::weight_store::WeightStore;
-use crate::step::{MAX_OPERANDS, Step};
-
-/// A compiled model.
-pub(crate) struct Plan {
-    /// In order of execution.
-    pub steps: Vec<PlannedStep>,
-    /// Constants that steps read as tensors.
-    pub constants: Vec<AlignedVec<u8>>,
-    /// The arena's size.
-    pub arena_bytes: usize,
-    /// The largest scratch of a step, for one thread.
-    pub scratch_bytes: usize,
-    /// Packed weights, tables and constants.
-    pub weight_bytes: usize,
-    /// Places of the inputs in the arena.
-    pub inputs: Vec<Range<usize>>,
-    /// Places of the outputs.
-    pub outputs: Vec<Place>,
-    /// What the inputs are.
-    pub input_tensors: Vec<Tensor>,
-    /// What the outputs are.
-    pub output_tensors: Vec<Tensor>,
-}
-
-/// A step with its place in the graph and its tensors' places in memory.
-pub(crate) struct PlannedStep {
-    pub step: Box<dyn Step>,
-    /// TensorFlow Lite's name of the operator.
-    pub operator: &'static str,
-    /// The name of the tensor that it writes.
-    pub name: String,
-    /// Ranges of the arena: first the inputs', then the outputs'. All distinct.
-    pub borrows: [Range<usize>; 2 * MAX_OPERANDS],
-    /// Where each input comes from.
-    pub inputs: Vec<Source>,
-}
-
-/// Where a tensor lives.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Place {
-    /// A range of the arena.
-    Arena(Range<usize>),
-    /// The place among the plan's constants.
-    Constant(usize),
-}
-
-/// Where an input of a step comes from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Source {
-    /// The place among the step's borrowed ranges.
-    Borrow(usize),
-    /// The place among the plan's constants.
-    Constant(usize),
-}
+use crate::step::MAX_OPERANDS;
 
 /// Compiles a prepared graph for `threads` threads; float weights are packed in its own memory.
 pub(crate) fn compile(mut graph: Graph, limits: &Limits, threads: usize) -> Result<Plan> {
@@ -103,7 +53,7 @@ fn plan(graph: &Graph, weights: &WeightStore, limits: &Limits, threads: usize) -
             let mut inputs = Vec::with_capacity(step.inputs.len());
             let mut borrowed = 0;
             for &input in &step.inputs {
-                inputs.push(match lowered.place(&layout, input) {
+                inputs.push(match layout.place(&lowered, input) {
                     Place::Constant(constant) => Source::Constant(constant),
                     Place::Arena(range) => {
                         let known = borrows[..borrowed].iter().position(|known| *known == range);
@@ -137,7 +87,7 @@ fn plan(graph: &Graph, weights: &WeightStore, limits: &Limits, threads: usize) -
         scratch_bytes,
         weight_bytes,
         inputs: graph.inputs.iter().map(|&id| layout.range(id)).collect(),
-        outputs: graph.outputs.iter().map(|&id| lowered.place(&layout, id)).collect(),
+        outputs: graph.outputs.iter().map(|&id| layout.place(&lowered, id)).collect(),
         input_tensors: describe(&graph.inputs),
         output_tensors: describe(&graph.outputs),
         constants: lowered.constants,

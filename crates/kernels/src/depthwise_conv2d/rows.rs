@@ -430,19 +430,23 @@ impl DepthwiseRows {
             Lines::Words { .. } => 0,
         };
         let flip = S::i8x16_splat(flip);
+        // Of the last columns some have less than a step behind them where the input ends.
+        let short = CHANNELS.saturating_sub(slack).div_ceil(in_c).min(count);
+        let whole = count - short;
         // SAFETY: rows were sliced to the columns; what is behind the last of them is the slack.
-        // Where that is less than a step, the last column is read from a copy.
+        // Columns that have less than a step are read from copies.
         unsafe {
-            let whole = if slack >= CHANNELS { count } else { count - 1 };
-            let ends = interleave::<S, U, K, STRIDE>(rows, steps, [whole, units], flip, to);
-            if whole < count {
+            let mut ends = interleave::<S, U, K, STRIDE>(rows, steps, [whole, units], flip, to);
+            for left in (0..short).rev() {
+                let there = (slack + left * in_c).min(CHANNELS);
                 let mut copies = [[0u8; CHANNELS]; MOST_ROWS];
-                for ((copy, from), step) in copies.iter_mut().zip(ends).zip(steps) {
-                    let len = if step == 0 { CHANNELS } else { slack };
-                    copy.as_mut_ptr().copy_from_nonoverlapping(from, len);
+                for ((copy, from), step) in copies.iter_mut().zip(&mut ends).zip(steps) {
+                    let len = if step == 0 { CHANNELS } else { there };
+                    copy.as_mut_ptr().copy_from_nonoverlapping(*from, len);
+                    *from = from.wrapping_add(step);
                 }
                 let rows = copies.each_ref().map(|copy| copy.as_ptr());
-                let to = to.add(whole * column);
+                let to = to.add((count - 1 - left) * column);
                 interleave::<S, U, K, STRIDE>(rows, [0; MOST_ROWS], [1, units], flip, to);
             }
         }

@@ -6,7 +6,7 @@ use achado_model::{Model, Result, TensorId};
 use super::calibrate::Calibration;
 use super::compare::Comparison;
 use super::role::Role;
-use super::{Int8Options, Quantized, excluded, roles, to_int8_without, weights};
+use super::{Int8Options, Quantized, excluded_operators, roles, to_int8_without, weights};
 
 /// What [`with_islands`] found.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub fn with_islands(
     max_drop: f64,
     session: &SessionOptions,
 ) -> Result<Islands> {
-    let fixed = excluded(float, &options.exclude)?;
+    let fixed = excluded_operators(float, &options.exclude)?;
     let order = most_harmful(float, calibration, options, &fixed);
     let name = |&node: &usize| float.tensor(float.nodes[node].outputs[0]).name.clone();
     let attempt = |count: usize| -> Result<Islands> {

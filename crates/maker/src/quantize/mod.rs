@@ -18,6 +18,7 @@ mod weights;
 use achado_engine::SessionOptions;
 use achado_model::{DataType, Error, Model, Node, Result, TensorId, prune};
 
+pub(crate) use calibrate::Watched;
 pub use calibrate::{Calibration, Calibrator};
 pub use compact::{Weights8, to_float16, to_weights8};
 pub use compare::{Comparison, LayerError, convert_input};
@@ -103,7 +104,7 @@ pub fn to_int8(
     calibration: &Calibration,
     options: &Int8Options,
 ) -> Result<Quantized> {
-    let excluded = excluded(float, &options.exclude)?;
+    let excluded = excluded_operators(float, &options.exclude)?;
     to_int8_without(float, calibration, options, &excluded)
 }
 
@@ -176,7 +177,7 @@ fn fits(model: &Model, node: &Node, role: Role) -> bool {
 }
 
 /// The operators that `names` mean.
-fn excluded(model: &Model, names: &[String]) -> Result<Vec<bool>> {
+pub(crate) fn excluded_operators(model: &Model, names: &[String]) -> Result<Vec<bool>> {
     let mut excluded = vec![false; model.nodes.len()];
     for name in names {
         let mut found = false;

@@ -7,7 +7,7 @@ mod calibrate;
 mod closed;
 mod folds;
 mod lbfgs;
-mod linear;
+pub(crate) mod linear;
 mod softmax;
 mod space;
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::reader::{Code, Reader};
-use super::{builtin, operators, schema};
-use crate::{Error, Result};
+use super::{builtin, schema};
+use crate::{Error, OperatorKind, Result};
 
 /// Missing operators that a message lists before it only counts.
 const MAX_LISTED: usize = 40;
@@ -27,8 +27,8 @@ impl<'a> Reader<'a> {
         for (index, table) in self.operators.iter().enumerate() {
             let table = table?;
             let code = self.code(index, table)?;
-            if operators::supported(code.builtin, &code.custom)
-                .is_some_and(|(max, _)| code.version <= max)
+            if OperatorKind::of(code.builtin, &code.custom)
+                .is_some_and(|kind| code.version <= kind.highest_version())
             {
                 continue;
             }
@@ -66,7 +66,8 @@ impl<'a> Reader<'a> {
                 "{separator}{name} version {version} (operator {}, output {output}",
                 place.first
             );
-            if let Some((max, _)) = operators::supported(place.code.builtin, &place.code.custom) {
+            if let Some(kind) = OperatorKind::of(place.code.builtin, &place.code.custom) {
+                let max = kind.highest_version();
                 let _ = write!(message, ", versions up to {max} are supported");
             }
             if place.count > 1 {

@@ -1,6 +1,6 @@
 //! Reading and writing `.tflite` files (schema v3).
 
-mod builtin;
+pub(crate) mod builtin;
 mod missing;
 mod operators;
 mod outline;

@@ -3,9 +3,9 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::reader::{Reader, gather};
-use super::{operators, schema, sniff};
+use super::{schema, sniff};
 use crate::limits::{MAX_OPERANDS, MAX_RANK};
-use crate::{Bytes, Error, Metadata, Result, metadata};
+use crate::{Bytes, Error, Metadata, OperatorKind, Result, metadata};
 
 /// The operators and tensors of the main subgraph.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -129,9 +129,11 @@ impl Reader<'_> {
         let code = self.code(index, table)?;
         let name = code.name().into_owned();
         self.budget.take_bytes(name.len().saturating_add(256))?;
-        let missing = match operators::supported(code.builtin, &code.custom) {
+        let highest =
+            OperatorKind::of(code.builtin, &code.custom).map(OperatorKind::highest_version);
+        let missing = match highest {
             None => Some(format!("{name} is not supported")),
-            Some((most, _)) if code.version > most => Some(format!(
+            Some(most) if code.version > most => Some(format!(
                 "{name} version {} is not supported, versions up to {most} are",
                 code.version
             )),

@@ -9,8 +9,8 @@ use super::{builtin, schema, source_order};
 use crate::flatbuffer::{Buffer, Reference, Table, Vector};
 use crate::limits::{Budget, MAX_NODES, MAX_OPERANDS, MAX_RANK, MAX_TENSORS};
 use crate::{
-    Bytes, Error, Metadata, Model, Node, Operator, Result, Signature, SourceOrder, Tensor,
-    TensorId, metadata,
+    Bytes, Error, Metadata, Model, Node, Operator, OperatorKind, Result, Signature, SourceOrder,
+    Tensor, TensorId, metadata,
 };
 
 /// Characters of a name that a message shows.
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
     fn node(&mut self, index: usize, table: Table<'a>, tensors: &[Tensor]) -> Result<Node> {
         let code = self.code(index, table)?;
         let label = format!("operator {index} {}", code.name());
-        let Some((_, parse)) = operators::supported(code.builtin, &code.custom) else {
+        let Some(kind) = OperatorKind::of(code.builtin, &code.custom) else {
             return Err(Error::unsupported_operator(format!("{label} is not supported")));
         };
         let inputs = table.vector::<i32>(schema::operator::INPUTS, "an operator's operands")?;
@@ -187,12 +187,13 @@ impl<'a> Reader<'a> {
         )?;
         // Reshape and squeeze keep a short list.
         self.budget.take_bytes(MAX_RANK.saturating_mul(8))?;
-        let mut operator = parse.read(Attributes {
+        let attributes = Attributes {
             label: &label,
             kind: table.scalar(schema::operator::BUILTIN_OPTIONS_TYPE, 0u8)?,
             table: table.table(schema::operator::BUILTIN_OPTIONS, "an operator's options")?,
             custom: self.custom_options(&label, table)?,
-        })?;
+        };
+        let mut operator = operators::read(kind, attributes)?;
         settle(&mut operator, &inputs, tensors);
         Ok(Node { operator, inputs, outputs })
     }

@@ -1,99 +1,22 @@
 //! The rules of operators that move elements, and of those that find or count them.
 
-use super::operators::{ANY, ARITHMETIC, INDEX};
+use super::operators::{ANY, INDEX};
 use super::rules::{Operand, Rules};
 use crate::DataType::{Bool, Float32, Int16, Int32, Int64};
-use crate::{DataType, Operator, Result};
+use crate::{DataType, Result};
 
 /// Element types of GATHER's indices.
 const GATHER_INDEX: &[DataType] = &[Int32, Int64, Int16];
 
-/// Checks one operator.
-pub(super) fn check(rules: &Rules<'_>, operator: &Operator) -> Result<()> {
-    match operator {
-        Operator::Transpose => rules.transpose(),
-        Operator::Split { parts } => rules.split(*parts),
-        Operator::SplitV { parts } => rules.split_v(*parts),
-        Operator::Slice => rules.by_rank(3, 1..3),
-        Operator::StridedSlice { .. } => rules.strided_slice(),
-        Operator::Pack { axis } => rules.pack(*axis),
-        Operator::Unpack { axis, parts } => rules.unpack(*axis, *parts),
-        Operator::Gather { axis, batch_dims } => rules.gather(*axis, *batch_dims),
-        Operator::GatherNd => rules.gather_nd(),
-        Operator::ExpandDims => rules.expand_dims(),
-        Operator::BroadcastTo => {
-            rules.arity(2..=2, 1)?;
-            rules.moves(rules.input(0)?)?;
-            rules.types(rules.input(1)?, INDEX)
-        }
-        Operator::Tile => rules.by_rank(2, 1..2),
-        Operator::Shape => {
-            rules.arity(1..=1, 1)?;
-            rules.types(rules.output(0), INDEX)
-        }
-        Operator::Rank => {
-            rules.arity(1..=1, 1)?;
-            rules.types(rules.output(0), &[Int32])
-        }
-        Operator::Fill => {
-            rules.arity(2..=2, 1)?;
-            rules.types(rules.input(0)?, INDEX)?;
-            rules.moves(rules.input(1)?)
-        }
-        Operator::Range => {
-            rules.arity(3..=3, 1)?;
-            rules.types(rules.input(0)?, &[Float32, Int32, Int64])?;
-            (0..3).try_for_each(|at| rules.same_type(rules.input(at)?, rules.output(0)))
-        }
-        Operator::ArgMax | Operator::ArgMin => {
-            rules.arity(2..=2, 1)?;
-            rules.types(rules.input(0)?, ANY)?;
-            rules.types(rules.output(0), INDEX)?;
-            rules.constant_axes(rules.input(0)?, rules.input(1)?)
-        }
-        Operator::TopkV2 => {
-            rules.arity(2..=2, 2)?;
-            rules.types(rules.input(0)?, ARITHMETIC)?;
-            rules.same_type(rules.input(0)?, rules.output(0))?;
-            rules.types(rules.input(1)?, &[Int32, Int16])?;
-            rules.types(rules.output(1), &[Int32, Int16])
-        }
-        Operator::Cumsum { .. } => {
-            rules.arity(2..=2, 1)?;
-            rules.types(rules.input(0)?, &[Float32, Int32, Int64])?;
-            rules.same_type(rules.input(0)?, rules.output(0))?;
-            rules.constant_axes(rules.input(0)?, rules.input(1)?)
-        }
-        Operator::ReverseV2 => {
-            rules.arity(2..=2, 1)?;
-            rules.moves(rules.input(0)?)?;
-            rules.constant_axes(rules.input(0)?, rules.input(1)?)
-        }
-        Operator::SpaceToBatchNd | Operator::BatchToSpaceNd => rules.blocks_of_batches(),
-        Operator::SpaceToDepth { block } | Operator::DepthToSpace { block } => {
-            rules.unary(ANY)?;
-            rules.rank(rules.input(0)?, 4)?;
-            match *block {
-                0 => Err(rules.error("block_size is 0, must be 1 or more")),
-                _ => Ok(()),
-            }
-        }
-        Operator::OneHot { axis } => rules.one_hot(*axis),
-        // All others have their rules in `operators`.
-        _ => Ok(()),
-    }
-}
-
 impl Rules<'_> {
     /// `input` has a type that can be moved, and result 0 has it, too.
-    fn moves(&self, input: Operand<'_>) -> Result<()> {
+    pub(super) fn moves(&self, input: Operand<'_>) -> Result<()> {
         self.types(input, ANY)?;
         self.same_type(input, self.output(0))
     }
 
     /// Operand 0 moves; those of `per_dimension` have an integer for each of its dimensions.
-    fn by_rank(&self, inputs: usize, per_dimension: std::ops::Range<usize>) -> Result<()> {
-        self.arity(inputs..=inputs, 1)?;
+    pub(super) fn by_rank(&self, per_dimension: std::ops::Range<usize>) -> Result<()> {
         let input = self.input(0)?;
         self.moves(input)?;
         for at in per_dimension {
@@ -110,13 +33,13 @@ impl Rules<'_> {
     }
 
     /// `axes` holds dimensions of `input`, as far as it is constant.
-    fn constant_axes(&self, input: Operand<'_>, axes: Operand<'_>) -> Result<()> {
+    pub(super) fn constant_axes(&self, input: Operand<'_>, axes: Operand<'_>) -> Result<()> {
         self.types(axes, INDEX)?;
         self.axes(&axes.tensor.constant_integers().unwrap_or_default(), input)
     }
 
-    fn transpose(&self) -> Result<()> {
-        self.by_rank(2, 1..2)?;
+    pub(super) fn transpose(&self) -> Result<()> {
+        self.by_rank(1..2)?;
         let (input, permutation) = (self.input(0)?, self.input(1)?);
         let (Some(shape), Some(axes)) = (input.shape(), permutation.tensor.constant_integers())
         else {
@@ -133,18 +56,18 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn parts(&self, input: Operand<'_>, parts: usize) -> Result<()> {
+    pub(super) fn parts(&self, input: Operand<'_>, parts: usize) -> Result<()> {
         self.types(input, ANY)?;
         (0..parts).try_for_each(|at| self.same_type(input, self.output(at)))
     }
 
-    fn split(&self, parts: usize) -> Result<()> {
+    pub(super) fn split(&self, parts: usize) -> Result<()> {
         self.arity(2..=2, parts)?;
         self.parts(self.input(1)?, parts)?;
         self.constant_axes(self.input(1)?, self.input(0)?)
     }
 
-    fn split_v(&self, parts: usize) -> Result<()> {
+    pub(super) fn split_v(&self, parts: usize) -> Result<()> {
         self.arity(3..=3, parts)?;
         let sizes = self.input(1)?;
         self.types(sizes, INDEX)?;
@@ -161,8 +84,7 @@ impl Rules<'_> {
         self.constant_axes(self.input(0)?, self.input(2)?)
     }
 
-    fn strided_slice(&self) -> Result<()> {
-        self.arity(4..=4, 1)?;
+    pub(super) fn strided_slice(&self) -> Result<()> {
         self.moves(self.input(0)?)?;
         for at in 1..4 {
             self.types(self.input(at)?, INDEX)?;
@@ -173,8 +95,7 @@ impl Rules<'_> {
         }
     }
 
-    fn pack(&self, axis: i64) -> Result<()> {
-        self.arity(1..=usize::MAX, 1)?;
+    pub(super) fn pack(&self, axis: i64) -> Result<()> {
         let first = self.input(0)?;
         self.moves(first)?;
         for at in 1..self.node.inputs.len() {
@@ -193,7 +114,7 @@ impl Rules<'_> {
     }
 
     /// `axis` is a dimension that a result of one more dimension than `rank` has.
-    fn new_axis(&self, axis: i64, rank: usize) -> Result<()> {
+    pub(super) fn new_axis(&self, axis: i64, rank: usize) -> Result<()> {
         let dims = (rank as i64).saturating_add(1); // at most MAX_RANK + 1
         if (dims.saturating_neg()..dims).contains(&axis) {
             return Ok(());
@@ -201,7 +122,7 @@ impl Rules<'_> {
         Err(self.error(format!("axis {axis} is out of range for a result of {dims} dimensions")))
     }
 
-    fn unpack(&self, axis: i64, parts: usize) -> Result<()> {
+    pub(super) fn unpack(&self, axis: i64, parts: usize) -> Result<()> {
         self.arity(1..=1, parts)?;
         let input = self.input(0)?;
         self.parts(input, parts)?;
@@ -218,8 +139,7 @@ impl Rules<'_> {
         }
     }
 
-    fn gather(&self, axis: i64, batch_dims: i64) -> Result<()> {
-        self.arity(2..=2, 1)?;
+    pub(super) fn gather(&self, axis: i64, batch_dims: i64) -> Result<()> {
         let (input, indices) = (self.input(0)?, self.input(1)?);
         self.moves(input)?;
         self.types(indices, GATHER_INDEX)?;
@@ -235,8 +155,7 @@ impl Rules<'_> {
         self.constant_indices(indices, &[len])
     }
 
-    fn gather_nd(&self) -> Result<()> {
-        self.arity(2..=2, 1)?;
+    pub(super) fn gather_nd(&self) -> Result<()> {
         let (input, indices) = (self.input(0)?, self.input(1)?);
         self.moves(input)?;
         self.types(indices, GATHER_INDEX)?;
@@ -254,7 +173,7 @@ impl Rules<'_> {
     }
 
     /// Constant indices lie within dimensions of these sizes, which take turns.
-    fn constant_indices(&self, indices: Operand<'_>, dims: &[usize]) -> Result<()> {
+    pub(super) fn constant_indices(&self, indices: Operand<'_>, dims: &[usize]) -> Result<()> {
         let found = indices.tensor.constant_integers().unwrap_or_default();
         let mut pairs = found.iter().zip(dims.iter().cycle());
         let outside =
@@ -270,8 +189,7 @@ impl Rules<'_> {
         }
     }
 
-    fn expand_dims(&self) -> Result<()> {
-        self.arity(2..=2, 1)?;
+    pub(super) fn expand_dims(&self) -> Result<()> {
         let (input, axis) = (self.input(0)?, self.input(1)?);
         self.moves(input)?;
         self.types(axis, INDEX)?;
@@ -284,8 +202,7 @@ impl Rules<'_> {
         }
     }
 
-    fn blocks_of_batches(&self) -> Result<()> {
-        self.arity(3..=3, 1)?;
+    pub(super) fn blocks_of_batches(&self) -> Result<()> {
         self.moves(self.input(0)?)?;
         let (block, borders) = (self.input(1)?, self.input(2)?);
         self.types(block, INDEX)?;
@@ -306,8 +223,7 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn one_hot(&self, axis: i64) -> Result<()> {
-        self.arity(4..=4, 1)?;
+    pub(super) fn one_hot(&self, axis: i64) -> Result<()> {
         let (indices, on) = (self.input(0)?, self.input(2)?);
         self.types(indices, INDEX)?;
         self.types(self.input(1)?, INDEX)?;

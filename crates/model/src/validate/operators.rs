@@ -1,6 +1,5 @@
 //! The rules of each operator.
 
-use super::movement;
 use super::rules::{Operand, Rules};
 use crate::DataType::{Bool, Float16, Float32, Int8, Int16, Int32, Int64, UInt8};
 use crate::{DataType, Model, Node, Operator, Result};
@@ -13,6 +12,8 @@ pub(super) const INDEX: &[DataType] = &[Int32, Int64];
 /// Checks one operator whose tensor ids are in range.
 pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
     let rules = Rules { model, index, node };
+    let kind = node.operator.kind();
+    rules.arity(kind.inputs(), kind.outputs().unwrap_or(node.outputs.len()))?;
     match &node.operator {
         Operator::Conv2d { stride, dilation, .. } => {
             rules.windows(&[stride, dilation])?;
@@ -61,8 +62,7 @@ pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
         | Operator::ReduceMax { .. }
         | Operator::ReduceMin { .. } => rules.reduction(ARITHMETIC),
         Operator::ReduceAny { .. } | Operator::ReduceAll { .. } => rules.reduction(&[Bool]),
-        Operator::Pad | Operator::MirrorPad { .. } => rules.pad(2),
-        Operator::PadV2 => rules.pad(3),
+        Operator::Pad | Operator::PadV2 | Operator::MirrorPad { .. } => rules.pad(),
         Operator::Reshape { new_shape } => rules.reshape(new_shape),
         Operator::Squeeze { dims } => rules.squeeze(dims),
         Operator::Softmax { beta } => {
@@ -119,7 +119,61 @@ pub(super) fn check(model: &Model, index: usize, node: &Node) -> Result<()> {
         Operator::ResizeBilinear { .. } => rules.resize(REAL),
         Operator::ResizeNearestNeighbor { .. } => rules.resize(ANY),
         Operator::DetectionPostProcess(_) => rules.detection_post_process(),
-        other => movement::check(&rules, other),
+        Operator::Transpose => rules.transpose(),
+        Operator::Split { parts } => rules.split(*parts),
+        Operator::SplitV { parts } => rules.split_v(*parts),
+        Operator::Slice => rules.by_rank(1..3),
+        Operator::StridedSlice { .. } => rules.strided_slice(),
+        Operator::Pack { axis } => rules.pack(*axis),
+        Operator::Unpack { axis, parts } => rules.unpack(*axis, *parts),
+        Operator::Gather { axis, batch_dims } => rules.gather(*axis, *batch_dims),
+        Operator::GatherNd => rules.gather_nd(),
+        Operator::ExpandDims => rules.expand_dims(),
+        Operator::BroadcastTo => {
+            rules.moves(rules.input(0)?)?;
+            rules.types(rules.input(1)?, INDEX)
+        }
+        Operator::Tile => rules.by_rank(1..2),
+        Operator::Shape => rules.types(rules.output(0), INDEX),
+        Operator::Rank => rules.types(rules.output(0), &[Int32]),
+        Operator::Fill => {
+            rules.types(rules.input(0)?, INDEX)?;
+            rules.moves(rules.input(1)?)
+        }
+        Operator::Range => {
+            rules.types(rules.input(0)?, &[Float32, Int32, Int64])?;
+            (0..3).try_for_each(|at| rules.same_type(rules.input(at)?, rules.output(0)))
+        }
+        Operator::ArgMax | Operator::ArgMin => {
+            rules.types(rules.input(0)?, ANY)?;
+            rules.types(rules.output(0), INDEX)?;
+            rules.constant_axes(rules.input(0)?, rules.input(1)?)
+        }
+        Operator::TopkV2 => {
+            rules.types(rules.input(0)?, ARITHMETIC)?;
+            rules.same_type(rules.input(0)?, rules.output(0))?;
+            rules.types(rules.input(1)?, &[Int32, Int16])?;
+            rules.types(rules.output(1), &[Int32, Int16])
+        }
+        Operator::Cumsum { .. } => {
+            rules.types(rules.input(0)?, &[Float32, Int32, Int64])?;
+            rules.same_type(rules.input(0)?, rules.output(0))?;
+            rules.constant_axes(rules.input(0)?, rules.input(1)?)
+        }
+        Operator::ReverseV2 => {
+            rules.moves(rules.input(0)?)?;
+            rules.constant_axes(rules.input(0)?, rules.input(1)?)
+        }
+        Operator::SpaceToBatchNd | Operator::BatchToSpaceNd => rules.blocks_of_batches(),
+        Operator::SpaceToDepth { block } | Operator::DepthToSpace { block } => {
+            rules.unary(ANY)?;
+            rules.rank(rules.input(0)?, 4)?;
+            match *block {
+                0 => Err(rules.error("block_size is 0, must be 1 or more")),
+                _ => Ok(()),
+            }
+        }
+        Operator::OneHot { axis } => rules.one_hot(*axis),
     }
 }
 
@@ -133,7 +187,6 @@ impl Rules<'_> {
 
     /// One operand, one result, of one type.
     pub(super) fn unary(&self, types: &[DataType]) -> Result<()> {
-        self.arity(1..=1, 1)?;
         self.types(self.input(0)?, types)?;
         self.same_type(self.input(0)?, self.output(0))
     }
@@ -147,7 +200,6 @@ impl Rules<'_> {
 
     /// Like other unary operators, but that int8 may become int16.
     fn softmax(&self) -> Result<()> {
-        self.arity(1..=1, 1)?;
         let (input, output) = (self.input(0)?, self.output(0));
         self.types(input, REAL)?;
         if (input.tensor.dtype, output.tensor.dtype) != (Int8, Int16) {
@@ -159,7 +211,6 @@ impl Rules<'_> {
 
     /// Two operands and a result of one type, whatever their scale.
     fn plain_binary(&self, types: &[DataType]) -> Result<()> {
-        self.arity(2..=2, 1)?;
         let (a, b) = (self.input(0)?, self.input(1)?);
         self.types(a, types)?;
         self.same_type(a, b)?;
@@ -168,7 +219,6 @@ impl Rules<'_> {
     }
 
     fn binary(&self, types: &[DataType]) -> Result<()> {
-        self.arity(2..=2, 1)?;
         let (a, b, output) = (self.input(0)?, self.input(1)?, self.output(0));
         self.types(a, types)?;
         self.same_type(a, b)?;
@@ -181,7 +231,6 @@ impl Rules<'_> {
 
     /// 16-bit inputs have slopes of 8 bits.
     fn prelu(&self) -> Result<()> {
-        self.arity(2..=2, 1)?;
         let (input, slopes, output) = (self.input(0)?, self.input(1)?, self.output(0));
         if input.tensor.dtype != Int16 {
             return self.binary(&[Float32, Int8, UInt8]);
@@ -206,7 +255,6 @@ impl Rules<'_> {
     }
 
     fn comparison(&self, types: &[DataType]) -> Result<()> {
-        self.arity(2..=2, 1)?;
         let (a, b) = (self.input(0)?, self.input(1)?);
         self.types(a, types)?;
         self.same_type(a, b)?;
@@ -215,7 +263,6 @@ impl Rules<'_> {
     }
 
     fn select(&self) -> Result<()> {
-        self.arity(3..=3, 1)?;
         let (a, b) = (self.input(1)?, self.input(2)?);
         self.types(self.input(0)?, &[Bool])?;
         self.types(a, ANY)?;
@@ -239,7 +286,6 @@ impl Rules<'_> {
     }
 
     fn reduction(&self, types: &[DataType]) -> Result<()> {
-        self.arity(2..=2, 1)?;
         let (input, axes, output) = (self.input(0)?, self.input(1)?, self.output(0));
         self.types(input, types)?;
         self.same_type(input, output)?;
@@ -249,8 +295,7 @@ impl Rules<'_> {
         self.axes(&axes.tensor.constant_integers().unwrap_or_default(), input)
     }
 
-    fn pad(&self, inputs: usize) -> Result<()> {
-        self.arity(inputs..=inputs, 1)?;
+    fn pad(&self) -> Result<()> {
         let (input, paddings) = (self.input(0)?, self.input(1)?);
         self.types(input, ANY)?;
         self.same_type(input, self.output(0))?;
@@ -271,7 +316,6 @@ impl Rules<'_> {
     }
 
     fn reshape(&self, new_shape: &[i64]) -> Result<()> {
-        self.arity(1..=2, 1)?;
         let input = self.input(0)?;
         self.types(input, ANY)?;
         self.same_type(input, self.output(0))?;
@@ -323,7 +367,6 @@ impl Rules<'_> {
     }
 
     fn quantize(&self) -> Result<()> {
-        self.arity(1..=1, 1)?;
         let (input, output) = (self.input(0)?, self.output(0));
         self.types(input, &[Float32, Int8, UInt8, Int16, Int32])?;
         self.types(output, &[Int8, UInt8, Int16])?;
@@ -332,14 +375,12 @@ impl Rules<'_> {
     }
 
     fn cast(&self) -> Result<()> {
-        self.arity(1..=1, 1)?;
         const CASTABLE: &[DataType] = &[Float32, Float16, Int8, UInt8, Int16, Int32, Int64, Bool];
         self.types(self.input(0)?, CASTABLE)?;
         self.types(self.output(0), CASTABLE)
     }
 
     fn densify(&self) -> Result<()> {
-        self.arity(1..=1, 1)?;
         let input = self.input(0)?;
         if !input.tensor.is_constant() {
             let label = self.model.tensor_label(input.id);
@@ -349,7 +390,6 @@ impl Rules<'_> {
     }
 
     fn resize(&self, types: &[DataType]) -> Result<()> {
-        self.arity(2..=2, 1)?;
         let (input, size) = (self.input(0)?, self.input(1)?);
         self.types(input, types)?;
         self.same_type(input, self.output(0))?;
@@ -364,7 +404,6 @@ impl Rules<'_> {
     }
 
     fn detection_post_process(&self) -> Result<()> {
-        self.arity(3..=3, 4)?;
         for at in 0..3 {
             let input = self.input(at)?;
             self.types(input, &[Float32, UInt8, Int8])?;
@@ -374,7 +413,6 @@ impl Rules<'_> {
     }
 
     fn dequantize(&self) -> Result<()> {
-        self.arity(1..=1, 1)?;
         let input = self.input(0)?;
         self.types(input, &[Int8, UInt8, Int16, Float16])?;
         self.types(self.output(0), &[Float32])?;
@@ -386,7 +424,6 @@ impl Rules<'_> {
     }
 
     fn concatenation(&self, axis: i64) -> Result<()> {
-        self.arity(1..=usize::MAX, 1)?;
         let (first, output) = (self.input(0)?, self.output(0));
         self.types(first, ANY)?;
         self.same_type(first, output)?;

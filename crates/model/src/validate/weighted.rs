@@ -63,7 +63,6 @@ impl Rules<'_> {
     }
 
     pub(super) fn conv_2d(&self) -> Result<()> {
-        self.arity(2..=3, 1)?;
         let (input, weights) = (self.input(0)?, self.input(1)?);
         self.rank(input, 4)?;
         self.rank(weights, 4)?;
@@ -85,7 +84,6 @@ impl Rules<'_> {
     }
 
     pub(super) fn depthwise_conv_2d(&self, depth_multiplier: usize) -> Result<()> {
-        self.arity(2..=3, 1)?;
         let (input, weights) = (self.input(0)?, self.input(1)?);
         self.rank(input, 4)?;
         self.rank(weights, 4)?;
@@ -105,13 +103,11 @@ impl Rules<'_> {
     }
 
     pub(super) fn transpose_conv(&self) -> Result<()> {
-        self.arity(3..=4, 1)?;
         self.types(self.input(0)?, &[Int32])?;
         self.transposed_weights([2, 1, 3])
     }
 
     pub(super) fn transpose_conv_bias(&self) -> Result<()> {
-        self.arity(3..=3, 1)?;
         self.transposed_weights([0, 1, 2])
     }
 
@@ -134,7 +130,6 @@ impl Rules<'_> {
     }
 
     pub(super) fn batch_matmul(&self) -> Result<()> {
-        self.arity(2..=2, 1)?;
         let (a, b, output) = (self.input(0)?, self.input(1)?, self.output(0));
         self.types(a, &[Float32, Int8, UInt8, Int16, Int32])?;
         self.types(b, &[Float32, Int8, UInt8, Int16, Int32])?;
@@ -155,7 +150,6 @@ impl Rules<'_> {
     }
 
     pub(super) fn fully_connected(&self) -> Result<()> {
-        self.arity(2..=3, 1)?;
         let (input, weights) = (self.input(0)?, self.input(1)?);
         self.rank(weights, 2)?;
         self.weighted(0)?;

@@ -2,6 +2,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { declarationsOf, describeFile, typescriptOf, writeChanged } from "../../bind-node.js";
+import { isError } from "../../kind.js";
 import type { ConfigSource } from "../../types.js";
 import { command, print, UsageError } from "../command.js";
 import { MODEL_OPTIONS, modelOptions } from "../model-options.js";
@@ -74,7 +75,9 @@ async function configOf(file: string | undefined): Promise<ConfigSource | undefi
   try {
     return JSON.parse(await readFile(file, "utf8")) as object;
   } catch (error) {
-    if (error instanceof SyntaxError) throw new UsageError(`--config needs JSON: ${error.message}`);
+    if (isError(error) && error.name === "SyntaxError") {
+      throw new UsageError(`--config needs JSON: ${error.message}`);
+    }
     throw error;
   }
 }

@@ -12,6 +12,7 @@ const PARTS = {
   threads: ["relaxed-threads.wasm", "simd128-threads.wasm", "threaded-worker.js"],
   onnx: ["onnx.wasm"],
   tract: ["tract.wasm"],
+  gpu: ["gpu.wasm", "webgpu.js"],
   maker: ["maker.wasm"],
   quantize: ["quantize.wasm"],
   model: ["efficientnet-lite0-int8.tflite"],
@@ -28,7 +29,7 @@ export const copy = command({
       type: "string",
       value: "LIST",
       default: NAMES.join(","),
-      help: `which files, with commas between: core (all pages), threads (isolated pages), onnx (ONNX models), tract (onnxFallback), maker (achado/maker), quantize (achado/quantize), model (the package's own); all if not given`,
+      help: `which files, with commas between: core (all pages), threads (isolated pages), onnx (ONNX models), tract (onnxFallback), gpu (backend: "webgpu"), maker (achado/maker), quantize (achado/quantize), model (the package's own); all if not given`,
     },
   },
   async run({ parts }, [folder, second]) {

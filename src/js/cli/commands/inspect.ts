@@ -60,9 +60,9 @@ function head(file: string, model: ModelInspection): string {
       ? [`labels  ${labels.length}: ${shown}${labels.length > 5 ? ", ..." : ""}`]
       : []),
     `${model.operators.length} operators, ${short(totals.parameters, " parameters")}, ${short(totals.macs, "MACs")}, ${(100 * totals.sparsity).toFixed(1)} % zeros`,
-    ...(measured && totals.medianMs !== null
+    ...(measured && totals.runMs !== null
       ? [
-          `${totals.medianMs.toFixed(2)} ms on this device (${measured.simd}, threads: ${measured.threads}, median of ${measured.runs} runs)`,
+          `${totals.runMs.toFixed(2)} ms on this device (${measured.simd}, threads: ${measured.threads}, mean of ${measured.runs} runs)`,
         ]
       : []),
     ...(notMeasured !== null ? [`not measured: ${notMeasured}`] : []),

@@ -1,27 +1,18 @@
 // `achado quantize`: a float model becomes int8, float16, or has 8-bit weights.
-import { readdir, writeFile } from "node:fs/promises";
-import path from "node:path";
+import { writeFile } from "node:fs/promises";
 import { QuantizationConfig, quantizeModel } from "../../quantize-node.js";
 import type { Int8Report, RangeMethod } from "../../maker/quantize.js";
 import { command, print, UsageError } from "../command.js";
-import { numberOf, PICTURE_OPTIONS, preparation, tellSkipped } from "../pictures.js";
+import {
+  CALIBRATION_OPTIONS,
+  calibrationPictures,
+  numberOf,
+  PICTURE_OPTIONS,
+  preparation,
+  tellSkipped,
+} from "../pictures.js";
 
-const PICTURE = /\.(bmp|gif|jpe?g|png|webp)$/i;
 const TARGETS = ["int8", "float16", "dynamic", "int8-weights"] as const;
-
-/** The picture files in a folder and below, in the order of their names; at most `most`, evenly. */
-async function pictures(folder: string, most: number): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries
-    .filter((entry) => entry.isFile() && PICTURE.test(entry.name))
-    .map((entry) => path.join(entry.parentPath, entry.name))
-    .sort();
-  if (files.length <= most) return files;
-  return Array.from(
-    { length: most },
-    (_, i) => files[Math.floor((i * files.length) / most)] as string,
-  );
-}
 
 function table({ layers, agreement, compared, islands, holds, floatOperators }: Int8Report) {
   const rows = layers.map(({ operator, name, rmseOverScale, snrDb, cosine }) =>
@@ -56,17 +47,7 @@ export const quantize = command({
       default: "int8",
       help: "int8 (default), float16, dynamic or int8-weights",
     },
-    calibration: {
-      type: "string",
-      value: "DIR",
-      help: "for int8: a folder with some 100 pictures of the kind that the model will see",
-    },
-    pictures: {
-      type: "string",
-      value: "N",
-      default: "200",
-      help: "the most pictures that are taken of the folder (default 200)",
-    },
+    ...CALIBRATION_OPTIONS,
     exclude: {
       type: "string",
       multiple: true,
@@ -103,13 +84,8 @@ export const quantize = command({
     let config: QuantizationConfig;
     if (target === "int8") {
       if (calibration === undefined) throw new UsageError("int8 needs --calibration DIR");
-      const most = numberOf("pictures", values.pictures);
-      if (most === undefined || !Number.isInteger(most) || most < 2) {
-        throw new UsageError(`--pictures needs a whole number from 2, has "${values.pictures}"`);
-      }
       const ranges = values.ranges as RangeMethod | undefined;
-      const found = await pictures(calibration, most);
-      if (found.length === 0) throw new UsageError(`there are no pictures in ${calibration}`);
+      const found = await calibrationPictures(calibration, values.pictures);
       config = QuantizationConfig.forInt8(found, { ranges, perChannelDense });
     } else if (target === "float16") config = QuantizationConfig.forFloat16();
     else if (target === "dynamic") config = QuantizationConfig.forDynamic({ perChannelDense });

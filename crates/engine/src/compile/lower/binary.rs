@@ -1,6 +1,7 @@
 //! Operators of two operands beside ADD and MUL, and SELECT, all with broadcasting.
 
-use achado_graph::NodeRef;
+use achado_graph::legal::{self, Pair};
+use achado_graph::{NodeRef, TfliteKernel};
 use achado_kernels::binary::{
     Binary, Comparison, Integer, Select, binary_f32, binary_integer, compare, logical_and,
     logical_not, logical_or, maximum, minimum,
@@ -10,49 +11,46 @@ use achado_kernels::compiled::Compiled;
 use achado_kernels::reference::binary_quantized::{Div, Prelu};
 use achado_kernels::requant::builtin::FixedMultiplier;
 use achado_kernels::squared_difference::SquaredDifference;
-use achado_model::{Activation, DataType, Operator, Result};
+use achado_model::{DataType, Operator, Result};
 
-use super::elementwise::{bounds, broadcast, common_type, push_pairs};
-use super::operands::affine;
+use super::elementwise::{broadcast, push_pairs};
+use super::operands::{affine, pair_scales};
 use super::{Builder, elementwise, int16, with_bits, with_quantized};
 
 /// SUB, DIV, MAXIMUM, MINIMUM, POW, ...
 #[inline(never)]
 pub(super) fn binary(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let (operator, activation) = match node.node.operator {
-        Operator::Sub { activation } => (Binary::Sub, activation),
-        Operator::Div { activation } => (Binary::Div, activation),
-        Operator::Maximum => (Binary::Maximum, Activation::None),
-        Operator::Minimum => (Binary::Minimum, Activation::None),
-        Operator::Pow => (Binary::Pow, Activation::None),
-        Operator::Atan2 => (Binary::Atan2, Activation::None),
-        Operator::SquaredDifference => (Binary::SquaredDifference, Activation::None),
-        Operator::FloorDiv => (Binary::FloorDiv, Activation::None),
-        Operator::FloorMod => (Binary::FloorMod, Activation::None),
-        Operator::Prelu => (Binary::Prelu, Activation::None),
+    let operator = match node.node.operator {
+        Operator::Sub { .. } => Binary::Sub,
+        Operator::Div { .. } => Binary::Div,
+        Operator::Maximum => Binary::Maximum,
+        Operator::Minimum => Binary::Minimum,
+        Operator::Pow => Binary::Pow,
+        Operator::Atan2 => Binary::Atan2,
+        Operator::SquaredDifference => Binary::SquaredDifference,
+        Operator::FloorDiv => Binary::FloorDiv,
+        Operator::FloorMod => Binary::FloorMod,
+        Operator::Prelu => Binary::Prelu,
         ref other => return Err(node.unsupported(format!("{} is not binary", other.name()))),
     };
     if operator == Binary::Prelu && node.input(0)?.dtype == DataType::Int16 {
         return int16::prelu(builder, node);
     }
-    let dtype = common_type(node)?;
+    let pair @ Pair { dtype, bounds } = legal::pair(node)?;
     match dtype {
         DataType::Float32 => {
-            let range = bounds(activation);
             push_pairs(builder, node, "map f32", move |broadcast, first, second, out| {
-                binary_f32(operator, broadcast, range, first, second, out);
+                binary_f32(operator, broadcast, bounds, first, second, out);
             })
         }
-        DataType::Int32 | DataType::Int64 => integers(builder, node, operator, activation),
+        DataType::Int32 | DataType::Int64 => integers(builder, node, operator, pair),
         // The elements as they are, whatever their scale.
         _ if matches!(operator, Binary::FloorDiv | Binary::FloorMod) => {
-            integers(builder, node, operator, activation)
+            integers(builder, node, operator, pair)
         }
         DataType::Int16 => int16::pairs(builder, node),
-        _ if operator == Binary::Sub => {
-            elementwise::add_or_subtract(builder, node, activation, true)
-        }
-        _ => quantized(builder, node, operator, activation),
+        _ if operator == Binary::Sub => elementwise::add_or_subtract(builder, node, pair, true),
+        _ => quantized(builder, node, operator, pair),
     }
 }
 
@@ -61,13 +59,13 @@ pub(super) fn integers(
     builder: &mut Builder,
     node: &NodeRef,
     operator: Binary,
-    activation: Activation,
+    Pair { dtype, bounds }: Pair,
 ) -> Result<()> {
-    match common_type(node)? {
-        DataType::Int32 => integers_of::<i32>(builder, node, operator, activation),
-        DataType::Int64 => integers_of::<i64>(builder, node, operator, activation),
-        DataType::Int8 => integers_of::<i8>(builder, node, operator, activation),
-        DataType::Int16 => integers_of::<i16>(builder, node, operator, activation),
+    match dtype {
+        DataType::Int32 => integers_of::<i32>(builder, node, operator, bounds),
+        DataType::Int64 => integers_of::<i64>(builder, node, operator, bounds),
+        DataType::Int8 => integers_of::<i8>(builder, node, operator, bounds),
+        DataType::Int16 => integers_of::<i16>(builder, node, operator, bounds),
         _ => Err(node.unsupported_types()),
     }
 }
@@ -76,14 +74,13 @@ fn integers_of<T: Integer + bytemuck::Pod + TryFrom<i32> + Send + Sync>(
     builder: &mut Builder,
     node: &NodeRef,
     operator: Binary,
-    activation: Activation,
+    bounds: [f32; 2],
 ) -> Result<()> {
     let broadcast = broadcast(node)?;
     let inputs = [node.input_id(0)?, node.input_id(1)?];
     // Bounds of activations are small integers or infinite.
-    let (low, high) = activation.range();
     let bound = |bound: f32| T::try_from(bound as i32).ok().filter(|_| bound.is_finite());
-    let (low, high) = (bound(low), bound(high));
+    let [low, high] = bounds.map(bound);
     builder.push_simple(node, "map", &inputs, move |operands| {
         let out: &mut [T] = bytemuck::cast_slice_mut(operands.outputs[0]);
         let (first, second) = (operands.inputs[0], operands.inputs[1]);
@@ -101,17 +98,10 @@ fn integers_of<T: Integer + bytemuck::Pod + TryFrom<i32> + Send + Sync>(
 }
 
 /// Operators of int8 and uint8.
-fn quantized(
-    builder: &mut Builder,
-    node: &NodeRef,
-    operator: Binary,
-    activation: Activation,
-) -> Result<()> {
-    let first = affine(node, node.input(0)?)?;
-    let second = affine(node, node.input(1)?)?;
-    let output = affine(node, node.output(0)?)?;
+fn quantized(builder: &mut Builder, node: &NodeRef, operator: Binary, pair: Pair) -> Result<()> {
+    let ([first, second, output], clamp) = pair_scales(node, &pair, TfliteKernel::Builtin)?;
     let is_alike = first == second && first == output;
-    with_quantized!(common_type(node)?, T => {
+    with_quantized!(pair.dtype, T => {
         let kernel: Kernel<T> = match operator {
             Binary::Maximum | Binary::Minimum if !is_alike => {
                 let what = "operands and result must share scale and zero point";
@@ -120,7 +110,6 @@ fn quantized(
             Binary::Maximum => Box::new(maximum::<T>),
             Binary::Minimum => Box::new(minimum::<T>),
             Binary::Div => {
-                let clamp = output.builtin_activation_bounds::<T>(bounds(activation));
                 let params = Div::new(first, second, output, clamp);
                 Box::new(move |broadcast, a, b, out| {
                     broadcast.apply(a, b, out, |a: T, b: T| params.apply(a, b));
@@ -246,7 +235,7 @@ fn equal_wide(builder: &mut Builder, node: &NodeRef, is_equal: bool) -> Result<(
 /// LOGICAL_AND and LOGICAL_OR.
 #[inline(never)]
 pub(super) fn logical(builder: &mut Builder, node: &NodeRef, is_and: bool) -> Result<()> {
-    if common_type(node)? != DataType::Bool {
+    if legal::pair(node)?.dtype != DataType::Bool {
         return Err(node.unsupported_types());
     }
     let broadcast = broadcast(node)?;
@@ -277,11 +266,7 @@ pub(super) fn select(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         return Err(node.unsupported_types());
     }
     if matches!(first.dtype, DataType::Int8 | DataType::UInt8) {
-        let alike = affine(node, first)? == affine(node, output)?;
-        if !alike || affine(node, second)? != affine(node, output)? {
-            let what = "operands and result must share scale and zero point";
-            return Err(node.unsupported(what));
-        }
+        legal::shares_scale(node, &[first, second], output)?;
     }
     let mut shape = condition.shape.clone();
     if node.node.operator == Operator::Select && shape.len() == 1 {

@@ -1,6 +1,7 @@
 //! ADD and MUL with broadcasting; operators of one operand.
 
-use achado_graph::NodeRef;
+use achado_graph::legal::{self, Pair};
+use achado_graph::{NodeRef, TfliteKernel};
 use achado_kernels::add::add_f32;
 use achado_kernels::binary::Binary;
 use achado_kernels::broadcast::Broadcast;
@@ -9,9 +10,9 @@ use achado_kernels::mul::{MulQuantized, mul_f32};
 use achado_kernels::requant::{AddRequantize, MulRequantize};
 use achado_kernels::table::{self, Table};
 use achado_kernels::unary::{self, Unary, unary_f32};
-use achado_model::{Activation, DataType, Operator, Result};
+use achado_model::{DataType, Operator, Result};
 
-use super::operands::affine;
+use super::operands::{affine, pair_scales};
 use super::{Builder, binary, int16, with_quantized};
 
 /// How the operands of a binary operator meet.
@@ -19,20 +20,6 @@ pub(super) fn broadcast(node: &NodeRef) -> Result<Broadcast> {
     let (first, second) = (&node.input(0)?.shape, &node.input(1)?.shape);
     Broadcast::new(first, second)
         .ok_or_else(|| node.unsupported(format!("operands of shapes {first:?} and {second:?}")))
-}
-
-/// The common type of two operands and the result.
-pub(super) fn common_type(node: &NodeRef) -> Result<DataType> {
-    let dtype = node.input(0)?.dtype;
-    if node.input(1)?.dtype != dtype || node.output(0)?.dtype != dtype {
-        return Err(node.unsupported_types());
-    }
-    Ok(dtype)
-}
-
-pub(super) fn bounds(activation: Activation) -> [f32; 2] {
-    let (low, high) = activation.range();
-    [low, high]
 }
 
 /// Elements of a part of an element-wise step, at least: less is not worth another thread.
@@ -89,20 +76,17 @@ pub(super) fn push_rows<T: bytemuck::Pod + Send + Sync, O: bytemuck::Pod + Send 
 
 /// ADD.
 #[inline(never)]
-pub(super) fn add(builder: &mut Builder, node: &NodeRef, activation: Activation) -> Result<()> {
-    let dtype = common_type(node)?;
-    if dtype == DataType::Float32 {
-        let range = bounds(activation);
-        return push_pairs(builder, node, "add f32", move |broadcast, first, second, out| {
-            add_f32(broadcast, range, first, second, out);
-        });
-    }
+pub(super) fn add(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let pair @ Pair { dtype, bounds } = legal::pair(node)?;
     match dtype {
-        DataType::Int32 | DataType::Int64 => {
-            binary::integers(builder, node, Binary::Add, activation)
+        DataType::Float32 => {
+            push_pairs(builder, node, "add f32", move |broadcast, first, second, out| {
+                add_f32(broadcast, bounds, first, second, out);
+            })
         }
+        DataType::Int32 | DataType::Int64 => binary::integers(builder, node, Binary::Add, pair),
         DataType::Int16 => int16::pairs(builder, node),
-        _ => add_or_subtract(builder, node, activation, false),
+        _ => add_or_subtract(builder, node, pair, false),
     }
 }
 
@@ -110,16 +94,12 @@ pub(super) fn add(builder: &mut Builder, node: &NodeRef, activation: Activation)
 pub(super) fn add_or_subtract(
     builder: &mut Builder,
     node: &NodeRef,
-    activation: Activation,
+    pair: Pair,
     subtract: bool,
 ) -> Result<()> {
-    let dtype = common_type(node)?;
-    let first = affine(node, node.input(0)?)?;
-    let second = affine(node, node.input(1)?)?;
-    let output = affine(node, node.output(0)?)?;
+    let ([first, second, output], clamp) = pair_scales(node, &pair, TfliteKernel::Xnnpack)?;
     let requant = AddRequantize::new(first, second, output, subtract);
-    with_quantized!(dtype, T => {
-        let clamp = output.activation_bounds::<T>(bounds(activation));
+    with_quantized!(pair.dtype, T => {
         push_pairs(builder, node, "add i32", move |broadcast, first, second, out| {
             T::add(broadcast, &requant, clamp, first, second, out);
         })
@@ -128,29 +108,26 @@ pub(super) fn add_or_subtract(
 
 /// MUL.
 #[inline(never)]
-pub(super) fn mul(builder: &mut Builder, node: &NodeRef, activation: Activation) -> Result<()> {
-    let dtype = common_type(node)?;
+pub(super) fn mul(builder: &mut Builder, node: &NodeRef) -> Result<()> {
+    let pair @ Pair { dtype, bounds } = legal::pair(node)?;
     if dtype == DataType::Float32 {
-        let range = bounds(activation);
         return push_pairs(builder, node, "mul f32", move |broadcast, first, second, out| {
-            mul_f32(broadcast, range, first, second, out);
+            mul_f32(broadcast, bounds, first, second, out);
         });
     }
     if matches!(dtype, DataType::Int32 | DataType::Int64) {
-        return binary::integers(builder, node, Binary::Mul, activation);
+        return binary::integers(builder, node, Binary::Mul, pair);
     }
     if dtype == DataType::Int16 {
         return int16::pairs(builder, node);
     }
-    let first = affine(node, node.input(0)?)?;
-    let second = affine(node, node.input(1)?)?;
-    let output = affine(node, node.output(0)?)?;
+    let ([first, second, output], bounds) = pair_scales(node, &pair, TfliteKernel::Xnnpack)?;
+    let params = MulQuantized {
+        requant: MulRequantize::new(first, second, output),
+        zero_points: [first.zero_point, second.zero_point, output.zero_point],
+        bounds,
+    };
     with_quantized!(dtype, T => {
-        let params = MulQuantized {
-            requant: MulRequantize::new(first, second, output),
-            zero_points: [first.zero_point, second.zero_point, output.zero_point],
-            bounds: output.activation_bounds::<T>(bounds(activation)),
-        };
         push_pairs(builder, node, "mul i32", move |broadcast, first, second, out| {
             T::mul(broadcast, &params, first, second, out);
         })

@@ -1,6 +1,6 @@
 //! Operators on 16-bit activations, by the built-in kernels' arithmetic: XNNPACK has none of them.
 
-use achado_graph::legal::{Pool, PoolKind, check_bias, check_scales, quantized_bounds};
+use achado_graph::legal::{self, Pool, PoolKind, check_bias, check_scales, quantized_bounds};
 use achado_graph::{NodeRef, TfliteKernel};
 use achado_kernels::average_pool_2d::average_pool_2d_quantized;
 use achado_kernels::batch_matmul::BatchMatmul;
@@ -15,8 +15,8 @@ use achado_kernels::softmax::WideSoftmax;
 use achado_model::{DataType, Operator, Result};
 
 use super::Builder;
-use super::elementwise::{bounds, broadcast, common_type};
-use super::operands::{affine, window};
+use super::elementwise::broadcast;
+use super::operands::{affine, pair_scales, window};
 use super::weights::constant_weights;
 use crate::step::Operands;
 
@@ -100,24 +100,22 @@ fn push_pairs(
 
 /// Operators of two operands.
 pub(super) fn pairs(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    if common_type(node)? != DataType::Int16 {
+    let pair = legal::pair(node)?;
+    if pair.dtype != DataType::Int16 {
         return Err(node.unsupported_types());
     }
-    let first = affine(node, node.input(0)?)?;
-    let second = affine(node, node.input(1)?)?;
-    let output = affine(node, node.output(0)?)?;
-    let clamp = |activation| output.builtin_activation_bounds::<i16>(bounds(activation));
+    let ([first, second, output], clamp) = pair_scales(node, &pair, TfliteKernel::Builtin)?;
     let sum = |subtract, [min, max]: [i32; 2]| {
         let requant = AddRequantize::wide(first, second, output, subtract);
         move |a: i16, b: i16| i16::from_i32(requant.apply(a.into(), b.into()).max(min).min(max))
     };
     match node.node.operator {
-        Operator::Add { activation } => push_pairs(builder, node, sum(false, clamp(activation))),
-        Operator::Sub { activation } => push_pairs(builder, node, sum(true, clamp(activation))),
-        Operator::Mul { activation } => {
+        Operator::Add { .. } => push_pairs(builder, node, sum(false, clamp)),
+        Operator::Sub { .. } => push_pairs(builder, node, sum(true, clamp)),
+        Operator::Mul { .. } => {
             let ratio = first.scale * second.scale / output.scale;
             let multiplier = FixedMultiplier::new(f64::from(ratio));
-            let [min, max] = clamp(activation);
+            let [min, max] = clamp;
             push_pairs(builder, node, move |a, b| {
                 let a = i32::from(a) - first.zero_point;
                 let product = a.wrapping_mul(i32::from(b) - second.zero_point);
@@ -125,8 +123,8 @@ pub(super) fn pairs(builder: &mut Builder, node: &NodeRef) -> Result<()> {
                 i16::from_i32(value.max(min).min(max))
             })
         }
-        Operator::Div { activation } => {
-            let params = Div::new(first, second, output, clamp(activation));
+        Operator::Div { .. } => {
+            let params = Div::new(first, second, output, clamp);
             push_pairs(builder, node, move |a, b| params.apply(a, b))
         }
         Operator::Maximum | Operator::Minimum if first != output || second != output => {

@@ -24,62 +24,9 @@ use achado_kernels::normalization::LocalResponse;
 use achado_kernels::simd::Native;
 use achado_model::{Operator, Result, Tensor, TensorId};
 
-use super::Place;
-use super::arena::Layout;
+use super::lowered::{Lowered, LoweredStep};
 use super::weight_store::WeightStore;
 use crate::step::{MAX_OPERANDS, Operands, Simple, Step};
-
-/// A step with its tensors, not yet placed.
-pub(crate) struct LoweredStep {
-    pub step: Box<dyn Step>,
-    pub operator: &'static str,
-    /// The operator's first result, by which profiles name it.
-    pub result: Option<TensorId>,
-    pub inputs: Vec<TensorId>,
-    pub outputs: Vec<TensorId>,
-}
-
-/// All steps of a model.
-pub(crate) struct Lowered {
-    pub steps: Vec<LoweredStep>,
-    pub constants: Vec<AlignedVec<u8>>,
-    /// By tensor: its place in `constants`.
-    constant_of: Vec<Option<usize>>,
-    /// By tensor: the tensor whose memory it is a view of; itself for most.
-    view_of: Vec<TensorId>,
-    /// By tensor: its size. The last ones are no tensors of the model but temporaries of steps.
-    sizes_bytes: Vec<usize>,
-}
-
-impl Lowered {
-    /// The tensor whose memory `id` lives in.
-    pub fn resolve(&self, id: TensorId) -> TensorId {
-        self.view_of[id.0]
-    }
-
-    /// The place of a constant that steps read as a tensor.
-    pub fn constant_of(&self, id: TensorId) -> Option<usize> {
-        self.constant_of[self.resolve(id).0]
-    }
-
-    /// How many tensors and temporaries there are.
-    pub fn tensors(&self) -> usize {
-        self.sizes_bytes.len()
-    }
-
-    /// The size of a tensor or temporary.
-    pub fn size_bytes(&self, id: TensorId) -> usize {
-        self.sizes_bytes[id.0]
-    }
-
-    /// Where a tensor lives.
-    pub fn place(&self, layout: &Layout, id: TensorId) -> Place {
-        match self.constant_of(id) {
-            Some(constant) => Place::Constant(constant),
-            None => Place::Arena(layout.range(id)),
-        }
-    }
-}
 
 /// Collects the steps of the operators.
 pub(crate) struct Builder<'a> {
@@ -253,8 +200,8 @@ fn lower_node(builder: &mut Builder, node: &NodeRef) -> Result<()> {
         Operator::BatchMatmul { adj_x, adj_y } => {
             matrix::batch_matmul(builder, node, [*adj_x, *adj_y])
         }
-        Operator::Add { activation } => elementwise::add(builder, node, *activation),
-        Operator::Mul { activation } => elementwise::mul(builder, node, *activation),
+        Operator::Add { .. } => elementwise::add(builder, node),
+        Operator::Mul { .. } => elementwise::mul(builder, node),
         Operator::Sub { .. }
         | Operator::Div { .. }
         | Operator::Maximum

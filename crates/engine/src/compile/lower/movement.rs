@@ -1,35 +1,18 @@
 //! Operators that move elements: RESHAPE and SQUEEZE, which move nothing; PAD, TRANSPOSE, slices,
 //! parts, repetitions and blocks.
 
+use achado_graph::legal::{self, Concatenation, PadValue, Part, check_alike, zero_element};
 use achado_graph::{NodeRef, infer};
 use achado_kernels::concatenation::{concatenate_part, concatenate_part_mapped};
 use achado_kernels::indexed_copy::IndexedCopy;
 use achado_kernels::pad::Pad;
 use achado_kernels::strided_copy::{BatchCopy, StridedCopy};
 use achado_kernels::table;
-use achado_model::{Activation, DataType, Operator, Result, Tensor, TensorId};
+use achado_model::{DataType, Operator, Result, Tensor, TensorId};
 
-use super::operands::affine;
+use super::operands::kernel_affine;
 use super::{Builder, with_bits, with_quantized};
 use crate::step::Simple;
-
-/// Refuses a result of another type or scale than `input`, whose elements it takes as they are.
-fn check_alike(node: &NodeRef, input: &Tensor, output: &Tensor) -> Result<()> {
-    if input.dtype != output.dtype {
-        return Err(node.unsupported_types());
-    }
-    let is_quantised = matches!(input.dtype, DataType::Int8 | DataType::UInt8 | DataType::Int16);
-    let (from, to) = (&input.quantization, &output.quantization);
-    // Integers without a scale are moved as they are.
-    if is_quantised
-        && from.is_some()
-        && to.is_some()
-        && affine(node, input)? != affine(node, output)?
-    {
-        return Err(node.unsupported("input and output must share scale and zero point"));
-    }
-    Ok(())
-}
 
 /// The error for shapes that a kernel does not take.
 fn unsupported_shape(node: &NodeRef, tensor: &Tensor) -> achado_model::Error {
@@ -83,41 +66,26 @@ pub(super) fn push_indexed(
     })
 }
 
-/// PAD and PADV2: a value around a tensor; real zeros where PAD's is quantised.
+/// PAD and PADV2: a value around a tensor; real zeros where PAD's is quantized.
 #[inline(never)]
 pub(super) fn pad(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let input = node.input(0)?;
-    check_alike(node, input, node.output(0)?)?;
-    let pad = Pad::new(&input.shape, &infer::paddings(node)?)
-        .ok_or_else(|| unsupported_shape(node, input))?;
-    if let Some(value) = node.optional_input(2) {
-        check_alike(node, value, node.output(0)?)?;
-        if value.elements() != 1 {
-            return Err(node.malformed("the value should be one element"));
-        }
-        let inputs = [node.input_id(0)?, node.input_id(2)?];
-        return with_bits!(input.dtype.size_bytes(), T => {
-            builder.push_simple(node, "copy", &inputs, move |operands| {
+    let (input, id) = (node.input(0)?, node.input_id(0)?);
+    let legal::Pad { paddings, value } = legal::pad(node)?;
+    let pad = Pad::new(&input.shape, &paddings).ok_or_else(|| unsupported_shape(node, input))?;
+    match value {
+        PadValue::Tensor(value) => with_bits!(input.dtype.size_bytes(), T => {
+            builder.push_simple(node, "copy", &[id, value], move |operands| {
                 let value = bytemuck::cast_slice::<u8, T>(operands.inputs[1])[0];
                 let out = bytemuck::cast_slice_mut(operands.outputs[0]);
                 pad.apply(value, bytemuck::cast_slice(operands.inputs[0]), out);
             })
-        });
-    }
-    let zero = zero_bits(node, input)?;
-    with_bits!(input.dtype.size_bytes(), T => {
-        builder.push_simple(node, "copy", &[node.input_id(0)?], move |operands| {
-            let out = bytemuck::cast_slice_mut(operands.outputs[0]);
-            pad.apply(zero as T, bytemuck::cast_slice(operands.inputs[0]), out);
-        })
-    })
-}
-
-/// The low bits of the element that stands for zero.
-fn zero_bits(node: &NodeRef, tensor: &Tensor) -> Result<u64> {
-    match tensor.quantization {
-        Some(_) if tensor.dtype != DataType::Int32 => Ok(affine(node, tensor)?.zero_point as u64),
-        _ => Ok(0),
+        }),
+        PadValue::Element(zero) => with_bits!(input.dtype.size_bytes(), T => {
+            builder.push_simple(node, "copy", &[id], move |operands| {
+                let out = bytemuck::cast_slice_mut(operands.outputs[0]);
+                pad.apply(zero as T, bytemuck::cast_slice(operands.inputs[0]), out);
+            })
+        }),
     }
 }
 
@@ -144,16 +112,9 @@ pub(super) fn reverse(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 /// TRANSPOSE.
 #[inline(never)]
 pub(super) fn transpose(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let shape = &node.input(0)?.shape;
-    let order = infer::permutation(node)?;
-    // Dimensions of 1 may go anywhere.
-    let moving = order.iter().filter(|&&axis| shape[axis] != 1);
-    if moving.is_sorted() {
-        check_alike(node, node.input(0)?, node.output(0)?)?;
-        return view(builder, node);
-    }
+    let Some(order) = legal::transpose(node)? else { return view(builder, node) };
     let ids = [node.input_id(0)?, node.output_id(0)?];
-    push_strided(builder, node, ids, StridedCopy::transpose(shape, &order))
+    push_strided(builder, node, ids, StridedCopy::transpose(&node.input(0)?.shape, &order))
 }
 
 /// SLICE.
@@ -249,7 +210,7 @@ pub(super) fn blocks_of_batches(builder: &mut Builder, node: &NodeRef) -> Result
         _ => None,
     };
     let copy = copy.ok_or_else(|| unsupported_shape(node, input))?;
-    let zero = zero_bits(node, input)?;
+    let zero = zero_element(node, input)?;
     with_bits!(input.dtype.size_bytes(), T => {
         builder.push_simple(node, "copy", &[node.input_id(0)?], move |operands| {
             let out = bytemuck::cast_slice_mut::<u8, T>(operands.outputs[0]);
@@ -282,49 +243,26 @@ pub(super) fn fill(builder: &mut Builder, node: &NodeRef) -> Result<()> {
 /// CONCATENATION and PACK: one step for each operand.
 #[inline(never)]
 pub(super) fn concatenation(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let output = node.output(0)?;
-    let (axis, rank) = match node.node.operator {
-        Operator::Concatenation { axis, activation } => {
-            if activation != Activation::None {
-                return Err(node.unsupported("a fused activation"));
-            }
-            (axis, node.input(0)?.shape.len())
-        }
-        Operator::Pack { axis } => (axis, output.shape.len()),
-        _ => return Err(node.malformed("neither CONCATENATION nor PACK")),
-    };
-    let axis = node.axis(axis, rank)?;
-    let rows: usize = output.shape[..axis].iter().product();
-    let mut offset = 0;
-    for i in 0..node.node.inputs.len() {
-        let input = node.input(i)?;
-        if input.dtype != output.dtype {
-            return Err(node.unsupported_types());
-        }
-        let part = input.size_bytes() / rows;
-        if part == 0 {
-            continue;
-        }
-        let inputs = [node.input_id(i)?];
-        let map = with_quantized!(output.dtype, T => {
-            match input.quantization {
-                // Integers without a scale are moved as they are.
-                None => None,
-                Some(_) => table::concatenation::<T>(affine(node, input)?, affine(node, output)?),
-            }
+    let dtype = node.output(0)?.dtype;
+    let Concatenation { rows, parts } = legal::concatenation(node)?;
+    for Part { input, offset_bytes: offset, rescale } in parts {
+        let table = with_quantized!(dtype, T => {
+            rescale.and_then(|scales| {
+                let [from, to] = scales.map(kernel_affine);
+                table::concatenation::<T>(from, to)
+            })
         }, else None);
-        match map {
-            None => builder.push_simple(node, "copy", &inputs, move |operands| {
+        match table {
+            None => builder.push_simple(node, "copy", &[input], move |operands| {
                 concatenate_part(rows, offset, operands.inputs[0], operands.outputs[0]);
             })?,
             Some(table) => {
-                builder.push_simple(node, "copy by table", &inputs, move |operands| {
+                builder.push_simple(node, "copy by table", &[input], move |operands| {
                     let (input, out) = (operands.inputs[0], &mut *operands.outputs[0]);
                     concatenate_part_mapped(rows, offset, &table, input, out);
                 })?
             }
         }
-        offset += part;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What kernels take, from what the graph says.
 
-use achado_graph::{NodeRef, geometry, infer, legal};
+use achado_graph::legal::{self, Pair};
+use achado_graph::{NodeRef, TfliteKernel, geometry, infer};
 use achado_kernels::reference::conv2d::Conv2dShape;
 use achado_kernels::reference::depthwise_conv2d::DepthwiseShape;
 use achado_kernels::reference::transpose_conv::TransposeConvShape;
@@ -10,8 +11,26 @@ use achado_model::{Result, Tensor};
 
 /// Scale and zero point of a tensor quantized as a whole.
 pub(super) fn affine(node: &NodeRef, tensor: &Tensor) -> Result<Affine> {
-    let geometry::Affine { scale, zero_point } = node.affine(tensor)?;
-    Ok(Affine { scale, zero_point })
+    node.affine(tensor).map(kernel_affine)
+}
+
+/// Scale and zero point, as kernels take them.
+pub(super) fn kernel_affine(affine: geometry::Affine) -> Affine {
+    let geometry::Affine { scale, zero_point } = affine;
+    Affine { scale, zero_point }
+}
+
+/// The scales of two quantized operands and of the result, and what the result is clamped to in the
+/// arithmetic of `kernel`.
+#[inline(never)]
+pub(super) fn pair_scales(
+    node: &NodeRef,
+    pair: &Pair,
+    kernel: TfliteKernel,
+) -> Result<([Affine; 3], [i32; 2])> {
+    let scales = legal::pair_scales(node)?;
+    let bounds = legal::quantized_bounds(scales[2], pair.dtype, pair.bounds, kernel);
+    Ok((scales.map(kernel_affine), bounds))
 }
 
 /// A window, as kernels take it.

@@ -1,6 +1,6 @@
 //! MEAN, SUM, REDUCE_MAX, ..., and CUMSUM.
 
-use achado_graph::{NodeRef, infer};
+use achado_graph::{NodeRef, legal};
 use achado_kernels::arrange::cumsum;
 use achado_kernels::compiled::Compiled;
 use achado_kernels::mean::{mean_f32, sum_f32};
@@ -13,11 +13,8 @@ use super::operands::affine;
 use super::{Builder, with_quantized};
 
 fn reduction(node: &NodeRef) -> Result<Reduction> {
-    let input = node.input(0)?;
-    if input.dtype != node.output(0)?.dtype {
-        return Err(node.unsupported_types());
-    }
-    Reduction::new(&input.shape, &infer::reduced(node)?)
+    let (input, is_reduced) = (node.input(0)?, legal::reduction(node)?);
+    Reduction::new(&input.shape, &is_reduced)
         .ok_or_else(|| node.unsupported(format!("a tensor of shape {:?}", input.shape)))
 }
 
@@ -116,6 +113,9 @@ pub(super) fn extreme(builder: &mut Builder, node: &NodeRef, is_max: bool) -> Re
         }};
     }
     let (input, output) = (node.input(0)?, node.output(0)?);
+    if matches!(input.dtype, DataType::Int8 | DataType::UInt8 | DataType::Int16) {
+        legal::shares_scale(node, &[input], output)?;
+    }
     match input.dtype {
         DataType::Float32 if output.elements() == 1 => {
             builder.push_simple(node, "reduce f32", &[node.input_id(0)?], move |operands| {
@@ -128,11 +128,6 @@ pub(super) fn extreme(builder: &mut Builder, node: &NodeRef, is_max: bool) -> Re
         }
         DataType::Int32 => extreme!(i32, if is_max { i32::MIN } else { i32::MAX }),
         DataType::Int64 => extreme!(i64, if is_max { i64::MIN } else { i64::MAX }),
-        DataType::Int8 | DataType::UInt8 | DataType::Int16
-            if affine(node, input)? != affine(node, output)? =>
-        {
-            Err(node.unsupported("input and output must share scale and zero point"))
-        }
         DataType::Int16 => extreme!(i16, if is_max { i16::MIN } else { i16::MAX }),
         DataType::Int8 => extreme!(i8, if is_max { i8::MIN } else { i8::MAX }),
         DataType::UInt8 => extreme!(u8, if is_max { u8::MIN } else { u8::MAX }),

@@ -1,6 +1,7 @@
 //! Operators over the last dimension: SOFTMAX, LOG_SOFTMAX, L2_NORMALIZATION and
 //! LOCAL_RESPONSE_NORMALIZATION.
 
+use achado_graph::legal::{Rows, rows};
 use achado_graph::{NodeRef, Normalization, Pattern};
 use achado_kernels::normalization::{
     LocalResponse, RowNormalization, l2_normalization_f32, l2_normalization_quantized,
@@ -16,15 +17,6 @@ use super::elementwise::{push_map, push_rows};
 use super::operands::affine;
 use super::{Builder, int16, with_quantized};
 
-/// The length of the last dimension, and the type that input and result share.
-fn rows(node: &NodeRef) -> Result<(usize, DataType)> {
-    let (input, output) = (node.input(0)?, node.output(0)?);
-    if input.dtype != output.dtype {
-        return Err(node.unsupported_types());
-    }
-    Ok((input.shape.last().copied().unwrap_or(1), input.dtype))
-}
-
 /// An operator that several spell out.
 #[inline(never)]
 pub(super) fn pattern(builder: &mut Builder, node: &NodeRef, pattern: &Pattern) -> Result<()> {
@@ -33,7 +25,7 @@ pub(super) fn pattern(builder: &mut Builder, node: &NodeRef, pattern: &Pattern) 
         let silu = |input: &[f32], out: &mut [f32]| unary_f32(Unary::Silu, input, out);
         return push_map(builder, node, "silu f32", silu);
     };
-    let (depth, _) = rows(node)?;
+    let Rows { depth, .. } = rows(node)?;
     let all = |values: &[f32]| (0..depth).map(|channel| values[channel % values.len()]).collect();
     let params = RowNormalization {
         is_centered: *is_centered,
@@ -52,7 +44,7 @@ pub(super) fn softmax(builder: &mut Builder, node: &NodeRef, beta: f32) -> Resul
     if (input.dtype, output.dtype) == (DataType::Int8, DataType::Int16) {
         return softmax_of::<i8, i16>(builder, node, beta);
     }
-    let (depth, dtype) = rows(node)?;
+    let Rows { depth, dtype } = rows(node)?;
     if dtype == DataType::Int16 {
         return int16::softmax(builder, node, beta, depth);
     }
@@ -80,7 +72,7 @@ fn softmax_of<I: Pod + Quantized + Ord + Send + Sync, O: Pod + Quantized + Send 
 /// LOG_SOFTMAX.
 #[inline(never)]
 pub(super) fn log_softmax(builder: &mut Builder, node: &NodeRef) -> Result<()> {
-    let (depth, dtype) = rows(node)?;
+    let Rows { depth, dtype } = rows(node)?;
     if dtype == DataType::Float32 {
         let run = move |input: &[f32], out: &mut [f32]| log_softmax_f32(depth, input, out);
         return push_rows(builder, node, "log softmax f32", depth, run);
@@ -106,7 +98,7 @@ pub(super) fn l2_normalization(
     if activation != Activation::None {
         return Err(node.unsupported("a fused activation"));
     }
-    let (depth, dtype) = rows(node)?;
+    let Rows { depth, dtype } = rows(node)?;
     if dtype == DataType::Float32 {
         let run = move |input: &[f32], out: &mut [f32]| l2_normalization_f32(depth, input, out);
         return push_rows(builder, node, "normalise f32", depth, run);
@@ -133,7 +125,7 @@ pub(super) fn local_response_normalization(
     node: &NodeRef,
     params: LocalResponse,
 ) -> Result<()> {
-    let (depth, dtype) = rows(node)?;
+    let Rows { depth, dtype } = rows(node)?;
     if dtype != DataType::Float32 {
         return Err(node.unsupported_types());
     }

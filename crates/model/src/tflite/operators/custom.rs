@@ -2,22 +2,12 @@
 //! Convolution2DTransposeBias.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::Parse;
 use super::attributes::Attributes;
 use crate::flexbuffer::Map;
 use crate::{DetectionPostProcess, Operator, Padding, Result};
 
-/// The highest version of a custom operator, and how to read it.
-pub(super) fn supported(name: &str) -> Option<(i32, Parse)> {
-    Some(match name {
-        "TFLite_Detection_PostProcess" => (1, Parse::With(detection_post_process)),
-        "Convolution2DTransposeBias" => (1, Parse::With(transpose_conv_bias)),
-        _ => return None,
-    })
-}
-
 /// A FlexBuffer map; names and defaults are those of `detection_postprocess.cc`.
-fn detection_post_process(a: Attributes<'_>) -> Result<Operator> {
+pub(super) fn detection_post_process(a: Attributes<'_>) -> Result<Operator> {
     let map = Map::read(a.custom).ok_or_else(|| a.malformed("the options are no map"))?;
     let number = |key: &str| {
         map.number(key).ok_or_else(|| a.malformed(&format!("the options lack the number {key:?}")))
@@ -57,7 +47,7 @@ fn detection_post_process(a: Attributes<'_>) -> Result<Operator> {
 
 /// The first words of the C structure `TfLiteTransposeConvParams`: padding, width and height of the
 /// stride.
-fn transpose_conv_bias(a: Attributes<'_>) -> Result<Operator> {
+pub(super) fn transpose_conv_bias(a: Attributes<'_>) -> Result<Operator> {
     let words: Vec<i32> =
         a.custom.as_chunks().0.iter().take(3).map(|word| i32::from_le_bytes(*word)).collect();
     let &[padding, stride_w, stride_h] = &words[..] else {

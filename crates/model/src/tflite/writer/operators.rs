@@ -2,7 +2,7 @@
 //! `tflite/operators.rs`.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::super::{builtin, schema::options};
+use super::super::schema::options;
 use super::versions::Types;
 use super::{custom, index};
 use crate::flatbuffer_writer::Table;
@@ -22,13 +22,8 @@ pub(super) struct Encoded<'a> {
 pub(super) fn encode<'a>(model: &'a Model, node: &'a Node) -> Result<Encoded<'a>> {
     let version = Types { model, node }.version();
     let name = node.operator.name();
-    let (code, custom) = match custom::options(&node.operator)? {
-        Some(options) => (builtin::CUSTOM, Some((name, options))),
-        None => match builtin::code(name) {
-            Some(code) => (code, None),
-            None => return Err(Error::unsupported_operator(format!("{name} cannot be written"))),
-        },
-    };
+    let code = node.operator.kind().code();
+    let custom = custom::options(&node.operator)?.map(|options| (name, options));
     Ok(Encoded { code, version, options: options(model, node)?, custom })
 }
 

@@ -186,7 +186,52 @@ impl<'a> Types<'a> {
             | Operator::LogSoftmax
             | Operator::TopkV2
             | Operator::SpaceToDepth { .. } => self.int8(),
-            _ => 1,
+            Operator::DepthToSpace { .. }
+            | Operator::Floor
+            | Operator::L2Pool2d { .. }
+            | Operator::LocalResponseNormalization { .. }
+            | Operator::ReluN1To1
+            | Operator::Reshape { .. }
+            | Operator::Squeeze { .. }
+            | Operator::Exp
+            | Operator::Cast
+            | Operator::Prelu
+            | Operator::Neg
+            | Operator::Sin
+            | Operator::ExpandDims
+            | Operator::Log
+            | Operator::Sqrt
+            | Operator::Shape
+            | Operator::Pow
+            | Operator::ReduceProd { .. }
+            | Operator::LogicalOr
+            | Operator::OneHot { .. }
+            | Operator::LogicalAnd
+            | Operator::LogicalNot
+            | Operator::ReduceAny { .. }
+            | Operator::Square
+            | Operator::ZerosLike
+            | Operator::FloorMod
+            | Operator::Range
+            | Operator::SquaredDifference
+            | Operator::SplitV { .. }
+            | Operator::Ceil
+            | Operator::Cos
+            | Operator::Rank
+            | Operator::Elu
+            | Operator::Round
+            | Operator::HardSwish
+            | Operator::SelectV2
+            | Operator::Densify
+            | Operator::Cumsum { .. }
+            | Operator::BroadcastTo
+            | Operator::ReduceAll { .. }
+            | Operator::Gelu { .. }
+            | Operator::Relu0To1
+            | Operator::Atan2
+            | Operator::Sign
+            | Operator::Convolution2dTransposeBias { .. }
+            | Operator::DetectionPostProcess(_) => 1,
         }
     }
 
