@@ -138,7 +138,7 @@ export class Player {
     }
     if (failed !== undefined) {
       player.close();
-      throw new Error(failed instanceof Error ? failed.message : String(failed));
+      throw new Error(String((failed as Partial<Error>).message ?? failed));
     }
     return player;
   }
