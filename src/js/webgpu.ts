@@ -1,5 +1,5 @@
-// The WebGPU backend of a model, loaded when an option asks for it: src/js/local.ts imports it by its
-// address, in a worker or on the page. It shares nothing with other scripts, so that it is one file.
+// The WebGPU backend of a model, loaded when an option asks for it: src/js/accelerate.ts imports it by its
+// address on the page, src/js/local.ts where the model runs. It shares nothing with other scripts, so that it is one file.
 import type { Accelerated, Acceleration } from "./engine.js";
 import type { Glue } from "./local.js";
 import { Recorded, initSync } from "./generated/gpu/achado.js";
@@ -7,6 +7,8 @@ import { findAdapter, openDevice } from "./gpu/adapter.js";
 import { difference, testElements, testPicture } from "./gpu/check.js";
 import { Player } from "./gpu/player.js";
 import type { Plan, Recording } from "./gpu/plan.js";
+
+export { follow } from "./gpu/follow.js";
 
 type Core = InstanceType<Glue["Core"]>;
 
