@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import test from "node:test";
-import { createModel } from "../../pkg/dist/node.js";
+import { convertOnnx, createModel } from "../../pkg/dist/node.js";
 import { QuantizationConfig, quantizeModel } from "../../pkg/dist/quantize-node.js";
 
 const MODEL = "crates/maker/tests/quantize.tflite";
@@ -129,4 +129,25 @@ test("the command writes the file and says what it cost", () => {
     execFileSync(process.execPath, ["pkg/bin/achado.js", "--help"], { encoding: "utf8" }),
     /quantize/,
   );
+});
+
+test("the input's scale is that of the file's normalization, whatever the pictures show", async () => {
+  // The file says nothing: a converted ONNX model does.
+  const shown = pictures(6, 64).map(({ data, ...rest }) => ({
+    ...rest,
+    data: data.map((value, i) => (i % 4 === 3 ? 255 : 90 + value / 8)),
+  }));
+  const file = await convertOnnx(ONNX, { preprocess: "symmetric" });
+  const config = QuantizationConfig.forInt8(shown);
+  const scaleOf = async (options) => {
+    const { model } = await quantizeModel(file, { config, ...options });
+    const opened = await createModel({ model, preprocess: "symmetric" });
+    const { scale } = opened.metadata.inputs[0].quantization;
+    await opened.close();
+    return scale;
+  };
+  // -1 to 1 in 255 steps.
+  assert.ok(Math.abs((await scaleOf({})) - 2 / 255) < 1e-6);
+  // Other numbers than the file says are measured.
+  assert.ok((await scaleOf({ preprocess: "symmetric" })) < 1.5 / 255);
 });

@@ -19,55 +19,7 @@ use achado_maker::export::Base;
 use achado_maker::macs::total_macs;
 use achado_maker::prune::{Choice, Method, Pruner, agreement};
 use achado_maker::train::{TrainOptions, Training, head_logits};
-use achado_model::{Bytes, DataType, Model, Operator, Tensor, tflite};
-
-/// A float model of one that computes with integers: constants and results become what they stand for.
-fn dequantized(path: &str) -> Model {
-    let mut model = tflite::read(Bytes::from(fs::read(path).unwrap())).unwrap();
-    let real = |tensor: &Tensor| -> Option<Bytes> {
-        let (data, quantization) = (tensor.data.as_ref()?, tensor.quantization.as_ref()?);
-        let inner: usize =
-            tensor.shape[(quantization.axis + 1).min(tensor.shape.len())..].iter().product();
-        let channel = |at: usize| at / inner.max(1) % quantization.scale.len();
-        let integers: Vec<i32> = match tensor.dtype {
-            DataType::Int8 => data.iter().map(|&byte| i32::from(byte as i8)).collect(),
-            DataType::UInt8 => data.iter().map(|&byte| i32::from(byte)).collect(),
-            DataType::Int32 => data.as_chunks().0.iter().map(|b| i32::from_le_bytes(*b)).collect(),
-            _ => return None,
-        };
-        let float = |(at, q): (usize, i32)| {
-            let channel = channel(at);
-            (q - quantization.zero_point[channel]) as f32 * quantization.scale[channel]
-        };
-        let bytes: Vec<u8> =
-            integers.into_iter().enumerate().map(float).flat_map(f32::to_le_bytes).collect();
-        Some(Bytes::from(bytes))
-    };
-    for tensor in &mut model.tensors {
-        if tensor.quantization.is_none() {
-            continue;
-        }
-        if tensor.data.is_some() {
-            tensor.data = Some(real(tensor).unwrap());
-        }
-        tensor.dtype = DataType::Float32;
-        tensor.quantization = None;
-    }
-    for node in &mut model.nodes {
-        // QUANTIZE and DEQUANTIZE between floats change nothing.
-        if matches!(node.operator, Operator::Quantize | Operator::Dequantize) {
-            let shape = &model.tensors[node.outputs[0].0].shape;
-            let new_shape = shape.iter().map(|&size| size as i64).collect();
-            node.operator = Operator::Reshape { new_shape };
-        }
-    }
-    if let Some(metadata) = &mut model.metadata {
-        for input in &mut metadata.inputs {
-            input.normalization = None;
-        }
-    }
-    model
-}
+use achado_model::{Bytes, Model, tflite};
 
 /// Photos of clothes with their classes.
 fn labeled(model: &Model, set: &str) -> Vec<(Vec<u8>, usize)> {
@@ -152,7 +104,7 @@ fn main() {
             other => panic!("{other}"),
         }
     }
-    let float = if integers { dequantized(&path) } else { pictures::open(&path) };
+    let float = pictures::open(&path, integers);
     let groceries = pictures::groceries(&float);
     let (train, test) = (labeled(&float, "train"), labeled(&float, "test"));
     let samples = pictures::clothes(&float, count);

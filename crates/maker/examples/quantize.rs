@@ -1,7 +1,7 @@
 //! Quantizes a float model and measures what that costs on the pictures of groceries:
 //!
 //! `cargo run --release -p achado-maker --example quantize -- MODEL [--ranges mse|minmax|average|P]
-//! [--no-correction] [--pictures N] [--max-drop D] [--exclude NAME] [--out FILE]`
+//! [--no-correction] [--pictures N] [--max-drop D] [--exclude NAME] [--dequantize] [--out FILE]`
 //!
 //! It calibrates on `transfer/clothing5/train` and counts on `accuracy/truth.tsv`, both in the folder
 //! `models` of `ACHADO_SHARED` or `../shared`.
@@ -15,11 +15,19 @@ use achado_engine::SessionOptions;
 use achado_maker::quantize::{Calibrator, Int8Options, RangeMethod, to_int8, with_islands};
 use achado_model::tflite;
 
+/// The most memory that this program has had, in bytes, where the system tells.
+fn peak_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
 fn main() {
     let mut arguments = env::args().skip(1);
     let path = arguments.next().expect("a model");
     let mut options = Int8Options::default();
-    let (mut count, mut max_drop, mut out) = (100, None, None);
+    let (mut count, mut max_drop, mut out, mut integers) = (100, None, None, false);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().expect("a value");
         match argument.as_str() {
@@ -36,14 +44,16 @@ fn main() {
             "--pictures" => count = value().parse().unwrap(),
             "--max-drop" => max_drop = Some(value().parse::<f64>().unwrap()),
             "--exclude" => options.exclude.push(value()),
+            "--dequantize" => integers = true,
             "--out" => out = Some(value()),
             other => panic!("{other}"),
         }
     }
-    let float = pictures::open(&path);
-    let groceries = pictures::groceries(&float);
+    let float = pictures::open(&path, integers);
     let samples: Vec<Vec<Vec<u8>>> =
         pictures::clothes(&float, count).into_iter().map(|sample| vec![sample]).collect();
+    // Pictures are kept here, which the package does one by one.
+    let kept: usize = samples.iter().flatten().map(Vec::len).sum();
     let held_back = &samples[samples.len() / 2..];
 
     let start = std::time::Instant::now();
@@ -76,17 +86,22 @@ fn main() {
         );
     }
     println!("agreement on {} held back: {:.3}", comparison.samples, comparison.top1_agreement);
+    let took = start.elapsed();
+    println!(
+        "{took:?}, {:.0} MB at most beside the pictures",
+        peak_bytes().saturating_sub(kept) as f64 / 1e6
+    );
     let quantized = quantized.into_model();
     let file = tflite::write(&quantized).unwrap();
+    let groceries = pictures::groceries(&float);
     if let Some(out) = out {
         fs::write(out, &file).unwrap();
     }
     println!(
-        "bytes {} of {}; accuracy float {:.4}, int8 {:.4}; {:?} in all",
+        "bytes {} of {}; accuracy float {:.4}, int8 {:.4}",
         file.len(),
         fs::metadata(&path).unwrap().len(),
         pictures::accuracy(&float, &groceries),
         pictures::accuracy(&quantized, &groceries),
-        start.elapsed()
     );
 }

@@ -21,8 +21,8 @@ use wasm_bindgen::prelude::*;
 
 use self::object::{Fields, array, number, object};
 use crate::quantize::{
-    Calibrator, Comparison, Int8Options, IoType, RangeMethod, Weights8, float_model, to_float16,
-    to_int8, to_weights8, with_islands,
+    Calibration, Calibrator, Comparison, Int8Options, IoType, Range, RangeMethod, Weights8,
+    float_model, to_float16, to_int8, to_weights8, with_islands,
 };
 
 /// Held back pictures that are kept: as input tensors they are large.
@@ -138,6 +138,9 @@ impl Quantizer {
         }
         let fields = Fields::of(value);
         let mut options = int8_options(&fields)?;
+        if fields.boolean("asModelSays")?.unwrap_or(false) {
+            options.known_ranges.extend(input_range(&float, calibrator.calibration()));
+        }
         let session = SessionOptions::default();
         let half = calibrator.calibration().clone();
         let max_drop = fields.number("maxDrop")?;
@@ -220,6 +223,26 @@ fn preparation(float: &Model) -> Result<Vec<u8>> {
         ..Model::default()
     };
     tflite::write(&model)
+}
+
+/// What pixels of 0 to 255 become by the normalization in the file: pictures seldom show all of it. None
+/// where a picture went beyond, since the file is then wrong about itself.
+fn input_range(float: &Model, calibration: &Calibration) -> Option<(TensorId, Range)> {
+    let &id = float.inputs.first()?;
+    let file = float.metadata.as_ref()?.inputs.first()?.normalization.as_ref()?;
+    let ends = file
+        .mean
+        .iter()
+        .zip(&file.std)
+        .flat_map(|(mean, std)| [0.0, 255.0].map(|pixel: f32| (pixel - mean) / std));
+    let (low, high) = ends
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), end| (low.min(end), high.max(end)));
+    let known = Range { min: low, max: high };
+    let seen = calibration.observed(id)?.range(RangeMethod::MinMax);
+    let slack = (high - low) * 1e-3;
+    // A range without 0 could not be written.
+    let fits = low <= 0.0 && high >= 0.0 && seen.min >= low - slack && seen.max <= high + slack;
+    (fits && known.min < known.max).then_some((id, known))
 }
 
 fn layers(comparison: &Comparison) -> JsValue {

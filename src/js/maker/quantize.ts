@@ -159,11 +159,19 @@ export interface Int8Request extends Int8Options {
   exclude: readonly string[];
   maxDrop: number | undefined;
   ioType: string | undefined;
+  /** Whether the model's own normalization made the pictures' numbers. */
+  asModelSays: boolean;
 }
 
 /** From quantize.wasm. */
 export interface Int8Result extends Int8Report {
   model: Uint8Array<ArrayBuffer>;
+}
+
+/** Whether pixels become other numbers than the model's file says. */
+function changesPixels(preprocess: LoadOptions["preprocess"]): boolean {
+  if (typeof preprocess !== "object") return preprocess !== undefined;
+  return "preset" in preprocess || "mean" in preprocess || "std" in preprocess;
 }
 
 /** {@link quantizeModel} on a platform. */
@@ -204,7 +212,8 @@ export async function quantizeOn(
       add: (elements) => work("add", elements),
     });
     options.onProgress?.({ phase: "quantizing", done: total, total });
-    const request = { ...config.options, exclude, maxDrop, ioType };
+    const asModelSays = !changesPixels(preprocess);
+    const request = { ...config.options, exclude, maxDrop, ioType, asModelSays };
     const { model: quantized, ...report } = await work("finish", request);
     return { ...done(quantized), report, skipped };
   });

@@ -5,7 +5,7 @@ use std::{env, fs};
 
 use achado_engine::{Session, SessionOptions};
 use achado_maker::quantize::{convert_input, float_model};
-use achado_model::{Model, tflite};
+use achado_model::{Bytes, DataType, Model, Operator, Tensor, tflite};
 use achado_vision::{Fit, FrameOptions, Picture, PixelFormat, Preprocess, Preprocessor};
 
 /// The folder of models and pictures.
@@ -14,15 +14,62 @@ pub fn shared() -> PathBuf {
     Path::new(&shared).join("models")
 }
 
-/// A float `.tflite` or ONNX model.
-pub fn open(path: &str) -> Model {
+/// A float `.tflite` or ONNX model; where it has `integers`, what they stand for.
+pub fn open(path: &str, integers: bool) -> Model {
     let bytes = fs::read(path).unwrap();
     let model = if tflite::is_onnx(&bytes) {
         achado_onnx::import(bytes.into(), &achado_onnx::ImportOptions::default()).unwrap()
     } else {
         tflite::read(bytes.into()).unwrap()
     };
-    float_model(model).unwrap()
+    float_model(if integers { dequantized(model) } else { model }).unwrap()
+}
+
+/// A float model of one that computes with integers: constants and results become what they stand for.
+fn dequantized(mut model: Model) -> Model {
+    let real = |tensor: &Tensor| -> Option<Bytes> {
+        let (data, quantization) = (tensor.data.as_ref()?, tensor.quantization.as_ref()?);
+        let inner: usize =
+            tensor.shape[(quantization.axis + 1).min(tensor.shape.len())..].iter().product();
+        let channel = |at: usize| at / inner.max(1) % quantization.scale.len();
+        let integers: Vec<i32> = match tensor.dtype {
+            DataType::Int8 => data.iter().map(|&byte| i32::from(byte as i8)).collect(),
+            DataType::UInt8 => data.iter().map(|&byte| i32::from(byte)).collect(),
+            DataType::Int32 => data.as_chunks().0.iter().map(|b| i32::from_le_bytes(*b)).collect(),
+            _ => return None,
+        };
+        let float = |(at, q): (usize, i32)| {
+            let channel = channel(at);
+            (q - quantization.zero_point[channel]) as f32 * quantization.scale[channel]
+        };
+        let bytes: Vec<u8> =
+            integers.into_iter().enumerate().map(float).flat_map(f32::to_le_bytes).collect();
+        Some(Bytes::from(bytes))
+    };
+    for tensor in &mut model.tensors {
+        if tensor.quantization.is_none() {
+            continue;
+        }
+        if tensor.data.is_some() {
+            tensor.data = Some(real(tensor).unwrap());
+        }
+        tensor.dtype = DataType::Float32;
+        tensor.quantization = None;
+    }
+    for node in &mut model.nodes {
+        // QUANTIZE and DEQUANTIZE between floats change nothing.
+        if matches!(node.operator, Operator::Quantize | Operator::Dequantize) {
+            let shape = &model.tensors[node.outputs[0].0].shape;
+            let new_shape = shape.iter().map(|&size| size as i64).collect();
+            node.operator = Operator::Reshape { new_shape };
+        }
+    }
+    if let Some(metadata) = &mut model.metadata {
+        for input in &mut metadata.inputs {
+            input.normalization = None;
+        }
+    }
+    model
 }
 
 /// The photos of groceries as the model's input, with their classes in ImageNet.
