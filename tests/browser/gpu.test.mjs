@@ -91,6 +91,7 @@ for (const [file, backend] of Object.entries({
   "mobilenet_v2.onnx": "webgpu",
   "mobilenet_v3.onnx": "webgpu",
   "convnext_tiny.onnx": "webgpu",
+  "vit.onnx": "webgpu",
 })) {
   test(`${file} runs in a worker on ${backend} and answers as on the CPU`, async (t) => {
     const found = await inPage(

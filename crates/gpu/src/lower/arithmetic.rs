@@ -256,8 +256,8 @@ fn map<'a>(
     builder.call(at, text, Builder::threads(shape.total()), params, binds)
 }
 
-/// Operators of bytes: QUANTIZE between int8 and uint8 of one grid, which is another view of the same
-/// signed bytes; RELU and the like of one grid, which clamp.
+/// QUANTIZE of bytes: between int8 and uint8 of one grid, which is another view of the same signed bytes,
+/// and from one grid to another of the same type.
 fn bytes<'a>(builder: &mut Builder<'a>, at: &At<'a>, from: Kind, to: Kind) -> Result<()> {
     if from.is_float() || to.is_float() {
         return Err(at.unsupported("between floats and bytes it is not supported"));
@@ -267,6 +267,22 @@ fn bytes<'a>(builder: &mut Builder<'a>, at: &At<'a>, from: Kind, to: Kind) -> Re
         let source = builder.computed(at, 0)?;
         builder.places[at.output_id().0] = Some(source);
         return Ok(());
+    }
+    // XNNPACK's rescaling, in 1/256.
+    let ratio = a.0 / b.0;
+    let is_taken = from == to && (1.0 / 256.0..=128.0).contains(&ratio);
+    if at.node.operator == Operator::Quantize && is_taken {
+        let multiplier = (256.0 * ratio).round_ties_even() as i32;
+        let entry = |x: i32| ((((x - a.1) * multiplier + 128) >> 8) + b.1).clamp(-128, 127);
+        let entries: Vec<u8> = (-128..=127).map(|x| entry(x) as u8).collect();
+        let table = Bind::Weights(builder.constant(&entries));
+        let total = Shape::of(&at.output().shape).total();
+        let source = builder.computed(at, 0)?;
+        let result = builder.result(at)?;
+        let text = Template::new(include_str!("../wgsl/table.wgsl")).finish();
+        let params = Params::default().u(&[total, 0, 0, 0]);
+        let binds = vec![Bind::Arena(source), Bind::Arena(result), table];
+        return builder.call(at, text, Builder::threads(total), params, binds);
     }
     Err(at.unsupported("this operator of bytes is not supported"))
 }

@@ -33,9 +33,7 @@ pub(super) fn batch_matmul<'a>(builder: &mut Builder<'a>, at: &At<'a>) -> Result
         (split(at, &first.shape)?, split(at, &second.shape)?, split(at, &output.shape)?);
     let [rows, columns, depth] = [a[2], out[3], a[3]];
     let (b_depth, b_columns) = if adj_y { (b[3], b[2]) } else { (b[2], b[3]) };
-    // The rows of the second operand that the last quad of the first meets are those of another matrix
-    // where the depth is no multiple of 4: they are multiplied by zero, which not all floats stand.
-    if b_depth != depth || b_columns != columns || (!adj_y && !depth.is_multiple_of(4)) {
+    if b_depth != depth || b_columns != columns {
         return Err(at.unsupported("matrices of these sizes are not supported"));
     }
     builder.macs += (out[0] * out[1] * rows * columns * depth) as u64;
@@ -52,7 +50,7 @@ pub(super) fn batch_matmul<'a>(builder: &mut Builder<'a>, at: &At<'a>) -> Result
     let params = Params::default()
         .u(&[rows, quads(out), quads(a), total])
         .u(&[step(a, 0), step(a, 1), step(b, 0), step(b, 1)])
-        .u(&[out[1], quads(b), columns, 0]);
+        .u(&[out[1], quads(b), columns, depth - 1]);
     let (a, b) = (builder.operand(at, 0)?, builder.operand(at, 1)?);
     if let (Bind::Arena(a), Bind::Arena(b)) = (&a, &b)
         && a == b

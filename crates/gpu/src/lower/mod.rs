@@ -41,7 +41,7 @@ const MAX_GROUPS: u32 = 65535;
 const MAX_MODEL_BYTES: usize = 1 << 30;
 
 /// What the CPU may be left, in bytes that are read back.
-const MAX_TAIL_BYTES: usize = 4 << 20;
+const MAX_TAIL_BYTES: usize = 16 << 20;
 
 /// Records a model, prepared as for every backend.
 ///

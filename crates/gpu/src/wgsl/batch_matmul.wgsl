@@ -2,7 +2,7 @@
 struct Params {
   rows: u32, out_quads: u32, depth: u32, total: u32,
   a_outer: u32, a_inner: u32, b_outer: u32, b_inner: u32,
-  inner: u32, b_quads: u32, columns: u32, _a: u32,
+  inner: u32, b_quads: u32, columns: u32, last: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, $ACCESS_A> a: array<vec4<f32>>;
@@ -26,10 +26,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let column = right + quad * 4u * p.b_quads + k;
     sum += vec4(dot(x, b[column]), dot(x, b[column + p.b_quads]), dot(x, b[column + 2u * p.b_quads]), dot(x, b[column + 3u * p.b_quads]));
     //@else
-    let place = right + k * 4u * p.b_quads + quad;
-    sum += x.x * b[place] + x.y * b[place + p.b_quads] + x.z * b[place + 2u * p.b_quads] + x.w * b[place + 3u * p.b_quads];
+    // Behind the last row lies another matrix; lanes of the first operand are zero there.
+    let rows = min(vec4(k * 4u) + vec4(0u, 1u, 2u, 3u), vec4(p.last)) * p.b_quads + vec4(right + quad);
+    sum += x.x * b[rows.x] + x.y * b[rows.y] + x.z * b[rows.z] + x.w * b[rows.w];
     //@end
   }
-  // Behind the last column or row of an operand lies another matrix, or nothing.
+  // Behind the last column lies another matrix, or nothing.
   dst[at] = select(vec4<f32>(), sum, vec4(quad * 4u) + vec4(0u, 1u, 2u, 3u) < vec4(p.columns));
 }
