@@ -191,6 +191,13 @@ test("an ONNX file needs to be told what pixels are; what it was told goes into 
   await model.close();
 });
 
+test("two models that would be one file are refused, and a command line without a model", async () => {
+  const twice = await achado("bind", "models/two_heads.tflite", "ml/two_heads.onnx", "-o", "ml");
+  assert.deepEqual([twice.code, /two_heads\.ts: bind them/.test(twice.stderr)], [2, true]);
+  assert.equal((await achado("bind", "-o", "ml")).code, 2);
+  assert.equal((await achado("bind", "models/two_heads.tflite")).code, 2);
+});
+
 test("names are those of TensorFlow Lite's code generator", async () => {
   const out = path.join(folder, "naming.mjs");
   const entry = path.join(repository, "src/js/bind/naming.ts");

@@ -3,7 +3,13 @@ import { createHash } from "node:crypto";
 import path from "node:path";
 import { AchadoError } from "../errors.js";
 import { createClassifier, createModel } from "../node.js";
-import type { ClassifierOptions, HeadInfo, ImageClassifier, TensorInfo } from "../types.js";
+import type {
+  ClassifierOptions,
+  HeadInfo,
+  ImageClassifier,
+  LoadOptions,
+  TensorInfo,
+} from "../types.js";
 import type { Binding, BoundTensor } from "../bindings.js";
 import { classNameOf, keysOf, nameTensors } from "./naming.js";
 
@@ -58,8 +64,11 @@ export async function describeModel(
   const how = { ...given, model: bytes, integrity, worker: false, warmup: false, threads: 1 };
   const common = { className, fileName: path.basename(file), integrity };
   const { labels: _, ...loading } = how;
-  const classifier = await createClassifier(how).catch((error: unknown) => {
-    if (error instanceof AchadoError && error.code === "UNSUPPORTED_TYPE") return undefined;
+  const classifier = await createClassifier(how).catch(async (error: unknown) => {
+    const code = error instanceof AchadoError ? error.code : "";
+    if (code === "UNSUPPORTED_TYPE") return undefined;
+    // A detector's labels are for values of an output, not for its elements.
+    if (code === "MODEL_FORMAT" && (await hasManyOutputs(loading))) return undefined;
     throw error;
   });
   try {
@@ -100,6 +109,12 @@ export async function describeModel(
   } finally {
     await model.close();
   }
+}
+
+async function hasManyOutputs(loading: LoadOptions): Promise<boolean> {
+  const model = await createModel(loading).catch(() => undefined);
+  await model?.close();
+  return (model?.metadata.outputs.length ?? 0) > 1;
 }
 
 /** Whether the outputs are scores: they have names, or are probabilities. */

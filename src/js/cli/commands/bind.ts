@@ -33,6 +33,13 @@ export const bind = command({
     if (models.length > 1 && (values.class !== undefined || url !== undefined)) {
       throw new UsageError("--class and --url are for one model");
     }
+    const stems = models.map((model) => stemOf(path.basename(model)));
+    const twice = stems.find((stem, index) => stems.indexOf(stem) !== index);
+    if (twice !== undefined && output !== undefined) {
+      throw new UsageError(
+        `two models would be written to ${twice}.ts: bind them into two folders`,
+      );
+    }
     const options = {
       ...modelOptions(values),
       className: values.class,
@@ -48,7 +55,7 @@ export const bind = command({
       if (dts) await write(`${model}.d.ts`, declarationsOf(description));
       if (output === undefined) continue;
       await mkdir(output, { recursive: true });
-      const file = path.join(output, `${fileName.replace(/\.[^.]*$/, "")}.ts`);
+      const file = path.join(output, `${stemOf(fileName)}.ts`);
       const address =
         url === undefined
           ? `new URL(${JSON.stringify(relative(file, model))}, import.meta.url)`
@@ -61,6 +68,8 @@ export const bind = command({
     return 0;
   },
 });
+
+const stemOf = (fileName: string) => fileName.replace(/\.[^.]*$/, "");
 
 /** The model's address from the class that is beside it or elsewhere. */
 function relative(from: string, to: string): string {
