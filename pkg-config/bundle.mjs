@@ -249,6 +249,9 @@ async function packageOf() {
     sourcemap: false,
     define: { ACHADO_VERSION: JSON.stringify(version) },
   });
+  for (const name of ["index.js", "index.cjs", "lite.js", "static.js", ...WORKERS]) {
+    leaveImports(`pkg/dist/${name}`);
+  }
   // `cargo xtask size` reads from it which chunks a first load needs.
   mkdirSync("target", { recursive: true });
   writeFileSync("target/package-metafile.json", JSON.stringify({ outputs }));
@@ -276,6 +279,16 @@ async function packageOf() {
   for (const page of USER_DOCS) cpSync(`docs/${page}.md`, `pkg/docs/${page}.md`);
   cpSync("pkg-config/package.json", "pkg/package.json");
   writeLicenses("pkg", manifest);
+}
+
+/** Scripts of workers that run models. */
+const WORKERS = ["worker.js", "threaded-worker.js"];
+
+/** Tells bundlers that what is imported by an address is no module of theirs: minifying drops comments. */
+function leaveImports(file) {
+  const comments = "/*webpackIgnore:true*//*@vite-ignore*/";
+  const text = readFileSync(file, "utf8");
+  writeFileSync(file, text.replaceAll(/\bimport\((?=[\w$.]+\))/g, `import(${comments}`));
 }
 
 /** Entry points whose types are of their own; those of the others are index's. */
