@@ -4,6 +4,9 @@ use achado_model::{Error, Result};
 use achado_vision::{
     Band, Classifier, ClassifierOptions, Flatten, FrameOptions, ImageModel, Picture, PixelFormat,
 };
+// The methods of tract's plan; a session has its own.
+#[cfg(feature = "tract")]
+use achado_vision::Runner as _;
 use wasm_bindgen::prelude::*;
 
 use crate::runner::{self, Network};
