@@ -184,7 +184,7 @@ test("a tap on the stage asks for pictures; a drag chooses a part, and keys move
   );
   assert.match(await page.locator("#code").textContent(), /regionOfInterest: \{ left: 0\.\d+/);
   await page.locator("#sees-details summary").click();
-  assert.match(await page.locator("#sees").getAttribute("aria-label"), /224 by 224 pixels/);
+  await page.locator('#sees[aria-label*="224 by 224 pixels"]').waitFor();
   await screenshot(page, "region");
   const label = await frame.getAttribute("aria-label");
   await frame.focus();
