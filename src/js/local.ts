@@ -247,8 +247,7 @@ export class LocalEngine implements Engine {
     });
     if (this.#gpu) {
       // Inputs come into the network's order, and no further.
-      this.#core.delegate(true);
-      this.#call(() => this.#core.run());
+      this.#delegated(() => this.#core.run());
     }
     return this.#onGpu(() => {
       this.#core.run();
@@ -343,14 +342,20 @@ export class LocalEngine implements Engine {
   /** What is read from the network's outputs, which the GPU computes; the CPU where it cannot. */
   async #onGpu<T>(read: () => T): Promise<T> {
     const isDone = (await this.#gpu?.run()) ?? false;
-    return this.#call(() => {
-      this.#core.delegate(isDone);
-      try {
-        return read();
-      } finally {
-        this.#core.delegate(false);
-      }
-    });
+    return isDone ? this.#delegated(read) : this.#call(read);
+  }
+
+  /** Calls the core, which takes the network's outputs as they are meanwhile. */
+  #delegated<T>(work: () => T): T {
+    try {
+      return this.#call(() => {
+        this.#core.delegate(true);
+        return work();
+      });
+    } finally {
+      // A core that has crashed must not be called again: its error counts.
+      if (!this.#failure) this.#core.delegate(false);
+    }
   }
 
   /** Puts pixels into wasm's memory: the only copy on this side. */
